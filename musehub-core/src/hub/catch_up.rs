@@ -1,0 +1,180 @@
+//! Brings the index up to the ref log, after a crash or behind another process.
+
+use std::collections::{HashMap, HashSet};
+
+use super::rows::{commit_row, payload_size};
+use super::{Hub, sorted};
+use crate::graph::{number_commits, topological_order};
+use crate::id::{BlobId, CommitId, ObjectKey, ObjectKind, SnapshotId};
+use crate::name::BranchName;
+use crate::object::{Commit, ObjectError, Snapshot};
+use crate::port::{
+    BackendError, BlobRow, MoveRows, PackedObject, RefLogEntry, RepositoryRecord, SnapshotRow,
+};
+use crate::scheme::IdScheme;
+
+/// What a catching-up found to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct CaughtUp {
+    /// Repositories looked at.
+    pub repositories: u64,
+    /// Moves that the index did not know.
+    pub moves: u64,
+}
+
+impl Hub {
+    /// Brings the index up to the log for every repository. Runs at start-up; harmless at any time.
+    ///
+    /// # Errors
+    /// [`BackendError`] where a backend fails or something that the log names is not in the object store.
+    pub async fn catch_up(&self) -> Result<CaughtUp, BackendError> {
+        let mut done = CaughtUp::default();
+        for repo in self.backends.refs.repositories().await? {
+            self.backends.repositories.put_repository(&repo).await?;
+            done.repositories += 1;
+            for last in self.backends.refs.heads(&repo.repo_id).await? {
+                if last.sequence > self.position(&repo, &last.branch).await?.sequence {
+                    done.moves += self.catch_up_branch(&repo, &last.branch).await?;
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// Brings the index up to the log of one branch; how many moves there were to add.
+    pub(super) async fn catch_up_branch(
+        &self,
+        repo: &RepositoryRecord,
+        branch: &BranchName,
+    ) -> Result<u64, BackendError> {
+        let known = self.position(repo, branch).await?.sequence;
+        let moves = self.backends.refs.history(&repo.repo_id, branch, known).await?;
+        let count = moves.len() as u64;
+        for entry in moves {
+            let rows = self.rows_of(repo, entry).await?;
+            self.backends.history.record_move(rows).await?;
+        }
+        Ok(count)
+    }
+
+    /// The rows of a move, from the object store alone.
+    async fn rows_of(&self, repo: &RepositoryRecord, entry: RefLogEntry) -> Result<MoveRows, BackendError> {
+        let scheme = repo
+            .scheme
+            .ok_or_else(|| damaged(repo, "it has moves and no id scheme"))?;
+        let mut written = Vec::new();
+        for pack in &entry.packs {
+            written.extend(self.backends.objects.pack_objects(*pack).await?);
+        }
+        let mut blob_places: HashMap<BlobId, PackedObject> = HashMap::new();
+        for pack in &entry.borrowed {
+            let objects = self.backends.objects.pack_objects(*pack).await?;
+            blob_places
+                .extend(of_kind(&objects, ObjectKind::Blob).map(|object| (object.key.id.into(), object)));
+        }
+        blob_places.extend(of_kind(&written, ObjectKind::Blob).map(|object| (object.key.id.into(), object)));
+
+        let commits = self.commits_of(repo, scheme, &written).await?;
+        let (snapshots, blobs) = self.snapshots_of(repo, &written).await?;
+        let blobs = sorted(&blobs).into_iter().filter_map(|id| blob_places.get(&id));
+        let blobs = blobs.map(|object| BlobRow {
+            id: object.key.id.into(),
+            size: object.size,
+            place: object.place,
+        });
+        let edges: Vec<(CommitId, Vec<CommitId>)> = commits
+            .iter()
+            .map(|(commit, _)| (commit.id(), commit.parents().to_vec()))
+            .collect();
+        let parents: HashSet<CommitId> = edges
+            .iter()
+            .flat_map(|(_, parents)| parents.iter().copied())
+            .collect();
+        let held = self
+            .backends
+            .history
+            .commit_nodes(&repo.repo_id, &sorted(&parents), 0)
+            .await?;
+        let held: HashMap<CommitId, u64> = held.into_iter().map(|node| (node.id, node.generation)).collect();
+        let order = topological_order(&edges).map_err(|error| damaged(repo, &error.to_string()))?;
+        let nodes = number_commits(&edges, &order, |id| held.get(&id).copied())
+            .map_err(|error| damaged(repo, &format!("commit {} names {}", error.commit, error.parent)))?;
+        let by_id: HashMap<CommitId, &(Commit, PackedObject)> =
+            commits.iter().map(|both| (both.0.id(), both)).collect();
+        let commit_rows = nodes.iter().map(|node| {
+            let (commit, object) = by_id[&node.id];
+            commit_row(commit, node, object.place, &entry.pusher)
+        });
+        Ok(MoveRows {
+            commits: commit_rows.collect(),
+            snapshots,
+            blobs: blobs.collect(),
+            jobs: self.jobs_of(repo, &entry),
+            entry,
+        })
+    }
+
+    async fn commits_of(
+        &self,
+        repo: &RepositoryRecord,
+        scheme: IdScheme,
+        written: &[PackedObject],
+    ) -> Result<Vec<(Commit, PackedObject)>, BackendError> {
+        let objects: Vec<PackedObject> = of_kind(written, ObjectKind::Commit).collect();
+        let places: Vec<_> = objects.iter().map(|object| object.place).collect();
+        let bytes = self.backends.objects.read(&places).await?;
+        let decode = |(object, bytes): (PackedObject, bytes::Bytes)| {
+            let commit = Commit::decode(scheme, object.key.id.into(), &bytes);
+            commit
+                .map(|commit| (commit, object))
+                .map_err(|error| undecodable(repo, object.key, &error))
+        };
+        objects.into_iter().zip(bytes).map(decode).collect()
+    }
+
+    async fn snapshots_of(
+        &self,
+        repo: &RepositoryRecord,
+        written: &[PackedObject],
+    ) -> Result<(Vec<SnapshotRow>, HashSet<BlobId>), BackendError> {
+        let mut rows = Vec::new();
+        let mut blobs = HashSet::new();
+        // One at a time: a history's manifests together may be larger than memory.
+        for object in of_kind(written, ObjectKind::Snapshot) {
+            let bytes = self.backends.objects.read(&[object.place]).await?.swap_remove(0);
+            let id: SnapshotId = object.key.id.into();
+            let snapshot =
+                Snapshot::decode(id, &bytes).map_err(|error| undecodable(repo, object.key, &error))?;
+            blobs.extend(snapshot.manifest().iter().map(|(_, blob)| *blob));
+            let entry_count = snapshot.manifest().len() as u64;
+            rows.push(SnapshotRow {
+                id,
+                entry_count,
+                size: payload_size(&bytes),
+                place: object.place,
+            });
+        }
+        Ok((rows, blobs))
+    }
+}
+
+fn of_kind(objects: &[PackedObject], kind: ObjectKind) -> impl Iterator<Item = PackedObject> {
+    objects
+        .iter()
+        .copied()
+        .filter(move |object| object.key.kind == kind)
+}
+
+fn damaged(repo: &RepositoryRecord, reason: &str) -> BackendError {
+    BackendError::Damaged {
+        what: format!("the log of {}/{}", repo.owner, repo.slug),
+        reason: reason.to_owned(),
+    }
+}
+
+fn undecodable(repo: &RepositoryRecord, key: ObjectKey, error: &ObjectError) -> BackendError {
+    BackendError::Damaged {
+        what: format!("{key} of {}/{}", repo.owner, repo.slug),
+        reason: error.to_string(),
+    }
+}

@@ -1,0 +1,181 @@
+//! What a use case refuses, and why: each variant is something that a caller can act on.
+
+use crate::graph::TopoError;
+use crate::id::{BlobId, CommitId, SnapshotId};
+use crate::name::{BranchName, Handle, Slug};
+use crate::object::ObjectError;
+use crate::port::BackendError;
+use crate::scheme::IdScheme;
+
+use super::first_few;
+
+/// Why a repository is not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// There is none of that name that the viewer may see.
+    #[error("repository not found")]
+    NotFound,
+    /// This needs a token.
+    #[error("this needs a valid token")]
+    Unauthenticated,
+    /// The viewer may read and no more.
+    #[error("only the owner may push to this repository")]
+    Forbidden,
+    /// A backend failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+/// Why a repository is not created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The owner has one of that name.
+    #[error("{owner}/{slug} exists already")]
+    Exists {
+        /// The owner.
+        owner: Handle,
+        /// The name.
+        slug: Slug,
+    },
+    /// A backend failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+/// What a push refers to and neither holds nor finds in the repository.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Missing {
+    /// Parents, sorted.
+    pub commits: Vec<CommitId>,
+    /// Snapshots, sorted.
+    pub snapshots: Vec<SnapshotId>,
+    /// Blobs, sorted.
+    pub blobs: Vec<BlobId>,
+}
+
+impl Missing {
+    /// Whether nothing is missing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.commits.is_empty() && self.snapshots.is_empty() && self.blobs.is_empty()
+    }
+}
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts = [
+            ("commits", self.commits.len(), first_few(&self.commits)),
+            ("snapshots", self.snapshots.len(), first_few(&self.snapshots)),
+            ("objects", self.blobs.len(), first_few(&self.blobs)),
+        ];
+        let named: Vec<_> = parts
+            .iter()
+            .filter(|(_, count, _)| *count > 0)
+            .map(|(what, count, ids)| format!("{count} {what} ({ids})"))
+            .collect();
+        f.write_str(&named.join("; "))
+    }
+}
+
+/// Why a push is refused. Nothing of a refused push is visible.
+#[derive(Debug, thiserror::Error)]
+pub enum PushError {
+    /// An object is not what it claims to be.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// An inline blob is not what it claims to be.
+    #[error("object {claimed}: its content has the id {computed}")]
+    BlobMismatch {
+        /// The id it came with.
+        claimed: BlobId,
+        /// The id of what came.
+        computed: BlobId,
+    },
+    /// Commits are their own ancestors, or come twice with different content.
+    #[error("the commits of this push are no history: {0}")]
+    Graph(#[from] TopoError),
+    /// The push refers to what is neither in it nor in the repository.
+    #[error("the push refers to what is neither in it nor in this repository: {0}")]
+    Incomplete(Missing),
+    /// More than one commit could be the new head.
+    #[error("the push has several tips ({}), and not exactly one of them is on branch '{branch}'", first_few(.tips))]
+    AmbiguousTip {
+        /// The branch pushed to.
+        branch: BranchName,
+        /// The commits that are nobody's parent.
+        tips: Vec<CommitId>,
+    },
+    /// There is no commit in the push, and the branch is new.
+    #[error("branch '{branch}' does not exist, and the push has no commit to create it with")]
+    NothingToPush {
+        /// The branch pushed to.
+        branch: BranchName,
+    },
+    /// A branch below a branch, which no client can keep in a directory of refs.
+    #[error(
+        "branch '{branch}' and branch '{existing}' cannot exist together: one would be a directory of the other"
+    )]
+    BranchConflict {
+        /// The branch pushed to.
+        branch: BranchName,
+        /// The branch that is there.
+        existing: BranchName,
+    },
+    /// The head is not an ancestor of what was pushed.
+    #[error(
+        "non-fast-forward push to '{branch}': its head {head} is not an ancestor of {tip}; pull first, or push with force"
+    )]
+    NotFastForward {
+        /// The branch pushed to.
+        branch: BranchName,
+        /// Its head.
+        head: CommitId,
+        /// The commit pushed.
+        tip: CommitId,
+    },
+    /// The repository computes ids in another way.
+    #[error("this repository has ids of scheme {}", scheme.as_str())]
+    OtherScheme {
+        /// The repository's scheme.
+        scheme: IdScheme,
+    },
+    /// The branch moved again and again while the push was tried.
+    #[error("branch '{branch}' is moving too fast; try again")]
+    Busy {
+        /// The branch pushed to.
+        branch: BranchName,
+    },
+    /// A backend failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+/// Why a fetch is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The answer would be larger than the client takes.
+    #[error("the answer would have about {bytes} bytes; at most {limit} can be answered")]
+    TooLarge {
+        /// What it would have.
+        bytes: u64,
+        /// What it may have.
+        limit: u64,
+    },
+    /// A backend failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+/// Why something of a repository cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The repository does not hold it.
+    #[error("{what} is not in this repository")]
+    NotFound {
+        /// What was asked for.
+        what: String,
+    },
+    /// A backend failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}

@@ -1,0 +1,96 @@
+//! What pages show: a log, the files of a snapshot, the bytes of a file.
+
+use std::num::NonZeroUsize;
+
+use bytes::Bytes;
+
+use super::{Hub, ReadError};
+use crate::canonical;
+use crate::graph::History;
+use crate::id::{BlobId, CommitId, ObjectKind, SnapshotId};
+use crate::object::Snapshot;
+use crate::port::{BackendError, BlobRow, CommitRow, RepositoryRecord};
+
+impl Hub {
+    /// A page of the history of `tip`, newest first, after the commit `after`.
+    ///
+    /// # Errors
+    /// [`BackendError`] where a backend fails.
+    pub async fn log(
+        &self,
+        repo: &RepositoryRecord,
+        tip: CommitId,
+        after: Option<CommitId>,
+        page_size: NonZeroUsize,
+    ) -> Result<Vec<CommitRow>, BackendError> {
+        let mut walk = History::new(tip).page_size(page_size);
+        if let Some(cursor) = after {
+            walk = walk.after(cursor);
+        }
+        let page = self.walk(&repo.repo_id, &mut walk).await?;
+        self.commit_rows(repo, &page).await
+    }
+
+    /// One commit.
+    ///
+    /// # Errors
+    /// [`ReadError::NotFound`] where the repository does not hold it.
+    pub async fn commit(&self, repo: &RepositoryRecord, id: CommitId) -> Result<CommitRow, ReadError> {
+        let mut rows = self.backends.history.commits(&repo.repo_id, &[id]).await?;
+        rows.pop().ok_or_else(|| ReadError::NotFound {
+            what: format!("commit {id}"),
+        })
+    }
+
+    /// One snapshot.
+    ///
+    /// # Errors
+    /// [`ReadError::NotFound`] where the repository does not hold it.
+    pub async fn snapshot(&self, repo: &RepositoryRecord, id: SnapshotId) -> Result<Snapshot, ReadError> {
+        let row = self.backends.history.snapshots(&repo.repo_id, &[id]).await?.pop();
+        let row = row.ok_or_else(|| ReadError::NotFound {
+            what: format!("snapshot {id}"),
+        })?;
+        let bytes = self.read([row.place]).await?.swap_remove(0);
+        Snapshot::decode(id, &bytes).map_err(|error| {
+            BackendError::Damaged {
+                what: format!("snapshot {id}"),
+                reason: error.to_string(),
+            }
+            .into()
+        })
+    }
+
+    /// Size and place of those blobs that the repository holds, in no order.
+    ///
+    /// # Errors
+    /// [`BackendError`] where the backend fails.
+    pub async fn blobs(&self, repo: &RepositoryRecord, ids: &[BlobId]) -> Result<Vec<BlobRow>, BackendError> {
+        self.backends.history.blobs(&repo.repo_id, ids).await
+    }
+
+    /// The contents of blobs, in the order given. All are in memory at once: callers bound the sum of sizes.
+    ///
+    /// # Errors
+    /// [`BackendError`] where the store fails or the bytes are damaged.
+    pub async fn contents(&self, blobs: &[BlobRow]) -> Result<Vec<Bytes>, BackendError> {
+        let canonical = self.read(blobs.iter().map(|row| row.place)).await?;
+        let payload = |(bytes, row): (Bytes, &BlobRow)| match canonical::payload_of(ObjectKind::Blob, &bytes)
+        {
+            Ok(payload) => Ok(bytes.slice_ref(payload)),
+            Err(error) => Err(BackendError::Damaged {
+                what: format!("blob {}", row.id),
+                reason: error.to_string(),
+            }),
+        };
+        canonical.into_iter().zip(blobs).map(payload).collect()
+    }
+
+    /// How many commits the repository holds.
+    ///
+    /// # Errors
+    /// [`BackendError`] where the backend fails.
+    pub async fn commit_count(&self, repo: &RepositoryRecord) -> Result<u64, BackendError> {
+        self.backends.history.commit_count(&repo.repo_id).await
+    }
+}

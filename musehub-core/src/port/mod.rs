@@ -1,0 +1,157 @@
+//! The ports: what the use cases ask of the world, as narrow, object-safe traits.
+//!
+//! | port | says |
+//! |---|---|
+//! | [`ObjectStore`] | immutable objects, in packs: the truth |
+//! | [`Staging`] | uploaded blobs that no push has claimed yet |
+//! | [`RefStore`] | branch moves and repository records, as create-only logs: the truth |
+//! | [`RepositoryIndex`], [`HistoryIndex`] | the queryable read model, rebuilt from the two above |
+//! | [`JobQueue`] | background work |
+//! | [`BreakageIndex`], [`FactCache`] | what intelligence found |
+//! | [`IdentityStore`] | who holds which token |
+//! | [`Clock`] | now |
+
+mod history_index;
+mod identity_store;
+mod intel_index;
+mod job_queue;
+mod object_store;
+mod ref_store;
+mod repository_index;
+
+use std::fmt;
+
+pub use history_index::{BlobRow, BranchRow, CommitRow, HistoryIndex, MoveRows, SnapshotRow};
+pub use identity_store::{IdentityStore, NewToken, TokenHash};
+pub use intel_index::{BreakageFilter, BreakageIndex, BreakageIssue, BreakageMeta, FactCache, Severity};
+pub use job_queue::{Job, JobId, JobQueue, JobStatus, NewJob};
+pub use object_store::{
+    NewObject, ObjectBody, ObjectStore, PackId, PackedObject, Place, PlaceError, PutReceipt, StageWriter,
+    Staged, Staging,
+};
+pub use ref_store::{RefLogEntry, RefStore, RepositoryRecord, Visibility};
+pub use repository_index::RepositoryIndex;
+
+/// A boxed cause.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a backend did not do what a port promises.
+///
+/// Causes hang off `source`; nothing of them is meant for a client.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// What was to be created exists already with other content.
+    #[error("{what} exists already")]
+    Conflict {
+        /// What exists.
+        what: String,
+    },
+    /// Something that must be there is not.
+    #[error("{what} is not there")]
+    Missing {
+        /// What is absent.
+        what: String,
+    },
+    /// Bytes at rest are not what they were when they were written.
+    #[error("{what} is damaged: {reason}")]
+    Damaged {
+        /// Which object of which pack.
+        what: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// The backend failed; trying again later may help.
+    #[error("{action} failed")]
+    Unavailable {
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        #[source]
+        source: Cause,
+    },
+}
+
+impl BackendError {
+    /// A failure of the backend itself while doing `action`.
+    pub fn unavailable(action: &'static str, source: impl Into<Cause>) -> Self {
+        Self::Unavailable {
+            action,
+            source: source.into(),
+        }
+    }
+}
+
+/// A moment: milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The moment `millis` milliseconds after the epoch.
+    #[must_use]
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the epoch.
+    #[must_use]
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// This moment moved by `millis` milliseconds.
+    #[must_use]
+    pub const fn plus_millis(self, millis: i64) -> Self {
+        Self(self.0.saturating_add(millis))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let moment = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
+            .map_err(|_| fmt::Error)?;
+        let (date, clock) = (moment.date(), moment.time());
+        write!(
+            f,
+            "{date}T{:02}:{:02}:{:02}.{:03}Z",
+            clock.hour(),
+            clock.minute(),
+            clock.second(),
+            clock.millisecond()
+        )
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl serde::Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        i64::deserialize(deserializer).map(Self)
+    }
+}
+
+/// Tells the time.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The clock of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let nanos = time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
+        Timestamp(i64::try_from(nanos).unwrap_or(i64::MAX))
+    }
+}

@@ -1,0 +1,112 @@
+//! Branch moves and repository records: numbered entries that are created once and never changed.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::{BackendError, PackId, Timestamp};
+use crate::id::CommitId;
+use crate::name::{BranchName, Handle, RepoId, Slug};
+use crate::scheme::IdScheme;
+
+/// Who may read a repository.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Visibility {
+    /// Everyone.
+    Public,
+    /// Its owner.
+    Private,
+}
+
+impl Visibility {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Private => "private",
+        }
+    }
+}
+
+/// One version of what a repository is, apart from its history.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RepositoryRecord {
+    /// Counts from 1; the highest is in force.
+    pub version: u64,
+    /// The id that stays when names change.
+    pub repo_id: RepoId,
+    /// Whose it is.
+    pub owner: Handle,
+    /// Its name below the owner.
+    pub slug: Slug,
+    /// Who may read it.
+    pub visibility: Visibility,
+    /// What it is about, for people.
+    pub description: String,
+    /// How its ids are computed; fixed by its first push.
+    pub scheme: Option<IdScheme>,
+    /// The branch that pages show and clients check out; set by the first push.
+    pub default_branch: Option<BranchName>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// Whether it was deleted: nobody sees it, its name is free again for its owner to restore.
+    pub deleted: bool,
+}
+
+/// One move of a branch.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RefLogEntry {
+    /// The repository.
+    pub repo_id: RepoId,
+    /// The branch.
+    pub branch: BranchName,
+    /// Counts the moves of this branch from 1.
+    pub sequence: u64,
+    /// The head before; none where the branch was made by this move.
+    pub old: Option<CommitId>,
+    /// The head after; none where the move deleted the branch.
+    pub new: Option<CommitId>,
+    /// Whether the new head does not descend from the old one by the pusher's own wish.
+    pub forced: bool,
+    /// Who moved it.
+    pub pusher: Handle,
+    /// When.
+    pub at: Timestamp,
+    /// The packs that were written for this move: all its new commits and snapshots, and most of its new blobs.
+    pub packs: Vec<PackId>,
+    /// Packs of other moves in which the rest of its new blobs lie.
+    pub borrowed: Vec<PackId>,
+}
+
+/// Branch moves and repository records.
+///
+/// # Contract
+/// Entries are durable when a method returns, and never change. Of several callers that create one number, exactly one
+/// succeeds; the others get [`BackendError::Conflict`]. That is the compare-and-swap of the hub.
+#[async_trait]
+pub trait RefStore: Send + Sync {
+    /// Creates a version of a repository record, version 1 claiming the name.
+    async fn put_repository(&self, record: &RepositoryRecord) -> Result<(), BackendError>;
+
+    /// The version in force of the repository of that name.
+    async fn repository(&self, owner: &Handle, slug: &Slug)
+    -> Result<Option<RepositoryRecord>, BackendError>;
+
+    /// The version in force of every repository.
+    async fn repositories(&self) -> Result<Vec<RepositoryRecord>, BackendError>;
+
+    /// Creates the entry of a move.
+    async fn append(&self, entry: &RefLogEntry) -> Result<(), BackendError>;
+
+    /// The last move of every branch of a repository.
+    async fn heads(&self, repo: &RepoId) -> Result<Vec<RefLogEntry>, BackendError>;
+
+    /// The moves of one branch after number `after`, oldest first.
+    async fn history(
+        &self,
+        repo: &RepoId,
+        branch: &BranchName,
+        after: u64,
+    ) -> Result<Vec<RefLogEntry>, BackendError>;
+}

@@ -1,0 +1,52 @@
+//! The suites of every port against the in-memory adapters.
+
+use futures::executor::block_on;
+use musehub_core::conformance::{
+    history_index, identity, intel, job_queue, object_store, ref_store, repository_index, staging,
+};
+use musehub_core::memory::{MemoryIndex, MemoryObjects, MemoryRefs};
+
+#[test]
+fn objects_in_memory_keep_their_contract() {
+    block_on(object_store::run(async || MemoryObjects::new()));
+}
+
+#[test]
+fn staging_in_memory_keeps_its_contract() {
+    block_on(staging::run(async || MemoryObjects::new()));
+}
+
+#[test]
+fn refs_in_memory_keep_their_contract() {
+    block_on(ref_store::run(async || MemoryRefs::new()));
+}
+
+#[test]
+fn repositories_in_memory_keep_their_contract() {
+    block_on(repository_index::run(async || MemoryIndex::new()));
+}
+
+#[test]
+fn history_in_memory_keeps_its_contract() {
+    block_on(history_index::run(async || MemoryIndex::new()));
+}
+
+#[test]
+fn history_in_memory_without_a_window_keeps_its_contract() {
+    block_on(history_index::run(async || MemoryIndex::new().with_window(false)));
+}
+
+#[test]
+fn jobs_in_memory_keep_their_contract() {
+    block_on(job_queue::run(async || MemoryIndex::new()));
+}
+
+#[test]
+fn intel_in_memory_keeps_its_contract() {
+    block_on(intel::run(async || MemoryIndex::new()));
+}
+
+#[test]
+fn identities_in_memory_keep_their_contract() {
+    block_on(identity::run(async || MemoryIndex::new()));
+}

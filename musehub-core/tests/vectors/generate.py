@@ -1,0 +1,329 @@
+"""Makes the vectors in this folder that are MuseHub's own, with nothing of MuseHub's.
+
+    canonical-json-own.jsonl   JSON in any form, and what Python prints for it as canonical JSON
+    floats.txt                 bit patterns of floats, and what Python prints for them
+    typed-v2.json              canonical objects and their ids under both hash functions
+
+Run it in this folder; it writes the same bytes every time:
+
+    python3 -m venv /tmp/venv && /tmp/venv/bin/pip install blake3==1.0.11
+    /tmp/venv/bin/python generate.py
+
+The files here were made with CPython 3.11.7 and blake3 1.0.11 from PyPI; everything else is the standard library.
+
+The two other files hold figures computed with the functions of a Muse client of version 0.1.5:
+flat-v1-ids.json (ids of snapshots and commits) and canonical-json.jsonl (as canonical-json-own.jsonl).
+"""
+
+import hashlib
+import json
+import math
+import random
+import struct
+from pathlib import Path
+
+from blake3 import blake3
+
+HERE = Path(__file__).parent
+RANDOM = random.Random(20260320)
+
+
+def canonical(value):
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
+
+
+# --- values -------------------------------------------------------------------------------------------------------
+
+KEYS = ["", "a", "Z", "a-b", "a.b", "a/b", "a b", "é", "中", "\uffff", "ﬁ", "😀", "\U00010000", "\x7f", '"', "\\", "\n"]
+
+
+def float_of(bits):
+    return struct.unpack(">d", bits.to_bytes(8, "big"))[0]
+
+
+def bits_of(number):
+    return int.from_bytes(struct.pack(">d", number), "big")
+
+
+def boundary_floats():
+    yield from [0.0, 0.1, 0.1 + 0.2, 0.3, 1 / 3, 0.5, 1.0, 1.5, 2.0, 100.0, 123456789.125, math.pi, math.e]
+    yield from [9999999999999998.0, 1e-4, 1e-5, 9.999999999999999e-05, 5e-324, 1e-323, 2.5e-323]
+    yield from [2.2250738585072014e-308, 2.225073858507201e-308, 1.7976931348623157e308, 2.0**53, 2.0**53 + 2]
+    # Halfway cases between equally short texts.
+    yield from [9007199254740993.0, 2.0**63, 2.0**64, 5e-324 * 3, 2.0**-44, 2.0**-1074 * 2**20, 9.5367431640625e-07]
+    yield from [1.448997445238699, 2.98023223876953125e-8, 8.5e16, 1.2345678901234567e22, 4.35, 4.349999999999999]
+    for power in range(-324, 309):
+        yield float(f"1e{power}")
+    for power in range(-1074, 1024, 7):
+        yield 2.0**power
+    for power in (-5, -4, -1, 0, 1, 14, 15, 16, 17, 21, 22):
+        yield math.nextafter(float(f"1e{power}"), 0.0)
+        yield math.nextafter(float(f"1e{power}"), math.inf)
+
+
+def random_floats(count):
+    while count:
+        number = float_of(RANDOM.getrandbits(64))
+        if math.isfinite(number):
+            yield number
+            count -= 1
+
+
+def everyday_floats(count):
+    for _ in range(count):
+        yield round(RANDOM.uniform(-1, 1) * 10 ** RANDOM.randint(-6, 18), RANDOM.randint(0, 9))
+
+
+def escapes():
+    for code in [*range(0x00, 0x21), *range(0x7E, 0xA1), 0x22, 0x2F, 0x5C, 0xAD, 0x3C, 0x3E, 0x26, 0x27]:
+        yield f"a{chr(code)}b"
+    yield "".join(map(chr, range(0x80)))
+    for code in [0x2028, 0x2029, 0xD7FF, 0xE000, 0xFB01, 0xFEFF, 0xFFFD, 0xFFFE, 0xFFFF]:
+        yield chr(code)
+    for code in [0x10000, 0x103FF, 0x10400, 0x1D11E, 0x1F600, 0x1F3B5, 0xFFFFF, 0x10FFFF]:
+        yield f"x{chr(code)}{chr(code)}y"
+    # What looks like an escape stays text.
+    yield from [r"\u0041", r"\n", "\\\\", '\\"', "\\\n", "</script>", "é\u0301", "👩‍👩‍👧", "plain"]
+
+
+def random_text():
+    pools = ["abc /._-", '"\\\n\t\r\b\f\x00\x1f\x7f', "éüñß", "中文ﬁ\u2028\u2029", "😀🎵\U0010ffff"]
+    return "".join(RANDOM.choice(RANDOM.choice(pools)) for _ in range(RANDOM.randint(0, 12)))
+
+
+def random_integer():
+    sign = RANDOM.choice([1, 1, -1])
+    return max(-(2**63), sign * RANDOM.getrandbits(RANDOM.choice([1, 4, 16, 32, 53, 54, 63, 64])))
+
+
+def random_value(depth):
+    kind = RANDOM.randint(0, 8 if depth else 5)
+    if kind == 0:
+        return RANDOM.choice([None, True, False])
+    if kind == 1:
+        return random_integer()
+    if kind == 2:
+        return next(everyday_floats(1))
+    if kind == 3:
+        return next(random_floats(1))
+    if kind < 6:
+        return random_text()
+    if kind == 6:
+        return [random_value(depth - 1) for _ in range(RANDOM.randint(0, 5))]
+    keys = [RANDOM.choice([RANDOM.choice(KEYS), random_text()]) for _ in range(RANDOM.randint(0, 6))]
+    return {key: random_value(depth - 1) for key in keys}
+
+
+def nested(depth, wrap):
+    value = None
+    for _ in range(depth):
+        value = wrap(value)
+    return value
+
+
+def values():
+    yield from [None, True, False, "", [], {}, [[]], [{}], {"": {}}, {"a": []}, [[], {}, ""], [None, [None]]]
+    yield nested(100, lambda value: [value])
+    yield nested(100, lambda value: {"k": value})
+    yield nested(60, lambda value: [{"b": value, "a": []}])
+    yield from escapes()
+    yield {text: text for text in escapes()}
+    yield {key: position for position, key in enumerate(KEYS)}
+    yield {key: position for position, key in enumerate(reversed(KEYS))}
+    yield {"\U0001f600": 1, "\ufb01": 2}
+    yield {"\U00010000": {"\uffff": 1, "\U0010ffff": 2}, "\ue000": 3}
+    yield {"a\x00": 1, "a": 2, "a ": 3, "a\u0080": 4, "a\x7f": 5, "A": 6, "aa": 7}
+    for power in (7, 8, 15, 16, 31, 32, 53, 63):
+        for step in (-1, 0, 1):
+            yield [2**power + step, -(2**power) + max(step, 0)]
+    yield [2**64 - 1, 2**64 - 2, -(2**63), -(2**63) + 1, 0, -1, 10**18]
+    boundaries = list(boundary_floats())
+    for start in range(0, len(boundaries), 40):
+        yield [sign * number for number in boundaries[start : start + 40] for sign in (1, -1)]
+    for _ in range(40):
+        yield list(random_floats(25))
+    for _ in range(20):
+        yield list(everyday_floats(25))
+    for _ in range(600):
+        yield random_value(4)
+
+
+# --- JSON in forms other than the canonical one ----------------------------------------------------------------------
+
+
+def loose_string(text):
+    def one(character):
+        code = ord(character)
+        choice = RANDOM.randint(0, 3)
+        if character in '"\\':
+            return "\\" + character if choice else f"\\u{code:04X}"
+        if code < 0x20:
+            return f"\\u{code:04X}" if choice < 2 else json.dumps(character)[1:-1]
+        if choice == 0:
+            units = character.encode("utf-16-be")
+            return "".join(f"\\u{units[at:at + 2].hex().upper()}" for at in range(0, len(units), 2))
+        if character == "/" and choice == 1:
+            return "\\/"
+        return character
+
+    return '"' + "".join(map(one, text)) + '"'
+
+
+def loose_float(number):
+    text = RANDOM.choice([repr(number), f"{number:.16e}", f"{number:.17E}", f"{number:.25e}"])
+    if text.lstrip("-").isdigit():
+        text += ".0"
+    assert bits_of(float(text)) == bits_of(number), text
+    return text
+
+
+def space():
+    return RANDOM.choice(["", "", "", " ", "\n", "\t", " \r\n "])
+
+
+def loose(value):
+    """Any JSON text of a value: other spaces, other escapes, other spellings of floats, keys in any order."""
+    if isinstance(value, str):
+        return loose_string(value)
+    if isinstance(value, float):
+        return loose_float(value)
+    if isinstance(value, list):
+        inner = ",".join(space() + loose(item) + space() for item in value)
+        return "[" + (inner or space()) + "]"
+    if isinstance(value, dict):
+        items = list(value.items())
+        RANDOM.shuffle(items)
+        inner = ",".join(f"{space()}{loose_string(key)}{space()}:{space()}{loose(item)}" for key, item in items)
+        return "{" + (inner or space()) + "}"
+    return json.dumps(value)
+
+
+def canonical_json_lines():
+    for value in values():
+        text = loose(value)
+        printed = canonical(json.loads(text))
+        assert printed == canonical(value)
+        yield json.dumps({"input": text, "canonical": printed})
+
+
+def float_lines():
+    seen = set()
+    for number in [*boundary_floats(), *everyday_floats(500), *random_floats(3000)]:
+        bits = bits_of(number)
+        if bits not in seen:
+            seen.add(bits)
+            yield f"{bits:016x} {canonical(number)}"
+
+
+# --- objects of typed-v2 --------------------------------------------------------------------------------------------
+
+
+def ids(kind, payload):
+    stored = kind.encode("ascii") + b" " + str(len(payload)).encode("ascii") + b"\x00" + payload
+    return {
+        "sha256": "sha256:" + hashlib.sha256(stored).hexdigest(),
+        "blake3": "blake3:" + blake3(stored).hexdigest(),
+    }
+
+
+def pattern(size):
+    """The bytes of a blob that is given by its size only."""
+    return bytes((at * 131 + (at >> 8)) & 0xFF for at in range(size))
+
+
+def blobs():
+    for text in ["", "hello\n", "h\x00i\r\n", "blob 0\x00", "Añadir 🎵\n", "\n"]:
+        yield {"kind": "blob", "text": text, **ids("blob", text.encode("utf-8"))}
+    for size in [1, 9, 10, 55, 56, 57, 63, 64, 65, 99, 100, 999, 1000, 1023, 1024, 1025, 4096, 65535, 65536, 1048577]:
+        yield {"kind": "blob", "pattern": size, **ids("blob", pattern(size))}
+
+
+def json_object(kind, record):
+    payload = canonical(record)
+    items = list(record.items())
+    RANDOM.shuffle(items)
+    return {"kind": kind, "record": dict(items), "payload": payload, **ids(kind, payload.encode("ascii"))}
+
+
+def blob_name(text, algorithm="sha256"):
+    return ids("blob", text.encode("utf-8"))[algorithm]
+
+
+def snapshots():
+    def snapshot(manifest, directories=(), executables=()):
+        record = {
+            "manifest": manifest,
+            "directories": sorted(directories),
+            "executables": sorted(executables),
+        }
+        return json_object("snapshot", record)
+
+    yield snapshot({})
+    yield snapshot({}, directories=["empty", "a/b/c"])
+    yield snapshot({"b.txt": blob_name("b"), "a/é.txt": blob_name("")})
+    yield snapshot({"run.sh": blob_name("#!/bin/sh\n"), "z": blob_name("z")}, executables=["run.sh"])
+    yield snapshot({path: blob_name(path) for path in ["😀", "ﬁ", "中", "é", "a/b", "a.b", "a-b", "a", "Z"]})
+    yield snapshot(
+        {path: blob_name(path, "blake3") for path in ["src/lib.rs", "bin/tool", "docs/ﬁ/😀.md"]},
+        directories=["tmp", "ﬁ", "😀"],
+        executables=["bin/tool"],
+    )
+    yield snapshot(
+        {f"dir{at % 10}/file{at}.txt": blob_name(str(at), RANDOM.choice(["sha256", "blake3"])) for at in range(300)}
+    )
+
+
+def commits():
+    """The fields are samples: the id covers whatever the payload holds, fields of newer clients too."""
+
+    def commit(**fields):
+        return json_object("commit", fields)
+
+    snapshot = ids("snapshot", b"{}")["sha256"]
+    root = commit(
+        snapshot_id=snapshot,
+        parents=[],
+        message="first",
+        author="ada",
+        committed_at="2026-03-20T12:00:00+00:00",
+    )
+    yield root
+    yield commit(
+        snapshot_id=snapshot,
+        parents=[root["sha256"]],
+        message="Añadir 🎵\nline2 \"quoted\" \\ \x7f",
+        author="ﬁ😀",
+        committed_at="2026-03-20T12:00:00.000100+02:00",
+        metadata={"section": "chorus", "Track": "1"},
+        agent_id="agent",
+        test_runs=3,
+    )
+    yield commit(
+        snapshot_id=snapshot,
+        parents=[root["sha256"], root["blake3"]],
+        message="",
+        author="",
+        committed_at="2026-03-20T12:00:00Z",
+        structured_delta={"domain": "code", "ops": [{"op": "insert", "position": None}], "weight": 1e-07},
+        later_field={"ratio": 1e16, "whole": 1.0, "big": 2**64 - 1, "small": -(2**63), "none": None},
+    )
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def write(name, text):
+    (HERE / name).write_bytes(text.encode("utf-8"))
+
+
+def main():
+    write("canonical-json-own.jsonl", "".join(line + "\n" for line in canonical_json_lines()))
+    write("floats.txt", "".join(line + "\n" for line in float_lines()))
+    objects = [*blobs(), *snapshots(), *commits()]
+    write("typed-v2.json", "[\n" + ",\n".join(json.dumps(item) for item in objects) + "\n]\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,392 @@
+//! Pass 2: every import and attribute use of one file against what the snapshot holds.
+//!
+//! A file is checked on its own, from its facts and the index of the snapshot, so a caller may check only the files
+//! that a push could have broken.
+
+use super::names::Presence;
+use super::report::{Finding, IssueType};
+use super::resolve::{Base, Resolver, Strength, Walk, parts_of};
+use crate::facts::{
+    AttributeUse, BindingKind, Exports, FileFacts, Guard, Import, ImportForm, Position, Reading, Scope,
+};
+use crate::snapshot::{DirId, FileId, Node};
+
+/// Why an import fails.
+enum Failure {
+    /// The part with this index is not below `parent`.
+    Module { parent: Node, part: String },
+    /// The name is not in `node`.
+    Name {
+        node: Node,
+        name: String,
+        typing_only: bool,
+    },
+    /// The dots lead above every package.
+    Beyond,
+}
+
+/// A finding, and where help may be found.
+pub(super) struct Broken {
+    pub(super) finding: Finding,
+    /// The node that lacks something, and what it lacks.
+    pub(super) lacks: Option<(Node, String)>,
+}
+
+impl Resolver<'_> {
+    /// What is broken in one file, guarded or not.
+    pub(super) fn check(&self, file: FileId) -> Vec<Broken> {
+        let Some(facts) = &self.snapshot.files[file].facts else {
+            return Vec::new();
+        };
+        if self.snapshot.files[file].path.contains("{{") {
+            // The tree of a project template: its paths and modules take their names later.
+            return Vec::new();
+        }
+        let mut broken = Vec::new();
+        let mut reported = None;
+        for import in &facts.imports {
+            let Some(failure) = self.failure(file, import) else {
+                continue;
+            };
+            let whole_statement = !matches!(failure, Failure::Name { .. });
+            if whole_statement && reported == Some(import.statement) {
+                continue;
+            }
+            if whole_statement && import.form != ImportForm::Plain {
+                reported = Some(import.statement);
+            }
+            broken.push(self.describe(file, import, failure));
+        }
+        if !self.snapshot.files[file].is_stub {
+            broken.extend(
+                facts
+                    .uses
+                    .iter()
+                    .filter_map(|used| self.check_use(file, facts, used)),
+            );
+        }
+        broken
+    }
+
+    fn failure(&self, file: FileId, import: &Import) -> Option<Failure> {
+        let parts = parts_of(import);
+        if import.level == 0 {
+            return self.absolute_failure(file, import, &parts);
+        }
+        let base = match self.base(file, import.level) {
+            Base::At(base) => base,
+            Base::Beyond => return Some(Failure::Beyond),
+            Base::Outside => return None,
+        };
+        match self.walk_relative(file, base, &parts) {
+            Walk::Open => None,
+            Walk::Missing { parent, index } => Some(Failure::Module {
+                parent,
+                part: parts[index].to_owned(),
+            }),
+            Walk::Found(node) => {
+                let failure = self.name_failure(node, import, true)?;
+                let moved = matches!(node, Node::Package(_) | Node::Namespace(_))
+                    && self.is_merged_submodule(file, base, &parts, import);
+                (!moved).then_some(failure)
+            }
+        }
+    }
+
+    /// `from . import name` where the submodule lies in another folder of the same package.
+    fn is_merged_submodule(&self, file: FileId, base: DirId, parts: &[&str], import: &Import) -> bool {
+        let Some(name) = &import.name else { return false };
+        let parts: Vec<&str> = parts.iter().copied().chain([name.as_str()]).collect();
+        self.walk_relative(file, base, &parts) == Walk::Open
+    }
+
+    fn absolute_failure(&self, file: FileId, import: &Import, parts: &[&str]) -> Option<Failure> {
+        let mut worst: Option<(Strength, Failure)> = None;
+        for attempt in self.attempts(file, parts) {
+            let failure = match attempt.walk {
+                Walk::Open => return None,
+                Walk::Missing { parent, index } => Failure::Module {
+                    parent,
+                    part: parts[index].to_owned(),
+                },
+                Walk::Found(node) => match self.name_failure(node, import, false) {
+                    None => return None,
+                    // The package of the importing file is in `sys.modules` already: no other reading is possible.
+                    Some(failure) if attempt.strength == Strength::Own => return Some(failure),
+                    Some(failure) => failure,
+                },
+            };
+            // Of equals, the reading that came further tells more.
+            let further = matches!(failure, Failure::Name { .. });
+            let better = match &worst {
+                None => true,
+                Some((strength, old)) => {
+                    attempt.strength > *strength
+                        || (attempt.strength == *strength && further && !matches!(old, Failure::Name { .. }))
+                }
+            };
+            if better {
+                worst = Some((attempt.strength, failure));
+            }
+        }
+        worst
+            .filter(|(strength, _)| *strength > Strength::Weak)
+            .map(|(_, failure)| failure)
+    }
+
+    /// What `import` takes from `node` and does not find.
+    fn name_failure(&self, node: Node, import: &Import, closed: bool) -> Option<Failure> {
+        match import.form {
+            ImportForm::Plain | ImportForm::Call => None,
+            ImportForm::Star => self.star_failure(node, closed),
+            ImportForm::From => {
+                let name = import.name.as_deref()?;
+                let typing_only = match self.presence(node, name, closed) {
+                    Presence::Present => return None,
+                    Presence::TypingOnly => true,
+                    Presence::Absent => false,
+                };
+                Some(Failure::Name {
+                    node,
+                    name: name.to_owned(),
+                    typing_only,
+                })
+            }
+        }
+    }
+
+    /// `from node import *` fails when `__all__` lists a name that is not there.
+    fn star_failure(&self, node: Node, closed: bool) -> Option<Failure> {
+        let module = &self.snapshot.modules[self.snapshot.module_of(node)?];
+        let facts = self.snapshot.files[module.source?].facts.as_ref()?;
+        let Exports::Listed(names) = &facts.exports else {
+            return None;
+        };
+        if facts.reading != Reading::Whole {
+            return None;
+        }
+        let missing = names
+            .iter()
+            .find(|name| self.presence(node, name, closed) == Presence::Absent)?;
+        Some(Failure::Name {
+            node,
+            name: missing.clone(),
+            typing_only: false,
+        })
+    }
+
+    fn describe(&self, file: FileId, import: &Import, failure: Failure) -> Broken {
+        let module = format!("{}{}", ".".repeat(import.level as usize), import.module);
+        let star = import.form == ImportForm::Star;
+        let (text, issue_type, lacks, name) = match failure {
+            Failure::Beyond => (
+                format!("imports from '{module}', which leads above the top-level package"),
+                gone_module(import),
+                None,
+                None,
+            ),
+            Failure::Module { parent, part } => {
+                let from = if import.form == ImportForm::From || star {
+                    "from "
+                } else {
+                    ""
+                };
+                let why = match parent {
+                    Node::Module(_) => {
+                        format!("{} is a module, not a package", self.snapshot.path_of(parent))
+                    }
+                    _ => format!("{} holds no module '{part}'", self.folder_name(parent)),
+                };
+                (
+                    format!("imports {from}'{module}', but {why}"),
+                    gone_module(import),
+                    Some((parent, part)),
+                    None,
+                )
+            }
+            Failure::Name {
+                node,
+                name,
+                typing_only,
+            } => {
+                let what = match (star, typing_only) {
+                    (true, _) => format!("imports '*' from '{module}', whose __all__ lists '{name}'"),
+                    (false, _) => format!("imports '{name}' from '{module}'"),
+                };
+                let why = self.lack(node, typing_only);
+                (
+                    format!("{what}, but {why}"),
+                    IssueType::StaleImport,
+                    Some((node, name.clone())),
+                    Some(name),
+                )
+            }
+        };
+        let target = lacks.as_ref().map(|(node, _)| self.snapshot.path_of(*node));
+        let finding = self.finding(file, issue_type, import.at, import.guard, text);
+        Broken {
+            finding: Finding {
+                module,
+                name,
+                target,
+                ..finding
+            },
+            lacks,
+        }
+    }
+
+    /// How a sentence says that `node` lacks a name.
+    fn lack(&self, node: Node, typing_only: bool) -> String {
+        let defines = if typing_only {
+            "defines it for type checkers only"
+        } else {
+            "defines no such name"
+        };
+        match (node, self.snapshot.module_of(node)) {
+            (Node::Namespace(_), _) | (_, None) => format!("{} holds no such module", self.folder_name(node)),
+            (Node::Module(_), Some(module)) => format!("{} {defines}", self.snapshot.path_of_module(module)),
+            (Node::Package(_), Some(init)) => {
+                let path = self.snapshot.path_of_module(init);
+                if typing_only {
+                    format!("{path} {defines}")
+                } else {
+                    format!("{path} {defines} and no such module is beside it")
+                }
+            }
+        }
+    }
+
+    fn folder_name(&self, node: Node) -> String {
+        match self.snapshot.path_of(node) {
+            top if top == "/" => "the top folder".to_owned(),
+            path => path,
+        }
+    }
+
+    fn finding(
+        &self,
+        file: FileId,
+        issue_type: IssueType,
+        at: Position,
+        guard: Guard,
+        description: String,
+    ) -> Finding {
+        Finding {
+            issue_type,
+            severity: issue_type.severity(),
+            file_path: self.snapshot.files[file].path.clone(),
+            line: at.line,
+            column: at.column,
+            description,
+            module: String::new(),
+            name: None,
+            target: None,
+            help: None,
+            guard,
+        }
+    }
+
+    fn check_use(&self, file: FileId, facts: &FileFacts, used: &AttributeUse) -> Option<Broken> {
+        let import = facts.imports.get(used.import as usize)?;
+        let chain: Vec<&str> = used.chain.split('.').collect();
+        let nodes = self.certain_nodes(file, import)?;
+        let mut lacking = None;
+        for node in nodes {
+            lacking = Some(self.lacking_attribute(node, &chain)?);
+        }
+        let (node, index) = lacking?;
+        let name = chain[index].to_owned();
+        let local = import.alias.as_deref().or(import.name.as_deref());
+        let local = local.unwrap_or_else(|| import.module.split('.').next().unwrap_or_default());
+        let owner = std::iter::once(local)
+            .chain(chain[..index].iter().copied())
+            .collect::<Vec<_>>()
+            .join(".");
+        // The import itself asked for this submodule, and is reported for it.
+        let dotted = format!("{owner}.{name}");
+        let imported =
+            |import: &Import| import.module == dotted || import.module.starts_with(&format!("{dotted}."));
+        if facts
+            .imports
+            .iter()
+            .any(|import| import.level == 0 && imported(import))
+        {
+            return None;
+        }
+        let text = format!("uses '{owner}.{name}', but {}", self.lack(node, false));
+        let finding = self.finding(file, IssueType::MissingSymbol, used.at, used.guard, text);
+        let target = Some(self.snapshot.path_of(node));
+        let finding = Finding {
+            module: owner,
+            name: Some(name.clone()),
+            target,
+            ..finding
+        };
+        Some(Broken {
+            finding,
+            lacks: Some((node, name)),
+        })
+    }
+
+    /// The modules that a local name may stand for, when it certainly stands for one of them.
+    fn certain_nodes(&self, file: FileId, import: &Import) -> Option<Vec<Node>> {
+        let (targets, complete) = self.targets(file, import);
+        if !complete || targets.is_empty() {
+            return None;
+        }
+        if let Some(name) = &import.name {
+            // A package may bind the name of a submodule to something else.
+            let rebound = targets.iter().any(|&node| !self.is_plain_submodule(node, name));
+            if rebound {
+                return None;
+            }
+        }
+        let nodes = self.bound_nodes(file, import);
+        (!nodes.is_empty()).then_some(nodes)
+    }
+
+    /// Whether `node.name` is its submodule of that name and nothing else.
+    fn is_plain_submodule(&self, node: Node, name: &str) -> bool {
+        if self.snapshot.child(node, name).is_none() || self.written.contains(&(node, name.to_owned())) {
+            return false;
+        }
+        let Some(module) = self.snapshot.module_of(node) else {
+            return true;
+        };
+        let module = &self.snapshot.modules[module];
+        [module.source, module.stub].into_iter().flatten().all(|file| {
+            self.snapshot.files[file].facts.as_ref().is_some_and(|facts| {
+                let starred = facts.imports.iter().any(|import| import.form == ImportForm::Star);
+                let bound = facts.names.get(name);
+                !facts.open.names
+                    && !starred
+                    && bound.is_none_or(|binding| binding.kind == BindingKind::Submodule)
+            })
+        })
+    }
+
+    /// The first attribute of a chain that is certainly missing, and the module that lacks it.
+    fn lacking_attribute(&self, start: Node, chain: &[&str]) -> Option<(Node, usize)> {
+        let mut node = start;
+        for (index, attribute) in chain.iter().enumerate() {
+            if self.is_plain_submodule(node, attribute) {
+                node = self.snapshot.child(node, attribute)?;
+                continue;
+            }
+            let absent = self.presence(node, attribute, false) == Presence::Absent;
+            return (absent && !attribute.starts_with("__")).then_some((node, index));
+        }
+        None
+    }
+}
+
+/// A module that is gone breaks the importing file where the import always runs.
+fn gone_module(import: &Import) -> IssueType {
+    let always =
+        import.scope == Scope::Module && import.guard == Guard::None && import.form != ImportForm::Call;
+    if always {
+        IssueType::MissingModule
+    } else {
+        IssueType::StaleImport
+    }
+}

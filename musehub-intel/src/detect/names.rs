@@ -1,0 +1,200 @@
+//! Whether a module has a name when it has been imported: bindings, submodules, star imports, run-time tricks.
+
+use std::collections::HashSet;
+
+use super::resolve::Resolver;
+use crate::facts::{Exports, FileFacts, ImportForm};
+use crate::snapshot::{FileId, ModuleId, Node};
+
+/// Modules looked at for one name; a longer trail of star imports is taken to provide it.
+const MAX_TRAIL: usize = 512;
+
+/// What every module has.
+const MODULE_ATTRIBUTES: [&str; 14] = [
+    "__name__",
+    "__doc__",
+    "__file__",
+    "__dict__",
+    "__spec__",
+    "__loader__",
+    "__package__",
+    "__path__",
+    "__cached__",
+    "__builtins__",
+    "__annotations__",
+    "__class__",
+    "__all__",
+    "__dir__",
+];
+
+/// What is known about a name of a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// It is there, or may be.
+    Present,
+    /// A static type checker sees it; running code does not.
+    TypingOnly,
+    /// It is not there.
+    Absent,
+}
+
+impl Resolver<'_> {
+    /// Whether `from node import name` may succeed. `closed` as in [`Resolver::walk`].
+    pub(super) fn presence(&self, node: Node, name: &str, closed: bool) -> Presence {
+        if self.snapshot.child(node, name).is_some() || MODULE_ATTRIBUTES.contains(&name) {
+            return Presence::Present;
+        }
+        let may_appear = match node {
+            // A module has no submodules; whether it is replaced shows in its own facts.
+            Node::Module(_) => false,
+            Node::Package(_) | Node::Namespace(_) => self.child_may_appear(node, name, closed),
+        };
+        if may_appear || self.is_written(node, name) {
+            return Presence::Present;
+        }
+        match self.snapshot.module_of(node) {
+            None => Presence::Absent,
+            Some(module) => self.module_presence(module, name),
+        }
+    }
+
+    fn is_written(&self, node: Node, name: &str) -> bool {
+        self.written.contains(&(node, name.to_owned())) || self.written.contains(&(node, "*".to_owned()))
+    }
+
+    /// Follows star imports without recursion: the same name is passed on unchanged at every step.
+    fn module_presence(&self, start: ModuleId, name: &str) -> Presence {
+        let mut result = Presence::Absent;
+        let mut seen = HashSet::from([start]);
+        let mut trail = vec![start];
+        while let Some(module) = trail.pop() {
+            if seen.len() > MAX_TRAIL {
+                return Presence::Present;
+            }
+            let module = &self.snapshot.modules[module];
+            if module.opaque || (module.source.is_none() && module.stub.is_none()) {
+                return Presence::Present;
+            }
+            // A stub alone stands for a compiled module, which may have more than the stub tells.
+            if module.source.is_none() {
+                return Presence::Present;
+            }
+            for (file, is_stub) in [(module.source, false), (module.stub, true)] {
+                let Some(file) = file else { continue };
+                let Some(facts) = &self.snapshot.files[file].facts else {
+                    return Presence::Present;
+                };
+                match facts.names.get(name) {
+                    _ if facts.open.names => return Presence::Present,
+                    Some(binding) if is_stub || !binding.typing_only => return Presence::Present,
+                    Some(_) => result = Presence::TypingOnly,
+                    None => {}
+                }
+                if !self.follow_stars(file, facts, name, &mut seen, &mut trail) {
+                    return Presence::Present;
+                }
+            }
+        }
+        result
+    }
+
+    /// Adds the modules whose star import may bring `name`; false when one of them certainly may.
+    fn follow_stars(
+        &self,
+        file: FileId,
+        facts: &FileFacts,
+        name: &str,
+        seen: &mut HashSet<ModuleId>,
+        trail: &mut Vec<ModuleId>,
+    ) -> bool {
+        for import in facts
+            .imports
+            .iter()
+            .filter(|import| import.form == ImportForm::Star)
+        {
+            let (nodes, complete) = self.targets(file, import);
+            if !complete {
+                return false;
+            }
+            for node in nodes {
+                if self.snapshot.child(node, name).is_some() || self.is_written(node, name) {
+                    return false;
+                }
+                let Some(module) = self.snapshot.module_of(node) else {
+                    continue;
+                };
+                match self.passes(module, name) {
+                    Passes::Lists => return false,
+                    Passes::Yes if seen.insert(module) => trail.push(module),
+                    Passes::Yes | Passes::No => {}
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether `from module import *` hands on a name.
+    fn passes(&self, module: ModuleId, name: &str) -> Passes {
+        let module = &self.snapshot.modules[module];
+        let mut passes = Passes::No;
+        for file in [module.source, module.stub].into_iter().flatten() {
+            let Some(facts) = &self.snapshot.files[file].facts else {
+                return Passes::Yes;
+            };
+            match &facts.exports {
+                Exports::Listed(names) if names.iter().any(|listed| listed == name) => return Passes::Lists,
+                Exports::Listed(_) => {}
+                Exports::Computed => passes = Passes::Yes,
+                Exports::Absent if !name.starts_with('_') => passes = Passes::Yes,
+                Exports::Absent => {}
+            }
+            if facts.open.names {
+                passes = Passes::Yes;
+            }
+        }
+        // Nothing but a stub or a compiled file: unknown, so handed on.
+        if module.source.is_none() {
+            Passes::Yes
+        } else {
+            passes
+        }
+    }
+
+    /// The names that a reader could have meant when `node` lacks one.
+    pub(super) fn names_of(&self, node: Node) -> Vec<&str> {
+        let mut names = Vec::new();
+        if let Some(module) = self.snapshot.module_of(node) {
+            let module = &self.snapshot.modules[module];
+            for file in [module.source, module.stub].into_iter().flatten() {
+                let facts = self.snapshot.files[file].facts.iter();
+                names.extend(facts.flat_map(|facts| facts.names.keys().map(String::as_str)));
+            }
+        }
+        names.extend(self.submodules_of(node));
+        names
+    }
+
+    /// The submodules of a node by name.
+    pub(super) fn submodules_of(&self, node: Node) -> Vec<&str> {
+        let Some(dir) = self.snapshot.folder_of(node) else {
+            return Vec::new();
+        };
+        let dir = &self.snapshot.dirs[dir];
+        dir.modules
+            .keys()
+            .chain(dir.dirs.keys())
+            .map(String::as_str)
+            .filter(|name| *name != "__init__")
+            .collect()
+    }
+}
+
+/// What a star import does with one name.
+enum Passes {
+    /// `__all__` lists it: if it were missing, the star import itself would fail.
+    Lists,
+    /// It is handed on if it is there.
+    Yes,
+    /// It is not handed on.
+    No,
+}

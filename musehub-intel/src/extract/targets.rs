@@ -1,0 +1,144 @@
+//! Reads and writes of attributes and items: uses of imported modules, and writes into namespaces.
+
+use ruff_python_ast::visitor::Visitor;
+use ruff_python_ast::{self as ast, Expr};
+
+use super::dynamic;
+use super::imports::RawUse;
+use super::walk::Walker;
+
+/// `a.b.c` taken apart: the innermost expression and the attributes after it, dotted.
+fn chain(attribute: &ast::ExprAttribute) -> (&Expr, String) {
+    let mut attrs = vec![attribute.attr.as_str()];
+    let mut root = &*attribute.value;
+    while let Expr::Attribute(inner) = root {
+        attrs.push(inner.attr.as_str());
+        root = &inner.value;
+    }
+    attrs.reverse();
+    (root, attrs.join("."))
+}
+
+impl<'a> Walker<'a> {
+    pub(super) fn read_attribute(&mut self, attribute: &'a ast::ExprAttribute) {
+        let (root, chain) = chain(attribute);
+        match root {
+            Expr::Name(name) => {
+                self.note_special_chain(name, &chain);
+                if !self.has_room(self.raw_uses.len())
+                    || !self.seen_uses.insert((name.id.clone(), chain.clone()))
+                {
+                    return;
+                }
+                let at = self.position(name);
+                let guard = self.now.attribute_guard();
+                self.raw_uses.push(RawUse {
+                    root: name.id.clone(),
+                    chain,
+                    at,
+                    guard,
+                });
+            }
+            _ if self.is_namespace(root) => {
+                self.facts.open.names |= !matches!(
+                    chain.as_str(),
+                    "get" | "keys" | "values" | "items" | "copy" | "__contains__"
+                );
+            }
+            _ if dynamic::is_own_module(root) => {
+                self.facts.open.names |= chain.starts_with("__") && !chain.starts_with("__doc__");
+            }
+            other => self.visit_expr(other),
+        }
+    }
+
+    fn note_special_chain(&mut self, root: &ast::ExprName, chain: &str) {
+        let first = chain.split('.').next().unwrap_or_default();
+        if root.id.as_str() == "sys" && matches!(first, "meta_path" | "path_hooks") {
+            self.facts.open.importer = true;
+        }
+        if let Some(at) = chain.find("__dict__") {
+            let owner = chain[..at].trim_end_matches('.');
+            let target = if owner.is_empty() {
+                "*".to_owned()
+            } else {
+                format!("{owner}.*")
+            };
+            self.write(&root.id, target);
+        }
+    }
+
+    pub(super) fn write_attribute(&mut self, attribute: &'a ast::ExprAttribute) {
+        match chain(attribute) {
+            (Expr::Name(name), chain) => {
+                self.note_special_chain(name, &chain);
+                self.write(&name.id, chain);
+            }
+            (root, _) if dynamic::is_own_module(root) => self.facts.open.names = true,
+            (root, _) => self.visit_expr(root),
+        }
+    }
+
+    /// Notes that `chain` is set on whatever `root` stands for.
+    pub(super) fn write(&mut self, root: &ast::name::Name, chain: String) {
+        if self.has_room(self.raw_writes.len()) {
+            self.raw_writes.insert((root.clone(), chain));
+        }
+    }
+
+    pub(super) fn write_item(&mut self, subscript: &'a ast::ExprSubscript) {
+        let (owner, key) = (&*subscript.value, &*subscript.slice);
+        if self.is_namespace(owner) {
+            self.facts.open.names = true;
+        } else if dynamic::is_sys_modules(owner) {
+            self.inject(key);
+        } else {
+            self.visit_expr(owner);
+        }
+        self.visit_expr(key);
+    }
+
+    /// `sys.modules[key] = …`.
+    pub(super) fn inject(&mut self, key: &Expr) {
+        match key {
+            Expr::Name(name) if name.id.as_str() == "__name__" => self.facts.open.names = true,
+            Expr::StringLiteral(literal) if self.has_room(self.facts.injected.len()) => {
+                self.facts.injected.push(literal.value.to_str().to_owned());
+            }
+            _ => self.facts.open.importer = true,
+        }
+    }
+
+    pub(super) fn read_item(&mut self, subscript: &'a ast::ExprSubscript, whole: &'a Expr) {
+        if self.is_namespace(&subscript.value) {
+            self.visit_expr(&subscript.slice);
+        } else if dynamic::is_own_module(whole) {
+            // The module as an object, handed to something that may do anything to it.
+            self.facts.open.names = true;
+        } else {
+            self.visit_expr(&subscript.value);
+            self.visit_expr(&subscript.slice);
+        }
+    }
+
+    pub(super) fn comparison(&mut self, compare: &'a ast::ExprCompare) {
+        for side in std::iter::once(&*compare.left).chain(&*compare.comparators) {
+            if !self.is_namespace(side) {
+                self.visit_expr(side);
+            }
+        }
+    }
+
+    pub(super) fn operation(&mut self, operation: &'a ast::ExprBinOp) {
+        self.visit_expr(&operation.left);
+        // `"%(x)s" % globals()` only reads.
+        if operation.op != ast::Operator::Mod || !self.is_namespace(&operation.right) {
+            self.visit_expr(&operation.right);
+        }
+    }
+
+    /// Whether `expr` is the dictionary of the module's own names.
+    pub(super) fn is_namespace(&self, expr: &Expr) -> bool {
+        dynamic::is_namespace_call(expr, self.at_module_level())
+    }
+}

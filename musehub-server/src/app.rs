@@ -1,0 +1,316 @@
+//! The composition root: a hub over its backends, and what a request meets on its way in and out.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use hyper::http::request::Parts;
+use hyper::{Request, StatusCode};
+use musehub_core::Hub;
+use musehub_core::hub::{Backends, Options, Viewer};
+use musehub_core::port::{
+    BackendError, BreakageIndex, Clock, FactCache, IdentityStore, JobQueue, RepositoryIndex, SystemClock,
+    TokenHash,
+};
+use musehub_store::{Backend, PackedStore, RefLog, SqlIndex};
+use tokio::sync::Notify;
+
+use crate::http::route::{Params, Route, Router};
+use crate::http::{ApiError, Reply, RequestBody, html};
+use crate::pages::{self, ErrorPage, Pages};
+use crate::{jobs, web, wire};
+
+/// What a request may cost. Every limit can be set; passing it is 413.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of one object.
+    pub object: u64,
+    /// Bytes of one upload of objects.
+    pub upload: u64,
+    /// Bytes of one push: its commits, snapshots and inline objects.
+    pub push: u64,
+    /// Bytes of any other request.
+    pub request: u64,
+    /// Bytes of what a fetch answers; the client of March 2026 takes no more than 64 MiB.
+    pub fetch: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            object: 256 << 20,
+            upload: 8 << 30,
+            push: 1 << 30,
+            request: 256 << 20,
+            fetch: 64 << 20,
+        }
+    }
+}
+
+/// A server without its listener.
+pub struct App {
+    /// The use cases.
+    pub hub: Hub,
+    /// Who is who.
+    pub identities: Arc<dyn IdentityStore>,
+    /// The read model of repositories.
+    pub repositories: Arc<dyn RepositoryIndex>,
+    /// Background work.
+    pub queue: Arc<dyn JobQueue>,
+    /// What the detector found.
+    pub breakage: Arc<dyn BreakageIndex>,
+    /// What is known of blobs.
+    pub facts: Arc<dyn FactCache>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What a request may cost.
+    pub limits: Limits,
+    /// The templates.
+    pub pages: Pages,
+    /// Wakes the worker when there is work.
+    pub work: Notify,
+    backends: Backends,
+    router: Router,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// A server over the files of a directory: `musehub.db` and `store/`, both made where they are not there.
+    ///
+    /// # Errors
+    /// [`BackendError`] where the directory or the database cannot be opened.
+    pub async fn open(data: &Path, limits: Limits) -> Result<Arc<Self>, BackendError> {
+        let backend = Backend::local(&data.join("store"))?;
+        let index = SqlIndex::open(&data.join("musehub.db")).await?;
+        Ok(Self::assemble(backend, index, limits))
+    }
+
+    /// A server in memory.
+    ///
+    /// # Errors
+    /// [`BackendError`] where the database cannot be made.
+    pub async fn in_memory(limits: Limits) -> Result<Arc<Self>, BackendError> {
+        Ok(Self::assemble(
+            Backend::memory(),
+            SqlIndex::in_memory().await?,
+            limits,
+        ))
+    }
+
+    fn assemble(backend: Backend, index: SqlIndex, limits: Limits) -> Arc<Self> {
+        let index = Arc::new(index);
+        let objects = Arc::new(PackedStore::new(backend.clone(), index.clone()));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let backends = Backends {
+            objects: objects.clone(),
+            staging: objects,
+            refs: Arc::new(RefLog::new(backend)),
+            repositories: index.clone(),
+            history: index.clone(),
+            clock: clock.clone(),
+        };
+        let options = Options {
+            default_branch_jobs: vec![jobs::BREAKAGE.to_owned()],
+        };
+        Arc::new(Self {
+            hub: Hub::new(backends.clone(), options),
+            identities: index.clone(),
+            repositories: index.clone(),
+            queue: index.clone(),
+            breakage: index.clone(),
+            facts: index,
+            clock,
+            limits,
+            pages: Pages::new(),
+            work: Notify::new(),
+            backends,
+            router: Router::default(),
+        })
+    }
+
+    /// The staging area that uploads go to.
+    pub fn staging(&self) -> &dyn musehub_core::port::Staging {
+        self.backends.staging.as_ref()
+    }
+
+    /// Answers a request. Never fails: whatever goes wrong becomes an answer.
+    pub async fn handle(self: &Arc<Self>, request: Request<RequestBody>) -> Reply {
+        let started = Instant::now();
+        let (parts, mut body) = request.into_parts();
+        let path = parts.uri.path();
+        let (page, answer) = match self.router.find(&parts.method, path) {
+            Err(none) => (false, Ok(none.reply())),
+            Ok((route, params)) => {
+                let exchange = Exchange {
+                    app: self,
+                    parts: &parts,
+                    params: &params,
+                };
+                (route.is_page(), exchange.dispatch(route, &mut body).await)
+            }
+        };
+        let mut reply = answer.unwrap_or_else(|error| {
+            error.log();
+            if page {
+                self.error_page(&error)
+            } else {
+                error.reply()
+            }
+        });
+        body.drain().await;
+        add_security_headers(&mut reply);
+        let millis = started.elapsed().as_secs_f64() * 1000.0;
+        tracing::info!(method = %parts.method, path, status = reply.status().as_u16(), ms = millis, "request");
+        reply
+    }
+
+    fn error_page(&self, error: &ApiError) -> Reply {
+        let title = error.status.canonical_reason().unwrap_or("Error").to_owned();
+        let page = ErrorPage {
+            status: error.status.as_u16(),
+            title,
+            sentence: error.detail.clone(),
+        };
+        match self.pages.render(&page) {
+            Ok(text) => html(error.status, text),
+            Err(_) => error.reply(),
+        }
+    }
+}
+
+/// One request on its way to an answer.
+#[derive(Debug)]
+pub struct Exchange<'a> {
+    /// The server.
+    pub app: &'a Arc<App>,
+    /// The head of the request.
+    pub parts: &'a Parts,
+    /// The named parts of its path.
+    pub params: &'a Params,
+}
+
+impl Exchange<'_> {
+    async fn dispatch(&self, route: Route, body: &mut RequestBody) -> Result<Reply, ApiError> {
+        match route {
+            Route::Health => Ok(crate::http::plain(
+                StatusCode::OK,
+                "application/json",
+                "{\"status\":\"ok\"}",
+            )),
+            Route::Static => web::asset(self.params.get("name")),
+            Route::CreateRepository => wire::api::create_repository(self, body).await,
+            Route::Refs => wire::mwp::refs(self).await,
+            Route::FilterObjects => wire::mwp::filter_objects(self, body).await,
+            Route::Presign => wire::mwp::presign(self, body).await,
+            Route::PushObjects => wire::mwp::push_objects(self, body).await,
+            Route::Push => wire::mwp::push(self, body).await,
+            Route::Fetch => wire::mwp::fetch(self, body).await,
+            Route::Negotiate => wire::mwp::negotiate(self, body).await,
+            Route::Home => web::home(self).await,
+            Route::Repository => web::repository(self).await,
+            Route::Commits => web::commits(self).await,
+            Route::Intel => web::intel(self).await,
+            Route::Breakage => web::breakage(self).await,
+        }
+    }
+
+    /// Who asks: a bearer token that is there must be valid, even where none is needed.
+    ///
+    /// # Errors
+    /// 401 for a token that is unknown or malformed.
+    pub async fn viewer(&self) -> Result<Viewer, ApiError> {
+        let Some(header) = self.parts.headers.get(AUTHORIZATION) else {
+            return Ok(Viewer::Anonymous);
+        };
+        let refuse = || ApiError::unauthorized("this token is not valid here");
+        let text = header.to_str().map_err(|_| refuse())?;
+        let (scheme, token) = text.split_once(' ').ok_or_else(refuse)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(refuse());
+        }
+        let owner = self
+            .app
+            .identities
+            .token_owner(TokenHash::of(token.trim()))
+            .await?;
+        owner.map(Viewer::Identity).ok_or_else(refuse)
+    }
+
+    /// A header as text; empty where it is absent or no text.
+    #[must_use]
+    pub fn header(&self, name: &HeaderName) -> &str {
+        self.parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+
+    /// Whether the client takes msgpack.
+    #[must_use]
+    pub fn accepts_msgpack(&self) -> bool {
+        self.header(&ACCEPT).contains("application/x-msgpack")
+    }
+
+    /// Where clients reach this server, as far as this request tells.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        let host = self
+            .parts
+            .uri
+            .authority()
+            .map_or_else(|| self.header(&HOST), |authority| authority.as_str());
+        let sane = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b':' | b'-' | b'[' | b']' | b'_');
+        let host = if !host.is_empty() && host.bytes().all(sane) {
+            host
+        } else {
+            "localhost"
+        };
+        format!("http://{host}")
+    }
+
+    /// A parameter of the query; none where it is absent or no text.
+    #[must_use]
+    pub fn query(&self, name: &str) -> Option<String> {
+        let query = self.parts.uri.query()?;
+        let pair = query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(key, _)| *key == name)?;
+        let spaced = pair.1.replace('+', " ");
+        Some(
+            percent_encoding::percent_decode_str(&spaced)
+                .decode_utf8()
+                .ok()?
+                .into_owned(),
+        )
+    }
+}
+
+fn add_security_headers(reply: &mut Reply) {
+    let fixed = [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "strict-origin-when-cross-origin"),
+        (CONTENT_SECURITY_POLICY, pages::CONTENT_SECURITY_POLICY),
+    ];
+    let headers = reply.headers_mut();
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    // What depends on who asks and changes with every push is nobody's to keep.
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+}

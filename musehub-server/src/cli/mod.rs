@@ -1,0 +1,176 @@
+//! The command line.
+
+mod breakage;
+mod demo;
+mod repo;
+mod sample;
+mod serve;
+mod token;
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app::Limits;
+
+/// What a command gives: its exit status, or why it failed.
+type Outcome = Result<ExitCode, Box<dyn std::error::Error + Send + Sync>>;
+
+/// A hub for the Muse version control system.
+#[derive(Parser, Debug)]
+#[command(name = "musehub-server", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Serve repositories over HTTP.
+    Serve(serve::Arguments),
+    /// Serve, with a sample Python project pushed, and print what to look at.
+    Demo(demo::Arguments),
+    /// Make repositories.
+    #[command(subcommand)]
+    Repo(repo::Command),
+    /// Make tokens, which clients prove themselves with.
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Look for stale imports in the Python files of a directory; exit status 1 where there are any.
+    Breakage(breakage::Arguments),
+}
+
+/// Where everything is kept.
+#[derive(Args, Debug, Clone)]
+struct DataDirectory {
+    /// Directory of the database and the object store; made where it is not there.
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "musehub-data",
+        env = "MUSEHUB_DATA",
+        global = true
+    )]
+    data: PathBuf,
+}
+
+/// How to serve.
+#[derive(Args, Debug, Clone)]
+struct ServeOptions {
+    /// Address to listen on; port 0 takes any that is free.
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:1337",
+        env = "MUSEHUB_LISTEN"
+    )]
+    listen: SocketAddr,
+    /// Largest object, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = Limits::default().object >> 20)]
+    max_object: u64,
+    /// Largest upload of objects in one request, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = Limits::default().upload >> 20)]
+    max_upload: u64,
+    /// Largest push, without uploaded objects, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = Limits::default().push >> 20)]
+    max_push: u64,
+    /// Largest answer to a fetch, in MiB. The Muse client of March 2026 takes no more than 64.
+    #[arg(long, value_name = "MIB", default_value_t = Limits::default().fetch >> 20)]
+    max_fetch: u64,
+}
+
+impl ServeOptions {
+    fn limits(&self) -> Limits {
+        let mib = |count: u64| count.saturating_mul(1 << 20);
+        Limits {
+            object: mib(self.max_object),
+            upload: mib(self.max_upload),
+            push: mib(self.max_push),
+            fetch: mib(self.max_fetch),
+            ..Limits::default()
+        }
+    }
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime could not be started: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match runtime.block_on(run(cli.command)) {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("error: {}", chain(error.as_ref()));
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run(command: Command) -> Outcome {
+    match command {
+        Command::Serve(arguments) => {
+            start_logging("info");
+            serve::run(arguments).await
+        }
+        Command::Demo(arguments) => {
+            start_logging("warn");
+            demo::run(arguments).await
+        }
+        Command::Repo(command) => {
+            start_logging("warn");
+            repo::run(command).await
+        }
+        Command::Token(command) => {
+            start_logging("warn");
+            token::run(command).await
+        }
+        Command::Breakage(arguments) => breakage::run(&arguments),
+    }
+}
+
+/// Logs go to standard error; `RUST_LOG` chooses what is said.
+fn start_logging(default: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("{default},sqlx=warn")));
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // Only a second call fails, and then there are logs already.
+    let _ = logs.with_ansi(std::io::stderr().is_terminal()).try_init();
+}
+
+/// An error and its causes on one line.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Reads `OWNER/SLUG`.
+fn parse_repository(text: &str) -> Result<(musehub_core::Handle, musehub_core::Slug), String> {
+    let (owner, slug) = text.split_once('/').ok_or("a repository is named OWNER/SLUG")?;
+    let owner = musehub_core::Handle::parse(owner).map_err(|error| error.to_string())?;
+    let slug = musehub_core::Slug::parse(slug).map_err(|error| error.to_string())?;
+    Ok((owner, slug))
+}
+
+fn parse_handle(text: &str) -> Result<musehub_core::Handle, String> {
+    musehub_core::Handle::parse(text).map_err(|error| error.to_string())
+}

@@ -1,0 +1,58 @@
+//! `repo`: makes repositories.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use musehub_core::hub::NewRepository;
+use musehub_core::port::Visibility;
+use musehub_core::{Handle, Slug};
+
+use super::{DataDirectory, Outcome, parse_repository};
+use crate::app::{App, Limits};
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Command {
+    /// Make an empty repository, ready for its first push.
+    Create(CreateArguments),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct CreateArguments {
+    /// Whose it will be, and its name.
+    #[arg(value_name = "OWNER/SLUG", value_parser = parse_repository)]
+    name: (Handle, Slug),
+    /// Show it to its owner only.
+    #[arg(long)]
+    private: bool,
+    /// What it is about.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    description: String,
+    #[command(flatten)]
+    data: DataDirectory,
+}
+
+pub(super) async fn run(command: Command) -> Outcome {
+    let Command::Create(arguments) = command;
+    let app = App::open(&arguments.data.data, Limits::default()).await?;
+    let (owner, slug) = arguments.name;
+    let visibility = if arguments.private {
+        Visibility::Private
+    } else {
+        Visibility::Public
+    };
+    let new = NewRepository {
+        owner,
+        slug,
+        visibility,
+        description: arguments.description,
+        scheme: None,
+    };
+    let repo = app.hub.create_repository(new).await?;
+    println!(
+        "created {} repository {}/{}",
+        repo.visibility.as_str(),
+        repo.owner,
+        repo.slug
+    );
+    Ok(ExitCode::SUCCESS)
+}

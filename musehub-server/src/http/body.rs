@@ -1,0 +1,211 @@
+//! Bodies of requests: read within a limit and a time, or piece by piece by a decoder that blocks.
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Body as HttpBody;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// How long a client may be silent in the middle of a body.
+const IDLE: Duration = Duration::from_secs(60);
+/// What is still read of a request that was answered already, so that its sender gets to read the answer.
+const DRAIN_BYTES: u64 = 1 << 30;
+/// For how long.
+const DRAIN_TIME: Duration = Duration::from_secs(120);
+/// Pieces on their way to a decoder.
+const PIECES: usize = 8;
+
+/// Why a body could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// Longer than this route takes.
+    #[error("the request body is larger than {limit} bytes")]
+    TooLarge {
+        /// What the route takes.
+        limit: u64,
+    },
+    /// The client was silent for too long.
+    #[error("the request body stopped arriving")]
+    Idle,
+    /// The connection failed.
+    #[error("the request body could not be read")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The body of a request.
+pub struct RequestBody {
+    inner: UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>,
+    read: u64,
+    ended: bool,
+}
+
+impl std::fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RequestBody")
+            .field("read", &self.read)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RequestBody {
+    /// Wraps the body of a request, from the network or from a test.
+    pub fn new<B>(body: B) -> Self
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        Self {
+            inner: body.map_err(Into::into).boxed_unsync(),
+            read: 0,
+            ended: false,
+        }
+    }
+
+    /// The next piece; none at the end.
+    async fn next(&mut self, limit: u64) -> Result<Option<Bytes>, BodyError> {
+        while !self.ended {
+            let frame = timeout(IDLE, self.inner.frame())
+                .await
+                .map_err(|_| BodyError::Idle)?;
+            match frame {
+                None => self.ended = true,
+                Some(Err(error)) => {
+                    self.ended = true;
+                    return Err(BodyError::Failed(error));
+                }
+                Some(Ok(frame)) => {
+                    let Ok(piece) = frame.into_data() else { continue };
+                    self.read += piece.len() as u64;
+                    if self.read > limit {
+                        return Err(BodyError::TooLarge { limit });
+                    }
+                    return Ok(Some(piece));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The whole body.
+    ///
+    /// # Errors
+    /// [`BodyError`]; a body that says it is too large is refused before it is read.
+    pub async fn collect(&mut self, limit: u64) -> Result<Bytes, BodyError> {
+        let announced = self.inner.size_hint().lower();
+        if announced > limit {
+            return Err(BodyError::TooLarge { limit });
+        }
+        let mut whole = BytesMut::with_capacity(usize::try_from(announced).unwrap_or(0));
+        while let Some(piece) = self.next(limit).await? {
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// Runs a decoder that blocks on another thread, and feeds it the body as it arrives. Memory holds a few pieces.
+    ///
+    /// # Errors
+    /// What the decoder gives, or [`BodyError`] where the body could not be read.
+    pub async fn decode<T, E>(
+        &mut self,
+        limit: u64,
+        decode: impl FnOnce(&mut BodyReader) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<BodyError> + Send + 'static,
+    {
+        let (sender, pieces) = mpsc::channel(PIECES);
+        let decoder = tokio::task::spawn_blocking(move || {
+            let mut reader = BodyReader {
+                pieces,
+                piece: Bytes::new(),
+                failed: false,
+            };
+            decode(&mut reader)
+        });
+        let mut failure = None;
+        loop {
+            let piece = match self.next(limit).await {
+                Ok(Some(piece)) => Ok(piece),
+                Ok(None) => break,
+                Err(error) => Err(error),
+            };
+            let failed = piece.is_err();
+            let sent = match piece {
+                Ok(piece) => sender.send(Some(piece)).await,
+                Err(error) => {
+                    failure = Some(error);
+                    sender.send(None).await
+                }
+            };
+            // A decoder that is gone has its answer already.
+            if failed || sent.is_err() {
+                break;
+            }
+        }
+        drop(sender);
+        let decoded = decoder.await.expect("a decoder does not panic");
+        match failure {
+            Some(error) => Err(error.into()),
+            None => decoded,
+        }
+    }
+
+    /// Reads on after an answer was decided, so that a client that writes before it reads gets to see the answer.
+    pub async fn drain(&mut self) {
+        let limit = self.read.saturating_add(DRAIN_BYTES);
+        let drained = timeout(DRAIN_TIME, async {
+            while let Ok(Some(_)) = self.next(limit).await {}
+        });
+        // Whoever sends more than that has to live with a broken connection.
+        let _ = drained.await;
+    }
+}
+
+/// The body as a reader that blocks.
+#[derive(Debug)]
+pub struct BodyReader {
+    pieces: mpsc::Receiver<Option<Bytes>>,
+    piece: Bytes,
+    failed: bool,
+}
+
+impl BodyReader {
+    /// The next bytes, at most `most` and not empty; none at the end.
+    ///
+    /// # Errors
+    /// Where the body could not be read.
+    pub fn next_piece(&mut self, most: usize) -> io::Result<Option<Bytes>> {
+        while self.piece.is_empty() {
+            match self.pieces.blocking_recv() {
+                Some(Some(piece)) => self.piece = piece,
+                Some(None) => {
+                    self.failed = true;
+                }
+                None if self.failed => return Err(io::ErrorKind::UnexpectedEof.into()),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(self.piece.split_to(most.min(self.piece.len()))))
+    }
+}
+
+impl Read for BodyReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let Some(mut piece) = self.next_piece(buffer.len())? else {
+            return Ok(0);
+        };
+        let length = piece.len();
+        piece.copy_to_slice(&mut buffer[..length]);
+        Ok(length)
+    }
+}

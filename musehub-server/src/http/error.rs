@@ -1,0 +1,203 @@
+//! The one place where errors become a status, a stable code and a sentence that is safe to show.
+
+use hyper::StatusCode;
+use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
+use musehub_core::hub::{AccessError, CreateError, FetchError, PushError, ReadError};
+use musehub_core::id::IdError;
+use musehub_core::name::NameError;
+use musehub_core::port::BackendError;
+use serde::Serialize;
+
+use super::{BodyError, Reply, plain};
+
+/// What a client is told.
+#[derive(Debug)]
+pub struct ApiError {
+    /// The status.
+    pub status: StatusCode,
+    /// A stable word for programs.
+    pub code: &'static str,
+    /// A sentence for people.
+    pub detail: String,
+    /// What the log is told besides; never sent.
+    pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    detail: &'a str,
+    code: &'a str,
+}
+
+impl ApiError {
+    /// An error whose sentence says everything.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            cause: None,
+        }
+    }
+
+    /// A failure of the hub itself; the cause goes to the log.
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let mut error = Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the hub failed; this is logged",
+        );
+        error.cause = Some(cause.into());
+        error
+    }
+
+    /// Nothing there that the viewer may see: one and the same answer for absent and private.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "repository not found")
+    }
+
+    /// No valid token.
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    }
+
+    /// Bytes that are no message.
+    pub fn undecodable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "undecodable", detail)
+    }
+
+    /// A message that breaks a rule.
+    pub fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail)
+    }
+
+    /// More than is taken.
+    pub fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+    }
+
+    /// The answer as JSON, whatever format the request asked for: no client decodes it, people read it.
+    #[must_use]
+    pub fn reply(&self) -> Reply {
+        let body = ErrorBody {
+            detail: &self.detail,
+            code: self.code,
+        };
+        let body = serde_json::to_vec(&body).expect("two texts are always JSON");
+        let mut reply = plain(self.status, "application/json", body);
+        if self.status == StatusCode::UNAUTHORIZED {
+            reply
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        reply
+    }
+
+    /// Logs what the client is not told. Once, here.
+    pub fn log(&self) {
+        if let Some(cause) = &self.cause {
+            let mut causes = cause.to_string();
+            let mut source = cause.source();
+            while let Some(next) = source {
+                causes.push_str(": ");
+                causes.push_str(&next.to_string());
+                source = next.source();
+            }
+            tracing::error!(status = self.status.as_u16(), code = self.code, %causes, "request failed");
+        }
+    }
+}
+
+impl From<BackendError> for ApiError {
+    fn from(error: BackendError) -> Self {
+        match error {
+            BackendError::Unavailable { .. } => {
+                let mut failed = Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "unavailable",
+                    "storage is unavailable; try again",
+                );
+                failed.cause = Some(error.into());
+                failed
+            }
+            other => Self::internal(other),
+        }
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge { .. } => Self::too_large(error.to_string()),
+            BodyError::Idle => Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", error.to_string()),
+            BodyError::Failed(_) => Self::undecodable(error.to_string()),
+        }
+    }
+}
+
+impl From<AccessError> for ApiError {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::NotFound => Self::not_found(),
+            AccessError::Unauthenticated => Self::unauthorized(error.to_string()),
+            AccessError::Forbidden => Self::new(StatusCode::FORBIDDEN, "forbidden", error.to_string()),
+            AccessError::Backend(error) => error.into(),
+        }
+    }
+}
+
+impl From<CreateError> for ApiError {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::Exists { .. } => Self::new(StatusCode::CONFLICT, "exists", error.to_string()),
+            CreateError::Backend(error) => error.into(),
+        }
+    }
+}
+
+impl From<PushError> for ApiError {
+    fn from(error: PushError) -> Self {
+        match error {
+            PushError::NotFastForward { .. } => {
+                Self::new(StatusCode::CONFLICT, "non_fast_forward", error.to_string())
+            }
+            PushError::Busy { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string()),
+            PushError::Incomplete(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "incomplete", error.to_string())
+            }
+            PushError::Backend(error) => error.into(),
+            other => Self::invalid(other.to_string()),
+        }
+    }
+}
+
+impl From<FetchError> for ApiError {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::TooLarge { .. } => Self::too_large(error.to_string()),
+            FetchError::Backend(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "not_found", error.to_string()),
+            ReadError::Backend(error) => error.into(),
+        }
+    }
+}
+
+impl From<NameError> for ApiError {
+    fn from(error: NameError) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+impl From<IdError> for ApiError {
+    fn from(error: IdError) -> Self {
+        Self::invalid(error.to_string())
+    }
+}

@@ -1,0 +1,377 @@
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use serde_json::Value as Json;
+
+use super::samples;
+use super::*;
+
+const HOSTILE: &str = "\"><img src=x onerror=alert(1)>'<script>alert(1)</script>/../ü?&#";
+
+/// Fields that hold a word of a closed set, which no client chooses.
+const CLOSED: &[&str] = &["visibility", "kind", "severity", "job"];
+
+/// Every page in every state, by a name for messages.
+fn all() -> Vec<(&'static str, &'static str, Json)> {
+    fn case<P: Page>(name: &'static str, page: P) -> (&'static str, &'static str, Json) {
+        (name, P::TEMPLATE, serde_json::to_value(page).unwrap())
+    }
+    let unscanned = |job| BreakageScan { counts: None, job };
+    let rescan = |job| BreakageScan {
+        job: Some(job),
+        ..samples::scan(3, 1)
+    };
+    let breakage = |scan, rows: usize| BreakagePage {
+        scan,
+        issues: samples::issues(rows),
+        matching: rows as u64,
+        pages: 1,
+        filter: BreakageFilter {
+            page: 1,
+            ..samples::breakage().filter
+        },
+        ..samples::breakage()
+    };
+    let intel = |scan| IntelDashboardPage {
+        breakage: scan,
+        preview: vec![],
+        ..samples::intel()
+    };
+    let repo = |scan| RepoHomePage {
+        breakage: scan,
+        ..samples::repo()
+    };
+    let mut bare = samples::repo();
+    bare.repo.description = None;
+    bare.repo.visibility = Visibility::Private;
+    if let Some(content) = &mut bare.content {
+        content.entries.clear();
+        content.branches_omitted = 12;
+        content.head.message = " \n".into();
+        content.head.author = String::new();
+        content.head.committed_at = "yesterday".into();
+    }
+    let mut cut = samples::repo();
+    if let Some(content) = &mut cut.content {
+        content.entries_omitted = 4321;
+    }
+    vec![
+        case("home", samples::home()),
+        case(
+            "home, empty",
+            HomePage {
+                repositories: vec![],
+                next_cursor: None,
+                ..samples::home()
+            },
+        ),
+        case("repo", samples::repo()),
+        case("repo, bare", bare),
+        case("repo, cut", cut),
+        case("repo, clean", repo(samples::scan(0, 0))),
+        case("repo, rescanned", repo(rescan(JobState::Running))),
+        case("repo, unscanned", repo(unscanned(None))),
+        case("repo, waiting", repo(unscanned(Some(JobState::Pending)))),
+        case("repo, failed", repo(unscanned(Some(JobState::Failed)))),
+        case(
+            "repo, empty",
+            RepoHomePage {
+                content: None,
+                ..samples::repo()
+            },
+        ),
+        case("commits", samples::commit_list()),
+        case(
+            "commits, none",
+            CommitListPage {
+                commits: vec![],
+                branches: vec![],
+                is_first: true,
+                next_cursor: None,
+                ..samples::commit_list()
+            },
+        ),
+        case("intel", samples::intel()),
+        case("intel, clean", intel(samples::scan(0, 0))),
+        case("intel, unscanned", intel(unscanned(None))),
+        case("intel, running", intel(unscanned(Some(JobState::Running)))),
+        case("breakage", samples::breakage()),
+        case("breakage, filtered to nothing", breakage(samples::scan(3, 0), 0)),
+        case("breakage, clean", breakage(samples::scan(0, 0), 0)),
+        case("breakage, unscanned", breakage(unscanned(None), 0)),
+        case(
+            "breakage, waiting",
+            breakage(unscanned(Some(JobState::Pending)), 0),
+        ),
+        case(
+            "breakage, running",
+            breakage(unscanned(Some(JobState::Running)), 0),
+        ),
+        case("breakage, failed", breakage(unscanned(Some(JobState::Failed)), 0)),
+        case("breakage, rescanned", breakage(rescan(JobState::Running), 4)),
+        case("breakage, rescan failed", breakage(rescan(JobState::Failed), 4)),
+        case("error", samples::not_found()),
+    ]
+}
+
+fn render(template: &str, view: &Json) -> Result<String, Error> {
+    Pages::new().templates.get_template(template)?.render(Serde(view))
+}
+
+fn poison(view: &mut Json, key: &str) {
+    match view {
+        Json::String(text) if !CLOSED.contains(&key) => *text = HOSTILE.to_owned(),
+        Json::Array(items) => items.iter_mut().for_each(|item| poison(item, key)),
+        Json::Object(fields) => fields.iter_mut().for_each(|(key, value)| poison(value, key)),
+        _ => {}
+    }
+}
+
+/// Panics unless every element is closed in order and every tag is free of inline style and script.
+fn check_markup(name: &str, html: &str) {
+    const VOID: &[&str] = &["!doctype", "meta", "link", "img", "path", "rect"];
+    let mut open: Vec<&str> = Vec::new();
+    for piece in html.split('<').skip(1) {
+        let (tag, _) = piece
+            .split_once('>')
+            .unwrap_or_else(|| panic!("{name}: open tag {piece}"));
+        assert_eq!(tag.matches('"').count() % 2, 0, "{name}: quotes in <{tag}>");
+        let word = tag.split([' ', '\n']).next().unwrap_or_default();
+        assert!(!word.contains("script") && word != "style", "{name}: <{tag}>");
+        let names: String = tag.split('"').step_by(2).collect();
+        for banned in [" style=", " on", "'", "`"] {
+            assert!(!names.contains(banned), "{name}: <{tag}>");
+        }
+        if let Some(closed) = word.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(closed), "{name}: </{closed}>");
+        } else if !VOID.contains(&word.trim_end_matches('/')) {
+            open.push(word);
+        }
+    }
+    assert!(open.is_empty(), "{name}: left open {open:?}");
+}
+
+fn attributes<'a>(html: &'a str, attribute: &str) -> Vec<&'a str> {
+    let start = format!(" {attribute}=\"");
+    html.split(&start)
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect()
+}
+
+/// Panics unless `href` leads inside the hub and holds nothing a URL must not hold.
+fn check_href(name: &str, href: &str) {
+    assert!(
+        href.starts_with(['/', '?', '#']) && !href.starts_with("//"),
+        "{name}: {href}"
+    );
+    let url = href.replace("&amp;", "&");
+    assert!(
+        url.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"/?&=%-._~#".contains(&b)),
+        "{name}: {href}"
+    );
+    for escape in url.split('%').skip(1) {
+        let hex = escape.as_bytes().get(..2).unwrap_or_default();
+        assert!(
+            hex.len() == 2 && hex.iter().all(u8::is_ascii_hexdigit),
+            "{name}: {href}"
+        );
+    }
+}
+
+#[test]
+fn every_template_belongs_to_a_page_or_is_used_by_one() {
+    let shown: Vec<_> = all().into_iter().map(|(_, template, _)| template).collect();
+    for (name, _) in TEMPLATES {
+        let quoted = format!("\"{name}\"");
+        let used = TEMPLATES.iter().any(|(_, source)| source.contains(&quoted));
+        assert!(used || shown.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn every_page_renders_in_every_state() {
+    for (name, template, view) in all() {
+        let html = render(template, &view).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+        check_markup(name, &html);
+        attributes(&html, "href")
+            .into_iter()
+            .for_each(|href| check_href(name, href));
+        assert_eq!(html.matches("<h1").count(), 1, "{name}");
+        assert!(!html.contains(">none"), "{name}");
+    }
+}
+
+#[test]
+fn hostile_text_in_any_field_stays_text() {
+    for (name, template, mut view) in all() {
+        poison(&mut view, "");
+        let html = render(template, &view).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+        check_markup(name, &html);
+        attributes(&html, "href")
+            .into_iter()
+            .for_each(|href| check_href(name, href));
+        assert!(
+            !html.contains("<script") && !html.contains("<img src=x"),
+            "{name}"
+        );
+        assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{name}");
+    }
+}
+
+#[test]
+fn ids_in_a_page_are_unique() {
+    for (name, template, view) in all() {
+        let html = render(template, &view).unwrap();
+        let mut ids = attributes(&html, "id");
+        ids.sort_unstable();
+        let count = ids.len();
+        ids.dedup();
+        assert_eq!(ids.len(), count, "{name}");
+        for label in attributes(&html, "aria-labelledby") {
+            assert!(ids.contains(&label), "{name}: {label}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_field_is_an_error() {
+    let mut view = serde_json::to_value(samples::not_found()).unwrap();
+    view.as_object_mut().unwrap().remove("sentence");
+    assert!(render("error.html", &view).is_err());
+}
+
+#[test]
+fn breakage_states_are_distinct() {
+    let page = |name: &str| {
+        let (_, template, view) = all().into_iter().find(|(found, ..)| *found == name).unwrap();
+        render(template, &view).unwrap()
+    };
+    let states = [
+        ("breakage, unscanned", "No scan yet"),
+        ("breakage, waiting", "Scan waiting its turn"),
+        ("breakage, running", "Scan under way"),
+        ("breakage, failed", "The scan did not finish"),
+        ("breakage, clean", "No structural breakage detected"),
+        ("breakage", "role=\"columnheader\""),
+    ];
+    for (name, own) in states {
+        let html = page(name);
+        for (_, mark) in states {
+            assert_eq!(html.contains(mark), mark == own, "{name}: {mark}");
+        }
+    }
+    assert!(page("breakage, rescanned").contains("a newer scan is running"));
+    assert!(page("breakage, filtered to nothing").contains("Nothing matches"));
+}
+
+#[test]
+fn breakage_numbers_come_from_the_meta_row() {
+    let mut view = samples::breakage();
+    view.scan = samples::scan(12_345, 0);
+    let html = Pages::new().render(&view).unwrap();
+    assert!(html.contains("<dt>Total issues</dt><dd class=\"bk-stat-val\">12,345</dd>"));
+    assert!(html.contains("<dt>Errors</dt><dd class=\"bk-stat-val\">0</dd>"));
+    assert!(!html.contains("bk-stat-card--error"));
+    assert!(html.contains("1,767 files scanned"));
+    assert!(html.contains("showing 20 of 195 issues"));
+    assert!(html.contains("page 2 of 10"));
+}
+
+#[test]
+fn filter_links_keep_the_rest_of_the_selection() {
+    let mut view = samples::breakage();
+    view.filter.severity = Some(Severity::Warning);
+    view.filter.top = 50;
+    view.valid_types.push("odd & new".into());
+    let html = Pages::new().render(&view).unwrap();
+    let hrefs = attributes(&html, "href");
+    for expected in [
+        "?top=50&amp;issue_type=stale_import&amp;severity=warning",
+        "?top=50&amp;issue_type=odd%20%26%20new&amp;severity=warning",
+        "?top=50&amp;severity=error",
+        "?top=100&amp;severity=warning",
+        "?top=50&amp;severity=warning&amp;page=3",
+        "?top=50",
+    ] {
+        assert!(hrefs.contains(&expected), "{expected} in {hrefs:?}");
+    }
+}
+
+#[test]
+fn commit_rows_show_agent_merge_and_day() {
+    let html = Pages::new().render(&samples::commit_list()).unwrap();
+    assert!(html.contains("Made by the agent claude-code"));
+    assert_eq!(html.matches("badge--merge").count(), 1);
+    assert_eq!(html.matches("class=\"history-day\"").count(), 4);
+    let hrefs = attributes(&html, "href");
+    assert!(hrefs.contains(&"/ada/weaver/commits/main?cursor=1a%2Bb%2Fc%26d"));
+    assert!(hrefs.contains(&"/ada/weaver/commits/odd%20%231%20%26%20co%3F"));
+}
+
+#[test]
+fn repository_home_says_how_to_clone_and_push() {
+    let html = Pages::new().render(&samples::repo()).unwrap();
+    assert!(html.contains("muse clone http://127.0.0.1:1337/ada/weaver"));
+    assert!(html.contains("muse remote add origin http://127.0.0.1:1337/ada/weaver"));
+    assert!(html.contains("<dt>commits</dt><dd>1,284</dd>"));
+    let empty = RepoHomePage {
+        content: None,
+        ..samples::repo()
+    };
+    let html = Pages::new().render(&empty).unwrap();
+    assert!(html.contains("An empty repository") && html.contains("muse push"));
+}
+
+#[test]
+fn a_large_page_stays_within_the_fuel() {
+    let mut view = samples::repo();
+    if let Some(content) = &mut view.content {
+        content.entries = content.entries.iter().cloned().cycle().take(2_000).collect();
+        content.branches = content.branches.iter().cloned().cycle().take(500).collect();
+    }
+    assert!(Pages::new().render(&view).is_ok());
+}
+
+#[test]
+fn pages_link_assets_that_exist_under_their_hash() {
+    let html = Pages::new().render(&samples::home()).unwrap();
+    let links = attributes(&html, "href")
+        .into_iter()
+        .chain(attributes(&html, "src"));
+    let names: Vec<_> = links.filter_map(|link| link.strip_prefix("/static/")).collect();
+    assert!(names.len() >= 2);
+    for name in names {
+        let asset = asset(name).unwrap_or_else(|| panic!("{name}"));
+        let hash = name.split('.').nth(1).unwrap();
+        assert!(blake3::hash(asset.bytes).to_hex().starts_with(hash), "{name}");
+        assert!(asset.cache_control.contains("immutable"));
+    }
+    for other in ["", "musehub.css", "favicon.svg", "../mod.rs"] {
+        assert_eq!(asset(other), None, "{other}");
+    }
+}
+
+#[test]
+fn stylesheet_asks_for_nothing_from_elsewhere() {
+    let name = assets::stylesheet_href();
+    let css = asset(name.trim_start_matches("/static/")).unwrap();
+    let css = std::str::from_utf8(css.bytes).unwrap();
+    assert!(!css.contains("url(") && !css.contains("@import"));
+    assert_eq!(css.matches('{').count(), css.matches('}').count());
+}
+
+#[test]
+fn classes_are_styled() {
+    let css = asset(assets::stylesheet_href().trim_start_matches("/static/")).unwrap();
+    let css = std::str::from_utf8(css.bytes).unwrap();
+    for (name, template, view) in all() {
+        let html = render(template, &view).unwrap();
+        for class in attributes(&html, "class")
+            .into_iter()
+            .flat_map(str::split_whitespace)
+        {
+            assert!(css.contains(&format!(".{class}")), "{name}: {class}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The page of a repository: its head's files, its branches, its last commits.
+
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroUsize;
+
+use musehub_core::hub::{Need, Refs};
+use musehub_core::object::Manifest;
+use musehub_core::port::{self, RepositoryRecord};
+use musehub_core::{BlobId, CommitId};
+
+use super::{render, scan, views};
+use crate::app::Exchange;
+use crate::http::{ApiError, Reply};
+use crate::pages::{BranchRow, EntryKind, RepoContent, RepoCounts, RepoHomePage, TreeEntry};
+
+/// Rows of the list of files.
+const ENTRIES: usize = 1000;
+/// Rows of the list of branches.
+const BRANCHES: usize = 100;
+/// Rows of the list of commits.
+const COMMITS: NonZeroUsize = NonZeroUsize::new(10).expect("a page has rows");
+
+/// `GET /{owner}/{slug}`
+pub(crate) async fn repository(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
+    let (repo, _) = exchange.repository(Need::Read).await?;
+    let refs = exchange.app.hub.refs(&repo).await?;
+    let mut counts = RepoCounts {
+        commits: exchange.app.hub.commit_count(&repo).await?,
+        branches: refs.branches.len() as u64,
+        files: 0,
+    };
+    let content = match content(exchange, &repo, &refs).await? {
+        Some((content, files)) => {
+            counts.files = files;
+            Some(content)
+        }
+        None => None,
+    };
+    let page = RepoHomePage {
+        repo: views::header(&repo),
+        base_url: exchange.base_url(),
+        counts,
+        content,
+        breakage: scan(exchange, &repo).await?,
+    };
+    render(exchange, &page)
+}
+
+/// What the default branch holds, or the first where that is missing; none in an empty repository. And how many files.
+async fn content(
+    exchange: &Exchange<'_>,
+    repo: &RepositoryRecord,
+    refs: &Refs,
+) -> Result<Option<(RepoContent, u64)>, ApiError> {
+    let hub = &exchange.app.hub;
+    let default = refs.branches.iter().find(|row| row.name == refs.default_branch);
+    let Some(shown) = default.or(refs.branches.first()) else {
+        return Ok(None);
+    };
+    let head = hub.commit(repo, shown.head).await?;
+    let snapshot = hub.snapshot(repo, head.snapshot).await?;
+    let (entries, entries_omitted) = entries(exchange, repo, snapshot.manifest()).await?;
+    let commits = hub.log(repo, shown.head, None, COMMITS).await?;
+
+    let mut rows: Vec<&port::BranchRow> = refs.branches.iter().collect();
+    rows.sort_by_key(|row| row.name != shown.name);
+    let branches_omitted = rows.len().saturating_sub(BRANCHES) as u64;
+    rows.truncate(BRANCHES);
+    let mut heads: HashMap<CommitId, port::CommitRow> = HashMap::new();
+    for row in &rows {
+        if !heads.contains_key(&row.head) {
+            heads.insert(row.head, hub.commit(repo, row.head).await?);
+        }
+    }
+    let branches = rows.iter().map(|row| BranchRow {
+        name: row.name.to_string(),
+        is_default: row.name == refs.default_branch,
+        head: views::commit(heads[&row.head].clone()),
+    });
+    let content = RepoContent {
+        branch: shown.name.to_string(),
+        entries,
+        entries_omitted,
+        branches: branches.collect(),
+        branches_omitted,
+        commits: commits.into_iter().map(views::commit).collect(),
+        head: views::commit(head),
+    };
+    Ok(Some((content, snapshot.manifest().len() as u64)))
+}
+
+/// The names at the root of a manifest, directories first, and how many were left out.
+async fn entries(
+    exchange: &Exchange<'_>,
+    repo: &RepositoryRecord,
+    manifest: &Manifest,
+) -> Result<(Vec<TreeEntry>, u64), ApiError> {
+    let mut directories: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut files: Vec<(&str, BlobId)> = Vec::new();
+    for (path, blob) in manifest {
+        match path.as_str().split_once('/') {
+            Some((directory, _)) => *directories.entry(directory).or_default() += 1,
+            None => files.push((path.as_str(), *blob)),
+        }
+    }
+    let omitted = (directories.len() + files.len()).saturating_sub(ENTRIES) as u64;
+    files.truncate(ENTRIES.saturating_sub(directories.len()));
+    let ids: Vec<BlobId> = files.iter().map(|(_, blob)| *blob).collect();
+    let rows = exchange.app.hub.blobs(repo, &ids).await?;
+    let sizes: HashMap<BlobId, u64> = rows.into_iter().map(|row| (row.id, row.size)).collect();
+    let directories = directories
+        .into_iter()
+        .take(ENTRIES)
+        .map(|(name, files)| TreeEntry {
+            name: name.to_owned(),
+            kind: EntryKind::Directory,
+            size: None,
+            files: Some(files),
+        });
+    let files = files.into_iter().map(|(name, blob)| TreeEntry {
+        name: name.to_owned(),
+        kind: EntryKind::File,
+        size: sizes.get(&blob).copied(),
+        files: None,
+    });
+    Ok((directories.chain(files).collect(), omitted))
+}

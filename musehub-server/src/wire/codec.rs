@@ -1,0 +1,118 @@
+//! Bodies in and out: msgpack or JSON, as the client says.
+
+use std::io::Read;
+
+use hyper::StatusCode;
+use hyper::header::CONTENT_TYPE;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::app::Exchange;
+use crate::http::{ApiError, Reply, RequestBody, json, msgpack};
+
+/// Collections in a body may be nested this deep.
+const MAX_DEPTH: usize = 128;
+
+/// How a body is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Format {
+    Msgpack,
+    Json,
+}
+
+impl Exchange<'_> {
+    /// How the request's body is written: msgpack where it says so, else JSON.
+    pub(super) fn request_format(&self) -> Format {
+        if self.header(&CONTENT_TYPE).contains("application/x-msgpack") {
+            Format::Msgpack
+        } else {
+            Format::Json
+        }
+    }
+
+    /// Decodes a body that is small enough to be in memory.
+    pub(super) async fn decode<T: DeserializeOwned>(&self, body: &mut RequestBody) -> Result<T, ApiError> {
+        let bytes = body.collect(self.app.limits.request).await?;
+        match self.request_format() {
+            Format::Msgpack => from_msgpack(&bytes[..]),
+            Format::Json => from_json_bytes(&bytes),
+        }
+    }
+
+    /// Decodes a body as it arrives, on a thread that may block.
+    pub(super) async fn decode_stream<T: DeserializeOwned + Send + 'static>(
+        &self,
+        body: &mut RequestBody,
+        limit: u64,
+    ) -> Result<T, ApiError> {
+        let format = self.request_format();
+        body.decode(limit, move |reader| match format {
+            Format::Msgpack => from_msgpack(reader),
+            Format::Json => from_json(std::io::BufReader::new(reader)),
+        })
+        .await
+    }
+
+    /// Answers 200 in the format that the client takes.
+    pub(super) fn ok<T: Serialize + ?Sized>(&self, value: &T) -> Result<Reply, ApiError> {
+        if self.accepts_msgpack() {
+            msgpack(value)
+        } else {
+            json(StatusCode::OK, value)
+        }
+    }
+}
+
+fn from_msgpack<T: DeserializeOwned, R: Read>(mut reader: R) -> Result<T, ApiError> {
+    let mut decoder = rmp_serde::Deserializer::new(&mut reader);
+    decoder.set_max_depth(MAX_DEPTH);
+    let value = T::deserialize(&mut decoder).map_err(msgpack_error)?;
+    drop(decoder);
+    require_end(reader)?;
+    Ok(value)
+}
+
+fn from_json<T: DeserializeOwned, R: Read>(reader: R) -> Result<T, ApiError> {
+    serde_json::from_reader(reader).map_err(json_error)
+}
+
+/// Decodes JSON that is in memory.
+pub(super) fn from_json_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(bytes).map_err(json_error)
+}
+
+/// Refuses what follows a message.
+pub(super) fn require_end(mut reader: impl Read) -> Result<(), ApiError> {
+    match reader.read(&mut [0]) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(ApiError::undecodable(
+            "there is more after the end of the message",
+        )),
+        Err(_) => Err(ApiError::undecodable("the request body ended early")),
+    }
+}
+
+/// Bytes that are no msgpack are 400; msgpack that says something else than it should is 422.
+fn msgpack_error(error: rmp_serde::decode::Error) -> ApiError {
+    use rmp_serde::decode::Error;
+    match error {
+        Error::Syntax(detail) | Error::Uncategorized(detail) => ApiError::invalid(detail),
+        Error::TypeMismatch(_) | Error::OutOfRange | Error::LengthMismatch(_) => {
+            ApiError::invalid(error.to_string())
+        }
+        Error::DepthLimitExceeded => ApiError::invalid("the message is nested too deeply"),
+        Error::InvalidMarkerRead(_) | Error::InvalidDataRead(_) | Error::Utf8Error(_) => {
+            ApiError::undecodable(format!("the request body is no msgpack: {error}"))
+        }
+    }
+}
+
+fn json_error(error: serde_json::Error) -> ApiError {
+    use serde_json::error::Category;
+    match error.classify() {
+        Category::Data => ApiError::invalid(error.to_string()),
+        Category::Syntax | Category::Eof | Category::Io => {
+            ApiError::undecodable(format!("the request body is no JSON: {error}"))
+        }
+    }
+}

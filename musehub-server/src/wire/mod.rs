@@ -1,0 +1,6 @@
+//! The wire: one module per generation of clients, all over the same use cases.
+
+pub(crate) mod api;
+mod codec;
+pub(crate) mod mwp;
+mod upload;

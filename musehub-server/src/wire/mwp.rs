@@ -1,0 +1,318 @@
+//! The generation `mwp`: what the Muse client of March 2026 (0.1.5) speaks. `docs/WIRE.md` describes it.
+//!
+//! Ids of SHA-256 are bare on this wire, in both directions.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use musehub_core::hub::{InlineBlob, Need, Push};
+use musehub_core::object::SnapshotRecord;
+use musehub_core::port::{BranchRow, RepositoryRecord};
+use musehub_core::scheme::IdScheme;
+use musehub_core::{BlobId, BranchName, CommitId, Handle, HashAlgorithm, ObjectId, Slug};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio::runtime::Handle as Runtime;
+
+use super::codec::Format;
+use super::upload::{self, Sink};
+use crate::app::Exchange;
+use crate::http::{ApiError, Reply, RequestBody};
+
+mod download;
+
+/// The scheme of the ids that this client computes.
+const SCHEME: IdScheme = IdScheme::FlatV1;
+
+/// What the client takes a repository for; it knows no other word of ours.
+const DOMAIN: &str = "code";
+
+/// An id as this generation writes it.
+fn wire_id(id: ObjectId) -> String {
+    match id.algorithm() {
+        HashAlgorithm::Sha256 => id.to_hex(),
+        HashAlgorithm::Blake3 => id.to_string(),
+    }
+}
+
+fn heads(branches: &[BranchRow]) -> BTreeMap<&str, String> {
+    branches
+        .iter()
+        .map(|row| (row.name.as_str(), wire_id(row.head.object_id())))
+        .collect()
+}
+
+impl Exchange<'_> {
+    /// The repository that the address names, for somebody who may do what they want.
+    pub(crate) async fn repository(
+        &self,
+        need: Need,
+    ) -> Result<(RepositoryRecord, Option<Handle>), ApiError> {
+        let viewer = self.viewer().await?;
+        // A name that cannot be is one that is not there; whoever would write is asked for a token first all the same.
+        let names = Handle::parse(self.params.get("owner"))
+            .ok()
+            .zip(Slug::parse(self.params.get("slug")).ok());
+        let Some((owner, slug)) = names else {
+            let anonymous_write = need == Need::Write && viewer.handle().is_none();
+            return Err(if anonymous_write {
+                ApiError::unauthorized("this needs a valid token")
+            } else {
+                ApiError::not_found()
+            });
+        };
+        let repo = self.app.hub.open(&owner, &slug, &viewer, need).await?;
+        Ok((repo, viewer.handle().cloned()))
+    }
+}
+
+#[derive(Serialize)]
+struct RefsAnswer<'a> {
+    repo_id: &'a str,
+    domain: &'a str,
+    default_branch: &'a str,
+    branch_heads: BTreeMap<&'a str, String>,
+}
+
+/// `GET refs`
+pub(crate) async fn refs(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
+    let (repo, _) = exchange.repository(Need::Read).await?;
+    let refs = exchange.app.hub.refs(&repo).await?;
+    exchange.ok(&RefsAnswer {
+        repo_id: repo.repo_id.as_str(),
+        domain: DOMAIN,
+        default_branch: refs.default_branch.as_str(),
+        branch_heads: heads(&refs.branches),
+    })
+}
+
+#[derive(Deserialize)]
+struct ObjectIds {
+    object_ids: Vec<BlobId>,
+}
+
+#[derive(Serialize)]
+struct MissingAnswer {
+    missing: Vec<String>,
+}
+
+/// `POST filter-objects`
+pub(crate) async fn filter_objects(
+    exchange: &Exchange<'_>,
+    body: &mut RequestBody,
+) -> Result<Reply, ApiError> {
+    let (repo, _) = exchange.repository(Need::Write).await?;
+    let request: ObjectIds = exchange.decode(body).await?;
+    let missing = exchange
+        .app
+        .hub
+        .missing_objects(&repo, &request.object_ids)
+        .await?;
+    exchange.ok(&MissingAnswer {
+        missing: missing.iter().map(|id| wire_id(id.object_id())).collect(),
+    })
+}
+
+#[derive(Deserialize)]
+struct PresignRequest {
+    object_ids: Vec<BlobId>,
+    direction: Direction,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Direction {
+    Put,
+    Get,
+}
+
+#[derive(Serialize)]
+struct PresignAnswer {
+    presigned: BTreeMap<String, String>,
+    inline: Vec<String>,
+}
+
+/// `POST presign`: everything goes inline.
+pub(crate) async fn presign(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
+    // Whoever may not see the repository learns nothing from the shape of the request's refusal.
+    let (repo, handle) = exchange.repository(Need::Read).await?;
+    let request: PresignRequest = exchange.decode(body).await?;
+    if request.direction == Direction::Put && handle.as_ref() != Some(&repo.owner) {
+        exchange.repository(Need::Write).await?;
+    }
+    let inline = request
+        .object_ids
+        .iter()
+        .map(|id| wire_id(id.object_id()))
+        .collect();
+    exchange.ok(&PresignAnswer {
+        presigned: BTreeMap::new(),
+        inline,
+    })
+}
+
+#[derive(Serialize)]
+struct PushObjectsAnswer {
+    stored: usize,
+    skipped: usize,
+}
+
+/// `POST push/objects`
+pub(crate) async fn push_objects(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
+    let (repo, _) = exchange.repository(Need::Write).await?;
+    let limits = exchange.app.limits;
+    let sink = Sink {
+        scheme: repo.scheme.unwrap_or(SCHEME),
+        writer: exchange.app.staging().begin(&repo.repo_id).await?,
+        runtime: Runtime::current(),
+        object_limit: limits.object,
+    };
+    let uploaded = match exchange.request_format() {
+        Format::Msgpack => {
+            body.decode(limits.upload, move |reader| upload::from_msgpack(reader, sink))
+                .await?
+        }
+        Format::Json => {
+            let bytes = body.collect(limits.request).await?;
+            let decoded = tokio::task::spawn_blocking(move || upload::from_json(&bytes, sink));
+            decoded.await.map_err(ApiError::internal)??
+        }
+    };
+    let lacking = exchange.app.hub.unheld_objects(&repo, &uploaded.ids).await?.len();
+    exchange.ok(&PushObjectsAnswer {
+        stored: lacking,
+        skipped: uploaded.ids.len() - lacking,
+    })
+}
+
+#[derive(Deserialize)]
+struct PushRequest {
+    bundle: Bundle,
+    branch: String,
+    #[serde(default)]
+    force: bool,
+}
+
+#[derive(Deserialize, Default)]
+struct Bundle {
+    #[serde(default)]
+    commits: Vec<Map<String, Value>>,
+    #[serde(default)]
+    snapshots: Vec<SnapshotRecord>,
+    #[serde(default)]
+    objects: Vec<InlineObject>,
+}
+
+/// An object that comes with the bundle: bytes in msgpack, base64 in JSON.
+#[derive(Deserialize)]
+struct InlineObject {
+    object_id: BlobId,
+    #[serde(alias = "content_b64")]
+    content: InlineContent,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum InlineContent {
+    Base64(String),
+    Bytes(serde_bytes::ByteBuf),
+}
+
+#[derive(Serialize)]
+struct PushAnswer<'a> {
+    ok: bool,
+    message: String,
+    branch_heads: BTreeMap<&'a str, String>,
+    remote_head: String,
+}
+
+/// `POST push`
+pub(crate) async fn push(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
+    let (repo, pusher) = exchange.repository(Need::Write).await?;
+    let pusher = pusher.ok_or_else(|| ApiError::unauthorized("this needs a valid token"))?;
+    let request: PushRequest = exchange.decode_stream(body, exchange.app.limits.push).await?;
+    let branch = BranchName::parse(&request.branch)?;
+    let blobs = request
+        .bundle
+        .objects
+        .into_iter()
+        .map(inline_blob)
+        .collect::<Result<_, _>>()?;
+    let push = Push {
+        branch: branch.clone(),
+        force: request.force,
+        scheme: SCHEME,
+        commits: request.bundle.commits,
+        snapshots: request.bundle.snapshots,
+        blobs,
+    };
+    // On its own task: a client that hangs up must not stop a push between the log and the index.
+    let hub = exchange.app.hub.clone();
+    let received = tokio::spawn(async move { hub.receive_push(&repo, &pusher, push).await });
+    let outcome = received.await.map_err(ApiError::internal)??;
+    exchange.app.work.notify_one();
+    let message = format!(
+        "{} commits, {} snapshots and {} objects are new on '{branch}'",
+        outcome.commits_stored, outcome.snapshots_stored, outcome.blobs_stored
+    );
+    exchange.ok(&PushAnswer {
+        ok: true,
+        message,
+        branch_heads: heads(&outcome.branches),
+        remote_head: wire_id(outcome.head.object_id()),
+    })
+}
+
+fn inline_blob(object: InlineObject) -> Result<InlineBlob, ApiError> {
+    let id = object.object_id;
+    let content = match object.content {
+        InlineContent::Bytes(bytes) => Bytes::from(bytes.into_vec()),
+        InlineContent::Base64(text) => upload::decode_base64(&text)
+            .ok_or_else(|| ApiError::invalid(format!("object {id}: 'content' is no base64")))?,
+    };
+    Ok(InlineBlob { id, content })
+}
+
+#[derive(Deserialize)]
+struct WantHave {
+    #[serde(default)]
+    want: Vec<CommitId>,
+    #[serde(default)]
+    have: Vec<CommitId>,
+}
+
+/// `POST fetch`
+pub(crate) async fn fetch(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
+    let (repo, _) = exchange.repository(Need::Read).await?;
+    let request: WantHave = exchange.decode(body).await?;
+    let limit = exchange.app.limits.fetch;
+    let plan = exchange
+        .app
+        .hub
+        .fetch(&repo, &request.want, &request.have, limit)
+        .await?;
+    download::answer(exchange, plan, limit).await
+}
+
+#[derive(Serialize)]
+struct NegotiateAnswer {
+    ack: Vec<String>,
+    common_base: Option<String>,
+    ready: bool,
+}
+
+/// `POST negotiate`
+pub(crate) async fn negotiate(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
+    let (repo, _) = exchange.repository(Need::Read).await?;
+    let request: WantHave = exchange.decode(body).await?;
+    let found = exchange
+        .app
+        .hub
+        .negotiate(&repo, &request.want, &request.have)
+        .await?;
+    exchange.ok(&NegotiateAnswer {
+        ack: found.ack.iter().map(|id| wire_id(id.object_id())).collect(),
+        common_base: found.common_base.map(|id| wire_id(id.object_id())),
+        ready: found.ready,
+    })
+}

@@ -1,0 +1,205 @@
+//! The answer to a fetch: a msgpack map whose length is known before its blobs are read, so that they can be sent as they
+//! are read.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
+use musehub_core::canonical;
+use musehub_core::hub::{FetchPlan, Hub};
+use musehub_core::port::BlobRow;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{heads, wire_id};
+use crate::app::Exchange;
+use crate::http::{ApiError, Reply, json};
+
+/// How many bytes of blobs are read together.
+const BATCH: u64 = 4 << 20;
+
+/// Answers a fetch in the format that the client takes.
+pub(super) async fn answer(exchange: &Exchange<'_>, plan: FetchPlan, limit: u64) -> Result<Reply, ApiError> {
+    if exchange.accepts_msgpack() {
+        as_msgpack(exchange.app.hub.clone(), plan, limit).await
+    } else {
+        as_json(exchange, plan).await
+    }
+}
+
+async fn as_msgpack(hub: Hub, plan: FetchPlan, limit: u64) -> Result<Reply, ApiError> {
+    let FetchPlan {
+        commits,
+        snapshots,
+        blobs,
+        heads: branches,
+    } = plan;
+    let commits = commits.into_iter().map(|(_, bytes)| bytes).collect();
+    let snapshots = snapshots.into_iter().map(|(_, bytes)| bytes).collect();
+    let encoded = tokio::task::spawn_blocking(move || head(commits, snapshots));
+    let mut head = encoded.await.map_err(ApiError::internal)??;
+    write_key(&mut head, "objects")?;
+    rmp::encode::write_array_len(&mut head, u32::try_from(blobs.len()).map_err(ApiError::internal)?)
+        .map_err(ApiError::internal)?;
+
+    let mut tail = Vec::new();
+    write_key(&mut tail, "branch_heads")?;
+    tail.extend(rmp_serde::to_vec_named(&heads(&branches)).map_err(ApiError::internal)?);
+
+    let prefixes = blobs.iter().map(prefix).collect::<Result<Vec<_>, _>>()?;
+    let objects: u64 = blobs
+        .iter()
+        .zip(&prefixes)
+        .map(|(row, prefix)| row.size + prefix.len() as u64)
+        .sum();
+    let length = (head.len() + tail.len()) as u64 + objects;
+    if length > limit {
+        let detail = format!("the answer would have {length} bytes; at most {limit} can be answered");
+        return Err(ApiError::too_large(detail));
+    }
+    let bodies = stream::iter(batches(blobs, prefixes)).then(move |batch| {
+        let hub = hub.clone();
+        async move { read_batch(&hub, batch).await }
+    });
+    let pieces = stream::iter([Ok(Bytes::from(head))])
+        .chain(bodies)
+        .chain(stream::iter([Ok(Bytes::from(tail))]));
+    let mut reply = Response::new(StreamBody::new(pieces.map_ok(Frame::data)).boxed_unsync());
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-msgpack"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    Ok(reply)
+}
+
+/// The map's beginning: commits and snapshots, from the records at rest.
+fn head(commits: Vec<Bytes>, snapshots: Vec<Bytes>) -> Result<Vec<u8>, ApiError> {
+    let mut out = Vec::new();
+    rmp::encode::write_map_len(&mut out, 4).map_err(ApiError::internal)?;
+    for (key, records) in [("commits", commits), ("snapshots", snapshots)] {
+        write_key(&mut out, key)?;
+        rmp::encode::write_array_len(
+            &mut out,
+            u32::try_from(records.len()).map_err(ApiError::internal)?,
+        )
+        .map_err(ApiError::internal)?;
+        for record in records {
+            let (_, payload) = canonical::decode(&record).map_err(ApiError::internal)?;
+            let mut from = serde_json::Deserializer::from_slice(payload);
+            let mut to = rmp_serde::Serializer::new(&mut out).with_struct_map();
+            serde_transcode::transcode(&mut from, &mut to).map_err(ApiError::internal)?;
+        }
+    }
+    Ok(out)
+}
+
+fn write_key(out: &mut Vec<u8>, key: &str) -> Result<(), ApiError> {
+    rmp::encode::write_str(out, key).map_err(ApiError::internal)
+}
+
+/// Everything of an object but its bytes, which end it.
+fn prefix(row: &BlobRow) -> Result<Vec<u8>, ApiError> {
+    let size =
+        u32::try_from(row.size).map_err(|_| ApiError::too_large("an object is too large for this format"))?;
+    let mut out = Vec::with_capacity(112);
+    rmp::encode::write_map_len(&mut out, 3).map_err(ApiError::internal)?;
+    write_key(&mut out, "object_id")?;
+    write_key(&mut out, &wire_id(row.id.object_id()))?;
+    write_key(&mut out, "path")?;
+    write_key(&mut out, "")?;
+    write_key(&mut out, "content")?;
+    rmp::encode::write_bin_len(&mut out, size).map_err(ApiError::internal)?;
+    Ok(out)
+}
+
+type Batch = Vec<(BlobRow, Vec<u8>)>;
+
+/// Blobs in groups that fit into memory.
+fn batches(blobs: Vec<BlobRow>, prefixes: Vec<Vec<u8>>) -> Vec<Batch> {
+    let mut batches: Vec<Batch> = Vec::new();
+    let mut room = 0_u64;
+    for (row, prefix) in blobs.into_iter().zip(prefixes) {
+        match batches.last_mut() {
+            Some(batch) if row.size <= room => batch.push((row, prefix)),
+            _ => {
+                room = BATCH;
+                batches.push(vec![(row, prefix)]);
+            }
+        }
+        room = room.saturating_sub(row.size);
+    }
+    batches
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+async fn read_batch(hub: &Hub, batch: Batch) -> Result<Bytes, Failure> {
+    let rows: Vec<BlobRow> = batch.iter().map(|(row, _)| *row).collect();
+    let contents = hub.contents(&rows).await.inspect_err(|error| {
+        // The status is sent already; the connection ends short of its announced length.
+        tracing::error!(%error, "a fetch failed while it was sent");
+    })?;
+    let mut out = Vec::new();
+    for ((row, prefix), content) in batch.into_iter().zip(contents) {
+        if content.len() as u64 != row.size {
+            return Err(format!(
+                "blob {} has {} bytes, its row says {}",
+                row.id,
+                content.len(),
+                row.size
+            )
+            .into());
+        }
+        out.extend_from_slice(&prefix);
+        out.extend_from_slice(&content);
+    }
+    Ok(Bytes::from(out))
+}
+
+#[derive(Serialize)]
+struct JsonAnswer<'a> {
+    commits: Vec<Value>,
+    snapshots: Vec<Value>,
+    objects: Vec<JsonObject>,
+    branch_heads: BTreeMap<&'a str, String>,
+}
+
+#[derive(Serialize)]
+struct JsonObject {
+    object_id: String,
+    path: &'static str,
+    content: String,
+}
+
+async fn as_json(exchange: &Exchange<'_>, plan: FetchPlan) -> Result<Reply, ApiError> {
+    let record = |bytes: &Bytes| -> Result<Value, ApiError> {
+        let (_, payload) = canonical::decode(bytes).map_err(ApiError::internal)?;
+        serde_json::from_slice(payload).map_err(ApiError::internal)
+    };
+    let contents = exchange.app.hub.contents(&plan.blobs).await?;
+    let objects = plan.blobs.iter().zip(contents).map(|(row, content)| JsonObject {
+        object_id: wire_id(row.id.object_id()),
+        path: "",
+        content: STANDARD.encode(content),
+    });
+    let answer = JsonAnswer {
+        commits: plan
+            .commits
+            .iter()
+            .map(|(_, bytes)| record(bytes))
+            .collect::<Result<_, _>>()?,
+        snapshots: plan
+            .snapshots
+            .iter()
+            .map(|(_, bytes)| record(bytes))
+            .collect::<Result<_, _>>()?,
+        objects: objects.collect(),
+        branch_heads: heads(&plan.heads),
+    };
+    json(StatusCode::OK, &answer)
+}

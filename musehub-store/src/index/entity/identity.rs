@@ -1,0 +1,66 @@
+//! Who is who.
+
+pub(in crate::index) mod identity {
+    use sea_orm::entity::prelude::*;
+
+    /// A person, an organisation or an agent.
+    ///
+    /// Read by key when a token is added (`IdentityStore::add_token`).
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "musehub_identities")]
+    pub struct Model {
+        /// Its name, as it was first written.
+        #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(64))")]
+        pub handle: String,
+        /// `handle` in lower case: names compare without case.
+        #[sea_orm(unique, column_type = "String(StringLen::N(64))")]
+        pub handle_key: String,
+        /// When it was first seen.
+        pub created_at: i64,
+    }
+
+    /// Refers to nothing.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(in crate::index) mod token {
+    use sea_orm::entity::prelude::*;
+
+    use super::identity;
+
+    /// A token, by its hash.
+    ///
+    /// Read by hash on every authenticated request (`IdentityStore::token_owner`).
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "musehub_tokens")]
+    pub struct Model {
+        /// The BLAKE3 hash of the token, in hexadecimal.
+        #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(64))")]
+        pub token_hash: String,
+        /// Whose it is.
+        #[sea_orm(column_type = "String(StringLen::N(64))")]
+        pub handle: String,
+        /// When it was made.
+        pub created_at: i64,
+        /// Since when it counts for nothing.
+        pub revoked_at: Option<i64>,
+    }
+
+    /// What it refers to.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {
+        /// Its owner.
+        #[sea_orm(
+            belongs_to = "identity::Entity",
+            from = "Column::Handle",
+            to = "identity::Column::Handle",
+            on_delete = "Cascade"
+        )]
+        Identity,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}

@@ -1,0 +1,68 @@
+//! Background work.
+
+pub(in crate::index) mod background_job {
+    use sea_orm::entity::prelude::*;
+
+    use crate::index::entity::repo::repository;
+
+    /// A job, kept after its end.
+    ///
+    /// Read in order of time by workers (`JobQueue::claim`), and the newest of a kind by pages (`JobQueue::latest`).
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "musehub_background_jobs")]
+    pub struct Model {
+        /// The hash of what is to be done.
+        #[sea_orm(
+            primary_key,
+            auto_increment = false,
+            column_type = "String(StringLen::N(128))"
+        )]
+        pub job_id: String,
+        /// The repository that it is about.
+        #[sea_orm(column_type = "String(StringLen::N(128))")]
+        pub repo_id: String,
+        /// What to do.
+        #[sea_orm(column_type = "String(StringLen::N(64))")]
+        pub job_type: String,
+        /// With what.
+        #[sea_orm(column_type = "Text")]
+        pub payload: String,
+        /// `pending`, `running`, `done` or `failed`.
+        #[sea_orm(column_type = "String(StringLen::N(16))")]
+        pub status: String,
+        /// How often it was claimed.
+        pub attempt: i64,
+        /// From when it may be claimed.
+        pub run_at: i64,
+        /// Until when its worker has it to itself; none unless it is running.
+        pub lease_until: Option<i64>,
+        /// Who has it; none unless it is running.
+        #[sea_orm(column_type = "Text", nullable)]
+        pub worker: Option<String>,
+        /// The error of the last attempt that failed.
+        #[sea_orm(column_type = "Text", nullable)]
+        pub error: Option<String>,
+        /// What it did, by its own words.
+        #[sea_orm(column_type = "Text", nullable)]
+        pub summary: Option<String>,
+        /// When it was enqueued last.
+        pub created_at: i64,
+        /// When it was enqueued, claimed or done last.
+        pub updated_at: i64,
+    }
+
+    /// What it refers to.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {
+        /// Its repository.
+        #[sea_orm(
+            belongs_to = "repository::Entity",
+            from = "Column::RepoId",
+            to = "repository::Column::RepoId",
+            on_delete = "Cascade"
+        )]
+        Repository,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}

@@ -1,0 +1,16 @@
+//! The tables, by domain. Each entity's documentation names the reads that use it.
+//!
+//! Ids and places are kept in their text form, moments as milliseconds since 1970-01-01T00:00:00Z.
+
+#![expect(unreachable_pub, reason = "sea-orm's derives make public items beside these")]
+#![allow(
+    dead_code,
+    reason = "a model mirrors the whole of its table; bulk reads and writes go by column"
+)]
+
+pub(super) mod history;
+pub(super) mod identity;
+pub(super) mod intel;
+pub(super) mod job;
+pub(super) mod object;
+pub(super) mod repo;

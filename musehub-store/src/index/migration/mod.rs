@@ -1,0 +1,16 @@
+//! The one way in which the schema changes. A migration that was released never changes again, so it spells names out
+//! and uses no entity.
+
+mod m0001_first_schema;
+
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+/// The migrations, oldest first.
+#[derive(Debug)]
+pub(super) struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_first_schema::FirstSchema)]
+    }
+}

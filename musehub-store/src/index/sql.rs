@@ -1,0 +1,260 @@
+//! Statements, rows and failures: what every port of the index needs of the database.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use musehub_core::port::{BackendError, Timestamp};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IdenStatic, QueryResult, SqlErr, Statement,
+    TryGetable, Value,
+};
+
+/// The most values of one statement: SQLite's limit; PostgreSQL's is 65,535.
+pub(super) const BIND_LIMIT: usize = 32_766;
+
+/// Rows of one insert. More are no faster, and a longer statement costs memory.
+pub(super) const ROWS_PER_INSERT: usize = 500;
+
+/// A condition that `column` is among the texts of the JSON array bound as `$n`.
+///
+/// One bound value for any number of ids: one statement to prepare, and no limit to keep to.
+macro_rules! among {
+    ($column:literal, $bind:literal) => {
+        concat!($column, " IN (SELECT value FROM json_each(", $bind, "))")
+    };
+}
+pub(super) use among;
+
+/// The value for [`among!`]: a JSON array of texts that need no escapes.
+pub(super) fn id_array<T: Display>(ids: impl IntoIterator<Item = T>) -> Value {
+    let mut json = String::from("[");
+    for id in ids {
+        let separator = if json.len() == 1 { "\"" } else { ",\"" };
+        json.push_str(separator);
+        json.push_str(&id.to_string());
+        json.push('"');
+    }
+    json.push(']');
+    json.into()
+}
+
+/// The value for [`among!`]: a JSON array of any texts.
+pub(super) fn text_array(texts: &[&str]) -> Value {
+    serde_json::Value::from(texts).to_string().into()
+}
+
+/// A write transaction.
+#[derive(Debug)]
+pub(super) struct Write {
+    transaction: DatabaseTransaction,
+    action: &'static str,
+}
+
+impl Write {
+    pub(super) fn new(transaction: DatabaseTransaction, action: &'static str) -> Self {
+        Self { transaction, action }
+    }
+
+    /// For what sea-orm executes itself.
+    pub(super) fn transaction(&self) -> &DatabaseTransaction {
+        &self.transaction
+    }
+
+    /// Runs a statement; how many rows it wrote.
+    pub(super) async fn execute(
+        &self,
+        statement: &str,
+        values: impl IntoIterator<Item = Value> + Send,
+    ) -> Result<u64, BackendError> {
+        self.try_execute(statement, values)
+            .await
+            .map_err(|error| failure(self.action, error))
+    }
+
+    /// Runs a statement whose failure the caller tells apart.
+    pub(super) async fn try_execute(
+        &self,
+        statement: &str,
+        values: impl IntoIterator<Item = Value> + Send,
+    ) -> Result<u64, DbErr> {
+        let statement =
+            Statement::from_sql_and_values(self.transaction.get_database_backend(), statement, values);
+        Ok(self.transaction.execute_raw(statement).await?.rows_affected())
+    }
+
+    /// The rows of a query, or of a statement that returns what it wrote.
+    pub(super) async fn rows(
+        &self,
+        query: &str,
+        values: impl IntoIterator<Item = Value> + Send,
+    ) -> Result<Vec<QueryResult>, BackendError> {
+        rows(&self.transaction, self.action, query, values).await
+    }
+
+    /// Inserts rows where there is none of the same key. They are made as they are needed, a statement at a time.
+    pub(super) async fn insert_new<E: EntityTrait, const COLUMNS: usize>(
+        &self,
+        columns: [E::Column; COLUMNS],
+        rows: impl IntoIterator<Item = Result<[Value; COLUMNS], BackendError>, IntoIter: Send> + Send,
+    ) -> Result<(), BackendError> {
+        let columns = columns.map(|column| column.as_str());
+        let most = rows_per_insert(COLUMNS);
+        let whole = insert_text::<E>(&columns, most);
+        let mut rows = rows.into_iter();
+        loop {
+            let mut values = Vec::new();
+            for row in rows.by_ref().take(most) {
+                values.extend(row?);
+            }
+            let count = values.len() / COLUMNS;
+            if count == most {
+                self.execute(&whole, values).await?;
+                continue;
+            }
+            if count > 0 {
+                self.execute(&insert_text::<E>(&columns, count), values).await?;
+            }
+            return Ok(());
+        }
+    }
+
+    /// Makes it last.
+    pub(super) async fn commit(self) -> Result<(), BackendError> {
+        self.transaction
+            .commit()
+            .await
+            .map_err(|error| failure(self.action, error))
+    }
+}
+
+const fn rows_per_insert(columns: usize) -> usize {
+    let most = BIND_LIMIT / columns;
+    if most < ROWS_PER_INSERT {
+        most
+    } else {
+        ROWS_PER_INSERT
+    }
+}
+
+fn insert_text<E: EntityTrait>(columns: &[&str], rows: usize) -> String {
+    let table = E::default();
+    let mut text = format!(
+        "INSERT INTO {} ({}) VALUES ",
+        table.table_name(),
+        columns.join(", ")
+    );
+    for row in 0..rows {
+        text.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 0..columns.len() {
+            let separator = if column == 0 { "$" } else { ", $" };
+            text.push_str(separator);
+            text.push_str(&(row * columns.len() + column + 1).to_string());
+        }
+        text.push(')');
+    }
+    text.push_str(" ON CONFLICT DO NOTHING");
+    text
+}
+
+/// The rows of a query.
+pub(super) async fn rows(
+    connection: &impl ConnectionTrait,
+    action: &'static str,
+    query: &str,
+    values: impl IntoIterator<Item = Value> + Send,
+) -> Result<Vec<QueryResult>, BackendError> {
+    let statement = Statement::from_sql_and_values(connection.get_database_backend(), query, values);
+    connection
+        .query_all_raw(statement)
+        .await
+        .map_err(|error| failure(action, error))
+}
+
+/// What a caller can act on of a failure of the database.
+pub(super) fn failure(action: &'static str, error: DbErr) -> BackendError {
+    match error.sql_err() {
+        Some(SqlErr::ForeignKeyConstraintViolation(_)) => BackendError::Missing {
+            what: format!("what {action} refers to"),
+        },
+        _ => BackendError::unavailable(action, error),
+    }
+}
+
+/// A number as the database keeps it.
+pub(super) fn integer(number: u64) -> Result<i64, BackendError> {
+    i64::try_from(number).map_err(|error| BackendError::unavailable("keeping a number above 2^63", error))
+}
+
+/// One row of a table, read by position.
+pub(super) struct Row<'a> {
+    row: &'a QueryResult,
+    table: &'static str,
+}
+
+impl<'a> Row<'a> {
+    pub(super) fn of(table: &'static str, row: &'a QueryResult) -> Self {
+        Self { row, table }
+    }
+
+    /// A column of a type that the driver knows.
+    pub(super) fn get<T: TryGetable>(&self, at: usize, column: &'static str) -> Result<T, BackendError> {
+        self.row
+            .try_get_by_index(at)
+            .map_err(|error| damaged(self.table, column, error))
+    }
+
+    /// A column that holds the text form of something.
+    pub(super) fn parse<T: FromStr<Err: Display>>(
+        &self,
+        at: usize,
+        column: &'static str,
+    ) -> Result<T, BackendError> {
+        parse(self.table, column, &self.get::<String>(at, column)?)
+    }
+
+    /// A column that holds the text form of something, or NULL.
+    pub(super) fn parse_nullable<T: FromStr<Err: Display>>(
+        &self,
+        at: usize,
+        column: &'static str,
+    ) -> Result<Option<T>, BackendError> {
+        let text: Option<String> = self.get(at, column)?;
+        text.map(|text| parse(self.table, column, &text)).transpose()
+    }
+
+    /// A count or a size.
+    pub(super) fn number(&self, at: usize, column: &'static str) -> Result<u64, BackendError> {
+        number(self.table, column, self.get(at, column)?)
+    }
+
+    /// A moment.
+    pub(super) fn moment(&self, at: usize, column: &'static str) -> Result<Timestamp, BackendError> {
+        self.get(at, column).map(Timestamp::from_millis)
+    }
+}
+
+/// Reads the text form of something.
+pub(super) fn parse<T: FromStr<Err: Display>>(
+    table: &'static str,
+    column: &'static str,
+    text: &str,
+) -> Result<T, BackendError> {
+    text.parse().map_err(|error| damaged(table, column, error))
+}
+
+/// Reads a count or a size.
+pub(super) fn number<T: TryFrom<i64, Error: Display>>(
+    table: &'static str,
+    column: &'static str,
+    stored: i64,
+) -> Result<T, BackendError> {
+    T::try_from(stored).map_err(|error| damaged(table, column, error))
+}
+
+/// A column holds what was never written there.
+pub(super) fn damaged(table: &'static str, column: &'static str, reason: impl Display) -> BackendError {
+    BackendError::Damaged {
+        what: format!("column {column} of {table}"),
+        reason: reason.to_string(),
+    }
+}

@@ -1,0 +1,283 @@
+//! The schema against the entities, and the plans of the queries that must be fast.
+
+use std::collections::BTreeSet;
+
+use musehub_core::name::{BranchName, RepoId};
+use musehub_core::port::{BackendError, BreakageFilter, HistoryIndex, RepositoryIndex, Severity};
+use sea_orm::{ConnectionTrait, DatabaseConnection, EntityTrait, Schema};
+
+use super::entity::{history as h, identity as i, intel, job as j, object as o, repo as r};
+use super::{SqlIndex, connect, history, identity, job, places, repository, sql};
+
+async fn texts(database: &DatabaseConnection, query: &str) -> Vec<String> {
+    let rows = sql::rows(database, "asking the catalogue", query, [])
+        .await
+        .unwrap();
+    rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+}
+
+/// Columns and foreign keys of a table, one line each.
+async fn shape(database: &DatabaseConnection, table: &str) -> BTreeSet<String> {
+    let columns = format!(
+        "SELECT name || ' ' || lower(type) || ' not null ' || \"notnull\" || ' key ' || (pk > 0) \
+         FROM pragma_table_info('{table}')"
+    );
+    let references = format!(
+        "SELECT \"from\" || ' -> ' || \"table\" || '.' || \"to\" || ' ' || on_delete \
+         FROM pragma_foreign_key_list('{table}')"
+    );
+    let mut shape = texts(database, &columns).await;
+    shape.extend(texts(database, &references).await);
+    shape.into_iter().collect()
+}
+
+/// The names of all tables but the migrations'.
+async fn tables(database: &DatabaseConnection) -> Vec<String> {
+    texts(
+        database,
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'musehub%' ORDER BY name",
+    )
+    .await
+}
+
+async fn create<E: EntityTrait>(database: &DatabaseConnection, entity: E) {
+    let schema = Schema::new(database.get_database_backend());
+    database
+        .execute(&schema.create_table_from_entity(entity))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn migrations_make_what_the_entities_say() {
+    let migrated = SqlIndex::in_memory().await.unwrap().writer;
+    let declared = connect::in_memory().await.unwrap();
+    create(&declared, r::repository::Entity).await;
+    create(&declared, h::branch::Entity).await;
+    create(&declared, h::commit::Entity).await;
+    create(&declared, h::commit_graph::Entity).await;
+    create(&declared, h::snapshot::Entity).await;
+    create(&declared, o::object::Entity).await;
+    create(&declared, o::object_ref::Entity).await;
+    create(&declared, i::identity::Entity).await;
+    create(&declared, i::token::Entity).await;
+    create(&declared, j::background_job::Entity).await;
+    create(&declared, intel::breakage_issue::Entity).await;
+    create(&declared, intel::breakage_meta::Entity).await;
+    create(&declared, intel::fact::Entity).await;
+
+    assert_eq!(tables(&migrated).await, tables(&declared).await);
+    for table in tables(&migrated).await {
+        assert_eq!(
+            shape(&migrated, &table).await,
+            shape(&declared, &table).await,
+            "{table}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_foreign_key_begins_an_index() {
+    let database = SqlIndex::in_memory().await.unwrap().writer;
+    for table in tables(&database).await {
+        let references = texts(
+            &database,
+            &format!("SELECT \"from\" FROM pragma_foreign_key_list('{table}')"),
+        )
+        .await;
+        let indexed = format!(
+            "SELECT i.name FROM pragma_index_list('{table}') AS l, pragma_index_info(l.name) AS i WHERE i.seqno = 0"
+        );
+        let indexed = texts(&database, &indexed).await;
+        for column in references {
+            assert!(indexed.contains(&column), "{table}.{column}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn hot_queries_search_an_index_and_never_scan_a_table() {
+    let repo = RepoId::parse("00000000-0000-4000-8000-000000000001").unwrap();
+    let issues = |issue_type: Option<&str>, severity| {
+        let issue_type = issue_type.map(str::to_owned);
+        super::intel::issues_query(
+            &repo,
+            &BreakageFilter {
+                issue_type,
+                severity,
+                limit: 20,
+                offset: 0,
+            },
+        )
+        .0
+    };
+    let queries: [(String, &str); 23] = [
+        (
+            repository::BY_NAME.into(),
+            "ux_repos_name (owner_key=? AND slug_key=?)",
+        ),
+        (repository::BY_ID.into(), "(repo_id=?)"),
+        (
+            repository::PUBLIC.into(),
+            "ix_repos_listing (visibility=? AND deleted=? AND (owner_key,slug_key)>(?,?))",
+        ),
+        (history::BRANCHES.into(), "PRIMARY KEY (repo_id=?)"),
+        (history::BRANCH.into(), "PRIMARY KEY (repo_id=? AND name=?)"),
+        (
+            history::NODES.into(),
+            "edge USING PRIMARY KEY (repo_id=? AND commit_id=?)",
+        ),
+        (
+            history::NODES.into(),
+            "node USING PRIMARY KEY (repo_id=? AND commit_id=?)",
+        ),
+        (history::COMMITS.into(), "(repo_id=? AND commit_id=?)"),
+        (
+            history::SNAPSHOTS.into(),
+            "PRIMARY KEY (repo_id=? AND snapshot_id=?)",
+        ),
+        (
+            history::BLOBS.into(),
+            "r USING PRIMARY KEY (repo_id=? AND object_id=?)",
+        ),
+        (history::COMMIT_COUNT.into(), "COVERING INDEX"),
+        (places::BLOBS.into(), "PRIMARY KEY (object_id=?)"),
+        (places::SNAPSHOTS.into(), "ix_snapshots_id (snapshot_id=?)"),
+        (places::COMMITS.into(), "ix_commits_id (commit_id=?)"),
+        (identity::OWNER.into(), "PRIMARY KEY (token_hash=?)"),
+        (job::CLAIM.into(), "INDEX ix_background_jobs_claim"),
+        (
+            job::LATEST.into(),
+            "ix_background_jobs_latest (repo_id=? AND job_type=?)",
+        ),
+        (super::intel::META.into(), "(repo_id=?)"),
+        (super::intel::FACTS.into(), "(kind=? AND blob_id=?)"),
+        (issues(None, None), "ix_intel_breakage_issues_repo"),
+        (
+            issues(None, Some(Severity::Error)),
+            "ix_intel_breakage_issues_repo",
+        ),
+        (
+            issues(Some("stale_import"), None),
+            "ix_intel_breakage_issues_repo_type (repo_id=? AND issue_type=?)",
+        ),
+        (
+            issues(Some("stale_import"), Some(Severity::Error)),
+            "ix_intel_breakage_issues_repo_type",
+        ),
+    ];
+    let database = SqlIndex::in_memory().await.unwrap().writer;
+    for (query, expected) in queries {
+        let explain = format!("EXPLAIN QUERY PLAN {query}");
+        let rows = sql::rows(&database, "explaining", &explain, []).await.unwrap();
+        let plan: Vec<String> = rows
+            .iter()
+            .map(|row| row.try_get("", "detail").unwrap())
+            .collect();
+        assert!(
+            plan.iter().any(|step| step.contains(expected)),
+            "{query}\n{plan:#?}"
+        );
+        // What is scanned otherwise: the ids asked, the walk, a subquery's rows, and the index of jobs to be claimed.
+        let harmless = [
+            "json_each",
+            "walk",
+            "page",
+            "matching",
+            "USING INDEX ix_background_jobs_claim",
+        ];
+        for step in plan.iter().filter(|step| step.starts_with("SCAN")) {
+            assert!(
+                harmless.iter().any(|harmless| step.contains(harmless)),
+                "{query}\n{plan:#?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_only_reads_cannot_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let index = SqlIndex::open(&directory.path().join("musehub.db"))
+        .await
+        .unwrap();
+    assert!(
+        index
+            .reader
+            .execute_unprepared("DELETE FROM musehub_repos")
+            .await
+            .is_err()
+    );
+    assert!(
+        index
+            .writer
+            .execute_unprepared("DELETE FROM musehub_repos")
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn inserts_of_any_length_are_whole() {
+    let index = SqlIndex::in_memory().await.unwrap();
+    for rows in [
+        0,
+        1,
+        sql::ROWS_PER_INSERT - 1,
+        sql::ROWS_PER_INSERT,
+        sql::ROWS_PER_INSERT + 1,
+        1_700,
+    ] {
+        let write = index.write("testing").await.unwrap();
+        write.execute("DELETE FROM musehub_objects", []).await.unwrap();
+        let objects = (0..rows)
+            .map(|n| Ok([n.to_string().into(), 1_i64.into(), "".into()]))
+            .collect::<Vec<_>>();
+        use o::object::Column as C;
+        write
+            .insert_new::<o::object::Entity, 3>([C::ObjectId, C::Size, C::StorageUri], objects)
+            .await
+            .unwrap();
+        let count = write
+            .rows("SELECT COUNT(*) FROM musehub_objects", [])
+            .await
+            .unwrap();
+        assert_eq!(
+            count[0].try_get_by_index::<i64>(0).unwrap(),
+            i64::try_from(rows).unwrap()
+        );
+        write.commit().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_never_written_there_is_named() {
+    let index = SqlIndex::in_memory().await.unwrap();
+    let repo = RepoId::parse("00000000-0000-4000-8000-000000000001").unwrap();
+    let spoil = async |statement: &str| index.writer.execute_unprepared(statement).await.unwrap();
+    spoil(&format!(
+        "INSERT INTO musehub_repos VALUES ('{repo}', 'a', 'b', 'a', 'b', 1, 'public', '', 'flat-v9', NULL, 0, FALSE)"
+    ))
+    .await;
+    spoil(&format!(
+        "INSERT INTO musehub_branches VALUES ('{repo}', 'main', 'sha256:no id', 1, 0)"
+    ))
+    .await;
+
+    let damage = |error: BackendError| match error {
+        BackendError::Damaged { what, .. } => what,
+        other => panic!("{other:?}"),
+    };
+    let scheme = damage(index.repository_by_id(&repo).await.unwrap_err());
+    assert_eq!(scheme, "column scheme of musehub_repos");
+    let head = damage(index.branches(&repo).await.unwrap_err());
+    assert_eq!(head, "column head_commit_id of musehub_branches");
+    spoil("UPDATE musehub_branches SET head_commit_id = NULL, sequence = -1").await;
+    let sequence = damage(
+        index
+            .branch(&repo, &BranchName::parse("main").unwrap())
+            .await
+            .unwrap_err(),
+    );
+    assert_eq!(sequence, "column sequence of musehub_branches");
+}

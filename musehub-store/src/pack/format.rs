@@ -1,0 +1,267 @@
+//! The bytes of packs and of their index files, version 1; `docs/STORAGE.md` specifies them.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use musehub_core::canonical;
+use musehub_core::port::{PackId, PackedObject, Place};
+use musehub_core::{HashAlgorithm, ObjectId, ObjectKey, ObjectKind};
+
+const PACK_MAGIC: [u8; 4] = *b"MHPK";
+const INDEX_MAGIC: [u8; 4] = *b"MHIX";
+const VERSION: u8 = 1;
+/// Stored bytes are the canonical bytes.
+const ENCODING_RAW: u8 = 0;
+
+/// Length of a pack's header: magic, version, three zero bytes.
+pub(crate) const PACK_HEADER: u64 = 8;
+/// Length of a pack's footer: number of records, BLAKE3 of everything before the footer.
+pub(crate) const PACK_FOOTER: u64 = 40;
+/// Length of a record's header: kind, encoding, algorithm, zero, digest, stored length, canonical length.
+pub(crate) const RECORD_HEADER: u64 = 52;
+/// Length of a record's trailer: BLAKE3 of the record's header and stored bytes.
+pub(crate) const RECORD_TRAILER: u64 = 32;
+/// What a record adds to the bytes it stores.
+pub(crate) const RECORD_FRAMING: u64 = RECORD_HEADER + RECORD_TRAILER;
+
+const INDEX_HEADER: usize = 56;
+const INDEX_ENTRY: usize = 60;
+const CHECKSUM: usize = 32;
+
+/// Why bytes are no pack, record or index.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(crate) enum FormatError {
+    #[error("it is truncated")]
+    Truncated,
+    #[error("it does not begin as one")]
+    Magic,
+    #[error("it has version {0}, this hub reads version {VERSION}")]
+    Version(u8),
+    #[error("its checksum does not fit its bytes")]
+    Checksum,
+    #[error("it has an encoding, a kind or an algorithm that this hub does not know")]
+    Unknown,
+    #[error("its lengths do not fit together")]
+    Length,
+    #[error("its record is of {found}, not of {expected}")]
+    OtherObject { expected: ObjectKey, found: ObjectKey },
+    #[error(transparent)]
+    Canonical(#[from] canonical::CanonicalError),
+}
+
+pub(crate) fn pack_header() -> [u8; PACK_HEADER as usize] {
+    let mut header = [0; PACK_HEADER as usize];
+    header[..4].copy_from_slice(&PACK_MAGIC);
+    header[4] = VERSION;
+    header
+}
+
+/// The footer of a pack: `hash` has seen every byte before it.
+pub(crate) fn pack_footer(records: u64, hash: &blake3::Hasher) -> Bytes {
+    let mut footer = BytesMut::with_capacity(PACK_FOOTER as usize);
+    footer.put_u64_le(records);
+    footer.put_slice(hash.finalize().as_bytes());
+    footer.freeze()
+}
+
+/// The header of the record of `key`, whose canonical bytes have `length` bytes.
+pub(crate) fn record_header(key: ObjectKey, length: u64) -> Bytes {
+    let mut header = BytesMut::with_capacity(RECORD_HEADER as usize);
+    put_key(&mut header, key);
+    header.put_u64_le(length);
+    header.put_u64_le(length);
+    header.freeze()
+}
+
+fn put_key(out: &mut BytesMut, key: ObjectKey) {
+    out.put_u8(match key.kind {
+        ObjectKind::Blob => 1,
+        ObjectKind::Snapshot => 2,
+        ObjectKind::Commit => 3,
+    });
+    out.put_u8(ENCODING_RAW);
+    out.put_u8(match key.id.algorithm() {
+        HashAlgorithm::Sha256 => 1,
+        HashAlgorithm::Blake3 => 2,
+    });
+    out.put_u8(0);
+    out.put_slice(key.id.digest());
+}
+
+fn get_key(bytes: &mut impl Buf) -> Result<ObjectKey, FormatError> {
+    let (kind, encoding, algorithm, zero) = (bytes.get_u8(), bytes.get_u8(), bytes.get_u8(), bytes.get_u8());
+    let mut digest = [0; 32];
+    bytes.copy_to_slice(&mut digest);
+    let kind = match kind {
+        1 => ObjectKind::Blob,
+        2 => ObjectKind::Snapshot,
+        3 => ObjectKind::Commit,
+        _ => return Err(FormatError::Unknown),
+    };
+    let algorithm = match algorithm {
+        1 => HashAlgorithm::Sha256,
+        2 => HashAlgorithm::Blake3,
+        _ => return Err(FormatError::Unknown),
+    };
+    if encoding != ENCODING_RAW || zero != 0 {
+        return Err(FormatError::Unknown);
+    }
+    Ok(ObjectKey {
+        kind,
+        id: ObjectId::new(algorithm, digest),
+    })
+}
+
+/// Reads a record's header: whose it is and how many bytes it stores.
+pub(crate) fn parse_record_header(header: &[u8]) -> Result<(ObjectKey, u64), FormatError> {
+    let mut bytes = header
+        .get(..RECORD_HEADER as usize)
+        .ok_or(FormatError::Truncated)?;
+    let key = get_key(&mut bytes)?;
+    let (stored, canonical) = (bytes.get_u64_le(), bytes.get_u64_le());
+    if stored != canonical {
+        return Err(FormatError::Length);
+    }
+    Ok((key, stored))
+}
+
+/// Appends the record of an object in memory.
+pub(crate) fn put_record(out: &mut BytesMut, key: ObjectKey, canonical: &[u8]) {
+    let start = out.len();
+    out.put_slice(&record_header(key, canonical.len() as u64));
+    out.put_slice(canonical);
+    let checksum = blake3::hash(&out[start..]);
+    out.put_slice(checksum.as_bytes());
+}
+
+/// Takes a whole record apart: whose it is, and its canonical bytes, proven by the checksum.
+pub(crate) fn parse_record(record: &Bytes) -> Result<(ObjectKey, Bytes), FormatError> {
+    let (key, stored) = parse_record_header(record)?;
+    if record.len() as u64 != stored.saturating_add(RECORD_FRAMING) {
+        return Err(FormatError::Length);
+    }
+    let (body, checksum) = record.split_at(record.len() - RECORD_TRAILER as usize);
+    if blake3::hash(body).as_bytes() != checksum {
+        return Err(FormatError::Checksum);
+    }
+    let canonical = record.slice(RECORD_HEADER as usize..body.len());
+    let (kind, _) = canonical::decode(&canonical)?;
+    if kind != key.kind {
+        return Err(FormatError::Unknown);
+    }
+    Ok((key, canonical))
+}
+
+/// The index file of a pack.
+pub(crate) fn write_index(pack: PackId, pack_length: u64, objects: &[PackedObject]) -> Bytes {
+    let mut out = BytesMut::with_capacity(INDEX_HEADER + objects.len() * INDEX_ENTRY + CHECKSUM);
+    out.put_slice(&INDEX_MAGIC);
+    out.put_slice(&[VERSION, 0, 0, 0]);
+    out.put_slice(pack.as_bytes());
+    out.put_u64_le(pack_length);
+    out.put_u64_le(objects.len() as u64);
+    for object in objects {
+        put_key(&mut out, object.key);
+        out.put_u64_le(object.place.offset);
+        out.put_u64_le(object.place.length);
+        out.put_u64_le(object.size);
+    }
+    let checksum = blake3::hash(&out);
+    out.put_slice(checksum.as_bytes());
+    out.freeze()
+}
+
+/// Reads an index file: the pack it is of, that pack's length, and what it holds.
+pub(crate) fn parse_index(bytes: &[u8]) -> Result<(PackId, u64, Vec<PackedObject>), FormatError> {
+    if bytes.len() < INDEX_HEADER + CHECKSUM {
+        return Err(FormatError::Truncated);
+    }
+    let (body, checksum) = bytes.split_at(bytes.len() - CHECKSUM);
+    if body[..4] != INDEX_MAGIC {
+        return Err(FormatError::Magic);
+    }
+    if body[4] != VERSION {
+        return Err(FormatError::Version(body[4]));
+    }
+    if blake3::hash(body).as_bytes() != checksum {
+        return Err(FormatError::Checksum);
+    }
+    let mut rest = &body[8..];
+    let mut digest = [0; 32];
+    rest.copy_to_slice(&mut digest);
+    let (pack, pack_length, count) = (PackId::new(digest), rest.get_u64_le(), rest.get_u64_le());
+    if !rest.len().is_multiple_of(INDEX_ENTRY) || (rest.len() / INDEX_ENTRY) as u64 != count {
+        return Err(FormatError::Length);
+    }
+    let mut objects = Vec::with_capacity(rest.len() / INDEX_ENTRY);
+    while rest.has_remaining() {
+        let key = get_key(&mut rest)?;
+        let place = Place {
+            pack,
+            offset: rest.get_u64_le(),
+            length: rest.get_u64_le(),
+        };
+        let size = rest.get_u64_le();
+        let end = place
+            .offset
+            .checked_add(place.length)
+            .ok_or(FormatError::Length)?;
+        if place.length < RECORD_FRAMING || end > pack_length {
+            return Err(FormatError::Length);
+        }
+        objects.push(PackedObject { key, place, size });
+    }
+    Ok((pack, pack_length, objects))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> (ObjectKey, Bytes) {
+        let key = ObjectKey {
+            kind: ObjectKind::Blob,
+            id: ObjectId::new(HashAlgorithm::Sha256, [9; 32]),
+        };
+        let mut record = BytesMut::new();
+        put_record(&mut record, key, b"blob 2\0hi");
+        (key, record.freeze())
+    }
+
+    #[test]
+    fn a_record_comes_back_and_any_flipped_bit_is_found() {
+        let (key, record) = sample();
+        assert_eq!(
+            parse_record(&record).unwrap(),
+            (key, Bytes::from_static(b"blob 2\0hi"))
+        );
+        for at in 0..record.len() {
+            let mut damaged = record.to_vec();
+            damaged[at] ^= 1;
+            assert!(parse_record(&damaged.into()).is_err(), "byte {at}");
+        }
+        for length in 0..record.len() {
+            assert!(parse_record(&record.slice(..length)).is_err(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn an_index_comes_back_and_any_flipped_bit_is_found() {
+        let (key, record) = sample();
+        let pack = PackId::new([3; 32]);
+        let place = Place {
+            pack,
+            offset: PACK_HEADER,
+            length: record.len() as u64,
+        };
+        let objects = vec![PackedObject { key, place, size: 2 }];
+        let index = write_index(pack, 1000, &objects);
+        assert_eq!(parse_index(&index), Ok((pack, 1000, objects)));
+        for at in 0..index.len() {
+            let mut damaged = index.to_vec();
+            damaged[at] ^= 1;
+            assert!(parse_index(&damaged).is_err(), "byte {at}");
+        }
+        for length in 0..index.len() {
+            assert!(parse_index(&index[..length]).is_err(), "{length} bytes");
+        }
+    }
+}

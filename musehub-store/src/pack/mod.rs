@@ -1,0 +1,309 @@
+//! Objects in packs: one immutable file and one index file for everything that is put together.
+
+pub(crate) mod format;
+mod places;
+mod source;
+mod staging;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use musehub_core::ObjectKey;
+use musehub_core::port::{BackendError, NewObject, ObjectStore, PackId, PackedObject, Place, PutReceipt};
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, MultipartUpload, ObjectStoreExt, PutPayload};
+
+use crate::backend::{Backend, failed};
+use format::FormatError;
+use places::RecentPacks;
+pub use places::{PlaceIndex, ScannedPlaces};
+use source::PackSource;
+
+/// A pack up to this size is written from memory in one request; a larger one in parts of [`PART`].
+const ONE_PUT: u64 = 32 << 20;
+/// The size of a part, in bytes.
+const PART: usize = 8 << 20;
+/// Records nearer to each other than this are read with one request.
+const READ_GAP: u64 = 64 << 10;
+
+/// Packs over an object store. Which pack holds an object is for a [`PlaceIndex`] to say.
+#[derive(Clone)]
+pub struct PackedStore {
+    backend: Backend,
+    places: Arc<dyn PlaceIndex>,
+    /// What this process wrote last, which the place index may not know yet.
+    recent: Arc<RecentPacks>,
+}
+
+impl std::fmt::Debug for PackedStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PackedStore")
+            .field("backend", &self.backend)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PackedStore {
+    /// Packs in `backend`, found through `places`.
+    #[must_use]
+    pub fn new(backend: Backend, places: Arc<dyn PlaceIndex>) -> Self {
+        Self {
+            backend,
+            places,
+            recent: Arc::default(),
+        }
+    }
+
+    /// Packs in `backend`, found by reading every index file once, now: for stores without a database.
+    ///
+    /// # Errors
+    /// [`BackendError`] where an index file cannot be read.
+    pub async fn scan(backend: Backend) -> Result<Self, BackendError> {
+        let store = Self::new(backend, Arc::new(ScannedPlaces::default()));
+        let mut places = ScannedPlaces::default();
+        for pack in store.packs().await? {
+            places.add(&store.pack_objects(pack).await?);
+        }
+        Ok(Self {
+            places: Arc::new(places),
+            ..store
+        })
+    }
+
+    /// Writes a small pack: once to learn its name, which is the hash of its bytes, and to write it.
+    async fn put_small(&self, source: &PackSource) -> Result<(PackId, Vec<PackedObject>), BackendError> {
+        let mut bytes = BytesMut::with_capacity(usize::try_from(source.length()).unwrap_or(0));
+        let mut pieces = source.pieces(&self.backend);
+        while let Some(piece) = pieces.try_next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        let pack = PackId::new(*blake3::hash(&bytes).as_bytes());
+        let payload = PutPayload::from_bytes(bytes.freeze());
+        let written = self.backend.durable.put(&pack_path(pack), payload).await;
+        written.map_err(|error| failed("writing a pack", error))?;
+        Ok((pack, source.objects(pack)))
+    }
+
+    /// Writes a large pack: read once to learn its name, and once more to write it part by part.
+    async fn put_large(&self, source: &PackSource) -> Result<(PackId, Vec<PackedObject>), BackendError> {
+        let mut hash = blake3::Hasher::new();
+        let mut pieces = source.pieces(&self.backend);
+        while let Some(piece) = pieces.try_next().await? {
+            hash.update(&piece);
+        }
+        let pack = PackId::new(*hash.finalize().as_bytes());
+        let action = "writing a pack";
+        let mut upload = self
+            .backend
+            .durable
+            .put_multipart(&pack_path(pack))
+            .await
+            .map_err(|error| failed(action, error))?;
+        match self.write_parts(source, pack, upload.as_mut()).await {
+            Ok(()) => {
+                upload.complete().await.map_err(|error| failed(action, error))?;
+                Ok((pack, source.objects(pack)))
+            }
+            Err(error) => {
+                // The upload's own error says why; that it could not be cleaned up adds nothing.
+                let _ = upload.abort().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn write_parts(
+        &self,
+        source: &PackSource,
+        pack: PackId,
+        upload: &mut dyn MultipartUpload,
+    ) -> Result<(), BackendError> {
+        let mut hash = blake3::Hasher::new();
+        let mut part = BytesMut::with_capacity(PART);
+        let mut pieces = source.pieces(&self.backend);
+        while let Some(piece) = pieces.try_next().await? {
+            hash.update(&piece);
+            part.extend_from_slice(&piece);
+            if part.len() >= PART {
+                let full = part.split().freeze();
+                upload
+                    .put_part(full.into())
+                    .await
+                    .map_err(|error| failed("writing a pack", error))?;
+            }
+        }
+        if PackId::new(*hash.finalize().as_bytes()) != pack {
+            let reason = "the staged bytes changed while they were read".to_owned();
+            return Err(BackendError::Damaged {
+                what: "an upload in staging".to_owned(),
+                reason,
+            });
+        }
+        if !part.is_empty() {
+            upload
+                .put_part(part.freeze().into())
+                .await
+                .map_err(|error| failed("writing a pack", error))?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ObjectStore for PackedStore {
+    async fn put(&self, objects: Vec<NewObject>) -> Result<PutReceipt, BackendError> {
+        if objects.is_empty() {
+            return Ok(PutReceipt {
+                pack: None,
+                objects: Vec::new(),
+            });
+        }
+        let source = PackSource::new(objects)?;
+        let small = source.length() <= ONE_PUT;
+        let (pack, objects) = if small {
+            self.put_small(&source).await?
+        } else {
+            self.put_large(&source).await?
+        };
+        let index = format::write_index(pack, source.length(), &objects);
+        let written = self.backend.durable.put(&index_path(pack), index.into()).await;
+        written.map_err(|error| failed("writing a pack's index", error))?;
+        self.recent.add(pack, &objects);
+        Ok(PutReceipt {
+            pack: Some(pack),
+            objects,
+        })
+    }
+
+    async fn locate(&self, keys: &[ObjectKey]) -> Result<Vec<Option<Place>>, BackendError> {
+        let mut found = self.recent.locate(keys);
+        let unknown: Vec<ObjectKey> = keys
+            .iter()
+            .zip(&found)
+            .filter(|(_, place)| place.is_none())
+            .map(|(key, _)| *key)
+            .collect();
+        if !unknown.is_empty() {
+            let mut rest = self.places.locate(&unknown).await?.into_iter();
+            for place in found.iter_mut().filter(|place| place.is_none()) {
+                *place = rest.next().flatten();
+            }
+        }
+        Ok(found)
+    }
+
+    async fn read(&self, places: &[Place]) -> Result<Vec<Bytes>, BackendError> {
+        let mut by_pack: HashMap<PackId, Vec<usize>> = HashMap::new();
+        for (at, place) in places.iter().enumerate() {
+            by_pack.entry(place.pack).or_default().push(at);
+        }
+        let mut answer = vec![Bytes::new(); places.len()];
+        for (pack, positions) in by_pack {
+            let wanted: Vec<Place> = positions.iter().map(|at| places[*at]).collect();
+            for (at, bytes) in positions.into_iter().zip(self.read_pack(pack, &wanted).await?) {
+                answer[at] = bytes;
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn stream(
+        &self,
+        place: Place,
+    ) -> Result<BoxStream<'static, Result<Bytes, BackendError>>, BackendError> {
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(range(&place))),
+            ..GetOptions::default()
+        };
+        let found = self.backend.fast.get_opts(&pack_path(place.pack), options).await;
+        let found = found.map_err(|error| failed("reading a pack", error))?;
+        let pieces = found
+            .into_stream()
+            .map_err(|error| failed("reading a pack", error))
+            .boxed();
+        Ok(source::checked(pieces, place))
+    }
+
+    async fn packs(&self) -> Result<Vec<PackId>, BackendError> {
+        let entries = self.backend.fast.list(Some(&Path::from("packs")));
+        let names = entries.try_filter_map(|entry| async move {
+            let name = entry
+                .location
+                .filename()
+                .and_then(|name| name.strip_suffix(".idx"))
+                .map(str::to_owned);
+            Ok(name.and_then(|name| PackId::parse(&name).ok()))
+        });
+        let mut packs: Vec<PackId> = names
+            .try_collect()
+            .await
+            .map_err(|error| failed("listing the packs", error))?;
+        packs.sort_unstable();
+        Ok(packs)
+    }
+
+    async fn pack_objects(&self, pack: PackId) -> Result<Vec<PackedObject>, BackendError> {
+        let bytes = self.backend.get(&index_path(pack)).await?;
+        let damaged = |reason: String| BackendError::Damaged {
+            what: format!("the index of pack {pack}"),
+            reason,
+        };
+        let (named, _, objects) = format::parse_index(&bytes).map_err(|error| damaged(error.to_string()))?;
+        if named != pack {
+            return Err(damaged(format!("it is of pack {named}")));
+        }
+        Ok(objects)
+    }
+}
+
+impl PackedStore {
+    /// The canonical bytes at places of one pack, neighbours read together.
+    async fn read_pack(&self, pack: PackId, places: &[Place]) -> Result<Vec<Bytes>, BackendError> {
+        let path = pack_path(pack);
+        let ranges: Vec<_> = places.iter().map(range).collect();
+        let records = object_store::coalesce_ranges(
+            &ranges,
+            |range| {
+                let path = path.clone();
+                async move { self.backend.fast.get_range(&path, range).await }
+            },
+            READ_GAP,
+        )
+        .await
+        .map_err(|error| failed("reading a pack", error))?;
+        let canonical = |(record, place): (Bytes, &Place)| match format::parse_record(&record) {
+            Ok((_, canonical)) => Ok(canonical),
+            Err(error) => Err(damaged_record(place, &record, &error)),
+        };
+        records.into_iter().zip(places).map(canonical).collect()
+    }
+}
+
+fn range(place: &Place) -> std::ops::Range<u64> {
+    place.offset..place.offset.saturating_add(place.length)
+}
+
+/// Says which object of which pack is damaged, as far as its own header can still be read.
+fn damaged_record(place: &Place, record: &[u8], error: &FormatError) -> BackendError {
+    let object = format::parse_record_header(record)
+        .map_or_else(|_| "an object".to_owned(), |(key, _)| key.to_string());
+    BackendError::Damaged {
+        what: format!("{object} at {place}"),
+        reason: error.to_string(),
+    }
+}
+
+/// Where a pack lies in the object store; two digits in front keep directories short.
+fn pack_path(pack: PackId) -> Path {
+    let name = pack.to_string();
+    Path::from(format!("packs/{}/{name}.pack", &name[..2]))
+}
+
+fn index_path(pack: PackId) -> Path {
+    let name = pack.to_string();
+    Path::from(format!("packs/{}/{name}.idx", &name[..2]))
+}

@@ -1,0 +1,314 @@
+//! A pack about to be written, as pieces of bytes that can be gone through more than once.
+
+use bytes::{Bytes, BytesMut};
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+use musehub_core::ObjectKey;
+use musehub_core::canonical;
+use musehub_core::port::{BackendError, NewObject, ObjectBody, PackId, PackedObject, Place, Staged};
+use object_store::{GetOptions, GetRange, ObjectStoreExt};
+
+use super::format::{
+    self, FormatError, PACK_FOOTER, PACK_HEADER, RECORD_FRAMING, RECORD_HEADER, RECORD_TRAILER,
+};
+use super::{damaged_record, staging};
+use crate::backend::{Backend, failed};
+
+/// A stretch of bytes of a pack.
+pub(super) type Piece = Bytes;
+
+/// Staged records up to this size are copied in memory, neighbours together; larger ones are streamed.
+const COPY_WHOLE: u64 = 1 << 20;
+/// How many bytes of staged records are copied with one look at the store.
+const COPY_BATCH: u64 = 8 << 20;
+
+/// What a pack will hold, in order.
+#[derive(Debug)]
+pub(super) struct PackSource {
+    objects: Vec<NewObject>,
+    layout: Vec<PackedObject>,
+    length: u64,
+}
+
+impl PackSource {
+    /// Lays out the records.
+    pub(super) fn new(objects: Vec<NewObject>) -> Result<Self, BackendError> {
+        let mut offset = PACK_HEADER;
+        let mut layout = Vec::with_capacity(objects.len());
+        for object in &objects {
+            let (length, size) = measure(object)?;
+            let place = Place {
+                pack: PackId::new([0; 32]),
+                offset,
+                length,
+            };
+            layout.push(PackedObject {
+                key: object.key,
+                place,
+                size,
+            });
+            offset += length;
+        }
+        Ok(Self {
+            objects,
+            layout,
+            length: offset + PACK_FOOTER,
+        })
+    }
+
+    /// The length of the whole pack, in bytes.
+    pub(super) const fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// What the pack holds once its name is known.
+    pub(super) fn objects(&self, pack: PackId) -> Vec<PackedObject> {
+        let named = |object: &PackedObject| PackedObject {
+            place: Place { pack, ..object.place },
+            ..*object
+        };
+        self.layout.iter().map(named).collect()
+    }
+
+    /// The bytes of the pack. Every staged record is proven by its checksum on the way.
+    pub(super) fn pieces<'a>(&'a self, backend: &'a Backend) -> BoxStream<'a, Result<Piece, BackendError>> {
+        let header = Bytes::copy_from_slice(&format::pack_header());
+        let records = stream::iter(self.runs())
+            .then(move |run| read_run(backend, run))
+            .try_flatten();
+        let count = self.objects.len() as u64;
+        let mut hash = blake3::Hasher::new();
+        let body = stream::once(async { Ok(header) }).chain(records);
+        let body = body.map(Some).chain(stream::once(async { None }));
+        body.map(move |piece| match piece {
+            Some(piece) => piece.inspect(|bytes| {
+                hash.update(bytes);
+            }),
+            None => Ok(format::pack_footer(count, &hash)),
+        })
+        .boxed()
+    }
+
+    /// The objects in order, those staged next to each other in one upload taken together.
+    fn runs(&self) -> Vec<Run<'_>> {
+        let mut runs: Vec<Run<'_>> = Vec::new();
+        for object in &self.objects {
+            match &object.body {
+                ObjectBody::Canonical(bytes) => runs.push(Run::Memory(object.key, bytes)),
+                ObjectBody::Staged(staged) if staged.length > COPY_WHOLE => runs.push(Run::Large(staged)),
+                ObjectBody::Staged(staged) => match runs.last_mut() {
+                    Some(Run::Small(batch, bytes))
+                        if *bytes < COPY_BATCH && batch[0].upload == staged.upload =>
+                    {
+                        batch.push(staged);
+                        *bytes += staged.length;
+                    }
+                    _ => runs.push(Run::Small(vec![staged], staged.length)),
+                },
+            }
+        }
+        runs
+    }
+}
+
+enum Run<'a> {
+    Memory(ObjectKey, &'a Bytes),
+    /// Small records of one upload, and their length together.
+    Small(Vec<&'a Staged>, u64),
+    Large(&'a Staged),
+}
+
+/// The length of an object's record and of its payload.
+fn measure(object: &NewObject) -> Result<(u64, u64), BackendError> {
+    match &object.body {
+        ObjectBody::Canonical(bytes) => {
+            let (kind, payload) =
+                canonical::decode(bytes).map_err(|error| refused(object, &error.to_string()))?;
+            if kind != object.key.kind {
+                return Err(refused(object, &format!("its bytes are those of a {kind}")));
+            }
+            Ok((bytes.len() as u64 + RECORD_FRAMING, payload.len() as u64))
+        }
+        ObjectBody::Staged(staged) => {
+            if staged.id.key() != object.key {
+                return Err(refused(object, &format!("it was staged as {}", staged.id)));
+            }
+            Ok((staged.length, staged.size))
+        }
+    }
+}
+
+fn refused(object: &NewObject, reason: &str) -> BackendError {
+    BackendError::Damaged {
+        what: format!("{} that was to be written", object.key),
+        reason: reason.to_owned(),
+    }
+}
+
+async fn read_run<'a>(
+    backend: &'a Backend,
+    run: Run<'a>,
+) -> Result<BoxStream<'a, Result<Piece, BackendError>>, BackendError> {
+    match run {
+        Run::Memory(key, canonical) => {
+            let mut record = BytesMut::with_capacity(canonical.len() + RECORD_FRAMING as usize);
+            format::put_record(&mut record, key, canonical);
+            Ok(stream::iter([Ok(record.freeze())]).boxed())
+        }
+        Run::Small(batch, _) => {
+            let records = read_staged(backend, &batch).await?;
+            Ok(stream::iter(records.into_iter().map(Ok)).boxed())
+        }
+        Run::Large(staged) => {
+            let place = staged_place(staged);
+            let options = GetOptions {
+                range: Some(GetRange::Bounded(super::range(&place))),
+                ..GetOptions::default()
+            };
+            let found = backend
+                .fast
+                .get_opts(&staging::pack_path(&staged.upload), options)
+                .await;
+            let found = found.map_err(|error| failed("reading from staging", error))?;
+            let pieces = found
+                .into_stream()
+                .map_err(|error| failed("reading from staging", error))
+                .boxed();
+            Ok(verified_record(pieces, place).map_ok(|(piece, _)| piece).boxed())
+        }
+    }
+}
+
+/// The records of a batch of one upload, each proven.
+async fn read_staged(backend: &Backend, batch: &[&Staged]) -> Result<Vec<Bytes>, BackendError> {
+    let path = staging::pack_path(&batch[0].upload);
+    let ranges: Vec<_> = batch
+        .iter()
+        .map(|staged| super::range(&staged_place(staged)))
+        .collect();
+    let records = object_store::coalesce_ranges(
+        &ranges,
+        |range| {
+            let path = path.clone();
+            async move { backend.fast.get_range(&path, range).await }
+        },
+        super::READ_GAP,
+    )
+    .await
+    .map_err(|error| failed("reading from staging", error))?;
+    for (record, staged) in records.iter().zip(batch) {
+        let place = staged_place(staged);
+        let (key, _) =
+            format::parse_record(record).map_err(|error| damaged_record(&place, record, &error))?;
+        if key != staged.id.key() {
+            let error = FormatError::OtherObject {
+                expected: staged.id.key(),
+                found: key,
+            };
+            return Err(damaged_record(&place, record, &error));
+        }
+    }
+    Ok(records)
+}
+
+/// A staged record as a place, for messages; its pack has no name yet.
+fn staged_place(staged: &Staged) -> Place {
+    Place {
+        pack: PackId::new([0; 32]),
+        offset: staged.offset,
+        length: staged.length,
+    }
+}
+
+/// The canonical bytes of a record that arrives in pieces; fails before the end where its checksum does not fit.
+pub(super) fn checked(
+    pieces: BoxStream<'static, Result<Bytes, BackendError>>,
+    place: Place,
+) -> BoxStream<'static, Result<Bytes, BackendError>> {
+    let canonical_end = place.length.saturating_sub(RECORD_TRAILER);
+    let cut = move |(piece, start): (Bytes, u64)| {
+        let end = start + piece.len() as u64;
+        let from = RECORD_HEADER.clamp(start, end) - start;
+        let to = canonical_end.clamp(start, end) - start;
+        // Offsets within a piece in memory fit its index type.
+        if from < to {
+            piece.slice(from as usize..to as usize)
+        } else {
+            Bytes::new()
+        }
+    };
+    verified_record(pieces, place)
+        .map_ok(cut)
+        .try_filter(|bytes| futures::future::ready(!bytes.is_empty()))
+        .boxed()
+}
+
+/// A whole record in pieces, each with its offset in the record. The last piece is held back until the checksum, which
+/// ends the record, has been compared.
+fn verified_record<'a>(
+    pieces: BoxStream<'a, Result<Bytes, BackendError>>,
+    place: Place,
+) -> impl futures::Stream<Item = Result<(Bytes, u64), BackendError>> + Send + 'a {
+    struct State<'a> {
+        pieces: BoxStream<'a, Result<Bytes, BackendError>>,
+        held: BytesMut,
+        start: u64,
+        hash: blake3::Hasher,
+        first: bool,
+        done: bool,
+    }
+    let state = State {
+        pieces,
+        held: BytesMut::new(),
+        start: 0,
+        hash: blake3::Hasher::new(),
+        first: true,
+        done: false,
+    };
+    stream::try_unfold(state, move |mut state| async move {
+        const KEEP: usize = (RECORD_TRAILER + RECORD_HEADER) as usize;
+        while !state.done {
+            let Some(piece) = state.pieces.try_next().await? else {
+                state.done = true;
+                break;
+            };
+            state.held.extend_from_slice(&piece);
+            if state.held.len() <= KEEP {
+                continue;
+            }
+            if state.first {
+                state.first = false;
+                let fits = format::parse_record_header(&state.held).and_then(|(_, stored)| {
+                    match stored.checked_add(RECORD_FRAMING) {
+                        Some(length) if length == place.length => Ok(()),
+                        _ => Err(FormatError::Length),
+                    }
+                });
+                fits.map_err(|error| damaged_record(&place, &state.held, &error))?;
+            }
+            let ready = state
+                .held
+                .split_to(state.held.len() - RECORD_TRAILER as usize)
+                .freeze();
+            state.hash.update(&ready);
+            let start = state.start;
+            state.start += ready.len() as u64;
+            return Ok(Some(((ready, start), state)));
+        }
+        if state.held.is_empty() {
+            return Ok(None);
+        }
+        let checksum = state.held.split().freeze();
+        let complete = state.start + checksum.len() as u64 == place.length && !state.first;
+        if !complete || state.hash.finalize().as_bytes()[..] != checksum[..] {
+            let error = if complete {
+                FormatError::Checksum
+            } else {
+                FormatError::Truncated
+            };
+            return Err(damaged_record(&place, &checksum, &error));
+        }
+        let start = state.start;
+        Ok(Some(((checksum, start), state)))
+    })
+}

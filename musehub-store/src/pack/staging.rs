@@ -1,0 +1,248 @@
+//! Uploaded blobs that no push has claimed: packs under `staging/`, one per upload, visible once their index is there.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use musehub_core::port::{
+    BackendError, PackId, PackedObject, Place, StageWriter, Staged, Staging, Timestamp,
+};
+use musehub_core::{BlobId, ObjectKind, RepoId, canonical};
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use tokio::io::AsyncWriteExt;
+
+use super::PackedStore;
+use super::format::{self, RECORD_FRAMING};
+use crate::backend::{Backend, failed};
+
+/// An upload up to this size is written in one request.
+const BUFFER: usize = 4 << 20;
+/// How many index files are read at a time.
+const PARALLEL: usize = 16;
+
+/// Where the pack of an upload lies. `upload` reads `<repository id>/<name>`.
+pub(super) fn pack_path(upload: &str) -> Path {
+    Path::from(format!("staging/{upload}.pack"))
+}
+
+fn index_path(upload: &str) -> Path {
+    Path::from(format!("staging/{upload}.idx"))
+}
+
+#[async_trait]
+impl Staging for PackedStore {
+    async fn begin(&self, repo: &RepoId) -> Result<Box<dyn StageWriter>, BackendError> {
+        let upload = format!("{repo}/{}", uuid::Uuid::new_v4());
+        let writer = BufWriter::with_capacity(self.backend.fast.clone(), pack_path(&upload), BUFFER);
+        let mut writer = Upload {
+            backend: self.backend.clone(),
+            upload,
+            out: writer,
+            offset: 0,
+            objects: Vec::new(),
+            current: None,
+        };
+        writer.put(&format::pack_header()).await?;
+        Ok(Box::new(writer))
+    }
+
+    async fn find(&self, repo: &RepoId, ids: &[BlobId]) -> Result<Vec<Option<Staged>>, BackendError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let uploads = self.uploads(&format!("staging/{repo}")).await?;
+        let indexes = futures::stream::iter(uploads).map(|(upload, _)| async move {
+            match self.backend.get(&index_path(&upload)).await {
+                Ok(bytes) => Ok(Some((upload, bytes))),
+                // Discarded since it was listed.
+                Err(BackendError::Missing { .. }) => Ok(None),
+                Err(error) => Err(error),
+            }
+        });
+        let indexes: Vec<_> = indexes.buffered(PARALLEL).try_collect().await?;
+        let mut staged = std::collections::HashMap::new();
+        for (upload, bytes) in indexes.into_iter().flatten() {
+            let damaged = |error: format::FormatError| BackendError::Damaged {
+                what: format!("the index of upload {upload}"),
+                reason: error.to_string(),
+            };
+            let (_, _, objects) = format::parse_index(&bytes).map_err(damaged)?;
+            for object in objects {
+                staged.insert(BlobId::from(object.key.id), (upload.clone(), object));
+            }
+        }
+        let found = |id: &BlobId| {
+            staged.get(id).map(|(upload, object)| Staged {
+                id: *id,
+                size: object.size,
+                upload: upload.clone(),
+                offset: object.place.offset,
+                length: object.place.length,
+            })
+        };
+        Ok(ids.iter().map(found).collect())
+    }
+
+    async fn discard(&self, _repo: &RepoId, uploads: &[String]) -> Result<(), BackendError> {
+        for upload in uploads {
+            self.remove(upload).await?;
+        }
+        Ok(())
+    }
+
+    async fn expire(&self, before: Timestamp) -> Result<u64, BackendError> {
+        let mut expired = 0;
+        for (upload, finished) in self.uploads("staging").await? {
+            if finished < before {
+                self.remove(&upload).await?;
+                expired += 1;
+            }
+        }
+        Ok(expired)
+    }
+}
+
+impl PackedStore {
+    /// The finished uploads below a prefix, each with the time at which it was finished.
+    async fn uploads(&self, prefix: &str) -> Result<Vec<(String, Timestamp)>, BackendError> {
+        let entries = self.backend.fast.list(Some(&Path::from(prefix)));
+        let uploads = entries.try_filter_map(|entry| async move {
+            let path: &str = entry.location.as_ref();
+            let upload = path
+                .strip_prefix("staging/")
+                .and_then(|rest| rest.strip_suffix(".idx"));
+            let finished = Timestamp::from_millis(entry.last_modified.timestamp_millis());
+            Ok(upload.map(|upload| (upload.to_owned(), finished)))
+        });
+        let mut uploads: Vec<_> = uploads
+            .try_collect()
+            .await
+            .map_err(|error| failed("listing staged uploads", error))?;
+        uploads.sort_unstable();
+        Ok(uploads)
+    }
+
+    /// Removes an upload, its index first: what is half removed is not visible.
+    async fn remove(&self, upload: &str) -> Result<(), BackendError> {
+        for path in [index_path(upload), pack_path(upload)] {
+            match self.backend.fast.delete(&path).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(failed("discarding an upload", error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An upload in progress. Dropped before it is finished, it leaves no index, so nothing that anyone sees.
+struct Upload {
+    backend: Backend,
+    upload: String,
+    out: BufWriter,
+    offset: u64,
+    objects: Vec<PackedObject>,
+    current: Option<Current>,
+}
+
+/// The blob that is being written.
+struct Current {
+    object: PackedObject,
+    remaining: u64,
+    hash: blake3::Hasher,
+}
+
+impl Upload {
+    async fn put(&mut self, bytes: &[u8]) -> Result<(), BackendError> {
+        self.offset += bytes.len() as u64;
+        let written = self.out.write_all(bytes).await;
+        written.map_err(|error| BackendError::unavailable("writing to staging", error))
+    }
+
+    /// Ends the blob that is being written, if there is one.
+    async fn end_blob(&mut self) -> Result<(), BackendError> {
+        let Some(current) = self.current.take() else {
+            return Ok(());
+        };
+        if current.remaining > 0 {
+            let reason = format!("{} bytes of its payload are missing", current.remaining);
+            return Err(BackendError::Damaged {
+                what: format!("{} in staging", current.object.key),
+                reason,
+            });
+        }
+        self.put(current.hash.finalize().as_bytes()).await?;
+        self.objects.push(current.object);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl StageWriter for Upload {
+    async fn begin_blob(&mut self, id: BlobId, size: u64) -> Result<(), BackendError> {
+        self.end_blob().await?;
+        let prefix = canonical::header(ObjectKind::Blob, size);
+        let stored = prefix.len() as u64 + size;
+        let header = format::record_header(id.key(), stored);
+        let place = Place {
+            pack: PackId::new([0; 32]),
+            offset: self.offset,
+            length: stored + RECORD_FRAMING,
+        };
+        let object = PackedObject {
+            key: id.key(),
+            place,
+            size,
+        };
+        let mut hash = blake3::Hasher::new();
+        hash.update(&header);
+        hash.update(&prefix);
+        self.put(&header).await?;
+        self.put(&prefix).await?;
+        self.current = Some(Current {
+            object,
+            remaining: size,
+            hash,
+        });
+        Ok(())
+    }
+
+    async fn write(&mut self, piece: Bytes) -> Result<(), BackendError> {
+        let length = piece.len() as u64;
+        let refuse = |what: &str| {
+            Err(BackendError::Damaged {
+                what: "an upload to staging".to_owned(),
+                reason: what.to_owned(),
+            })
+        };
+        match &mut self.current {
+            None => return refuse("bytes came before a blob was begun"),
+            Some(current) if current.remaining < length => {
+                return refuse("a blob is longer than was announced");
+            }
+            Some(current) => {
+                current.remaining -= length;
+                current.hash.update(&piece);
+            }
+        }
+        self.put(&piece).await
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<(), BackendError> {
+        self.end_blob().await?;
+        if self.objects.is_empty() {
+            return Ok(());
+        }
+        // No footer: a staged pack is read by its index alone, and its name is not the hash of its bytes.
+        let written = self.out.shutdown().await;
+        written.map_err(|error| BackendError::unavailable("writing to staging", error))?;
+        let index = format::write_index(PackId::new([0; 32]), self.offset, &self.objects);
+        let written = self
+            .backend
+            .fast
+            .put(&index_path(&self.upload), index.into())
+            .await;
+        written.map_err(|error| failed("writing to staging", error))?;
+        Ok(())
+    }
+}

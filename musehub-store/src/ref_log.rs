@@ -1,0 +1,213 @@
+//! Branch moves and repository records as small objects that are created once: `refs/<repository id>/<branch>/<number>.json` and
+//! `repositories/<owner>/<slug>/<version>.json`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt};
+use musehub_core::port::{BackendError, RefLogEntry, RefStore, RepositoryRecord};
+use musehub_core::{BranchName, Handle, RepoId, Slug};
+use object_store::path::Path;
+use object_store::{ObjectStore, PutMode, PutOptions};
+use serde::{Deserialize, Serialize};
+
+use crate::backend::{Backend, failed};
+
+/// How many entries are read at a time.
+const PARALLEL: usize = 32;
+/// The longest file name that an escaped branch name may have; longer ones end in a hash.
+const MAX_ESCAPED: usize = 180;
+/// The version of the entries' form.
+const FORMAT: u32 = 1;
+
+/// A [`RefStore`] over an object store.
+#[derive(Clone, Debug)]
+pub struct RefLog {
+    backend: Backend,
+}
+
+/// An entry as it rests.
+#[derive(Serialize, Deserialize)]
+struct Resting<T> {
+    format: u32,
+    #[serde(flatten)]
+    value: T,
+}
+
+impl RefLog {
+    /// The log in `backend`.
+    #[must_use]
+    pub const fn new(backend: Backend) -> Self {
+        Self { backend }
+    }
+
+    async fn create<T: Serialize>(&self, path: &Path, value: T) -> Result<(), BackendError> {
+        let resting = serde_json::to_vec(&Resting {
+            format: FORMAT,
+            value,
+        })
+        .map_err(|error| BackendError::unavailable("writing an entry of the log", error))?;
+        let options = PutOptions {
+            mode: PutMode::Create,
+            ..PutOptions::default()
+        };
+        let written = self.backend.durable.put_opts(path, resting.into(), options).await;
+        written
+            .map(|_| ())
+            .map_err(|error| failed("writing an entry of the log", error))
+    }
+
+    async fn read<T: for<'de> Deserialize<'de>>(&self, path: &Path) -> Result<T, BackendError> {
+        let bytes = self.backend.get(path).await?;
+        let damaged = |reason: String| BackendError::Damaged {
+            what: path.to_string(),
+            reason,
+        };
+        let resting: Resting<T> =
+            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        if resting.format != FORMAT {
+            return Err(damaged(format!(
+                "it has format {}, this hub reads {FORMAT}",
+                resting.format
+            )));
+        }
+        Ok(resting.value)
+    }
+
+    async fn read_all<T: for<'de> Deserialize<'de>>(&self, paths: Vec<Path>) -> Result<Vec<T>, BackendError> {
+        let reads = futures::stream::iter(paths).map(|path| async move { self.read(&path).await });
+        reads.buffered(PARALLEL).try_collect().await
+    }
+
+    /// The numbers below a prefix, by the directory that they are in.
+    async fn numbers(&self, prefix: &str) -> Result<BTreeMap<String, Vec<u64>>, BackendError> {
+        let mut entries = self.backend.fast.list(Some(&Path::from(prefix)));
+        let mut numbers: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+        while let Some(entry) = entries
+            .try_next()
+            .await
+            .map_err(|error| failed("listing the log", error))?
+        {
+            let path: &str = entry.location.as_ref();
+            let parts = path.strip_suffix(".json").and_then(|path| path.rsplit_once('/'));
+            if let Some((directory, Ok(number))) =
+                parts.map(|(directory, number)| (directory, number.parse()))
+            {
+                numbers.entry(directory.to_owned()).or_default().push(number);
+            }
+        }
+        for of_directory in numbers.values_mut() {
+            of_directory.sort_unstable();
+        }
+        Ok(numbers)
+    }
+
+    /// The last entry of each directory below a prefix.
+    async fn latest<T: for<'de> Deserialize<'de>>(&self, prefix: &str) -> Result<Vec<T>, BackendError> {
+        let numbers = self.numbers(prefix).await?;
+        let last = numbers
+            .iter()
+            .filter_map(|(directory, numbers)| Some(numbered(directory, *numbers.last()?)));
+        self.read_all(last.collect()).await
+    }
+}
+
+#[async_trait]
+impl RefStore for RefLog {
+    async fn put_repository(&self, record: &RepositoryRecord) -> Result<(), BackendError> {
+        let path = numbered(&repository_directory(&record.owner, &record.slug), record.version);
+        self.create(&path, record).await
+    }
+
+    async fn repository(
+        &self,
+        owner: &Handle,
+        slug: &Slug,
+    ) -> Result<Option<RepositoryRecord>, BackendError> {
+        Ok(self.latest(&repository_directory(owner, slug)).await?.pop())
+    }
+
+    async fn repositories(&self) -> Result<Vec<RepositoryRecord>, BackendError> {
+        self.latest("repositories").await
+    }
+
+    async fn append(&self, entry: &RefLogEntry) -> Result<(), BackendError> {
+        let path = numbered(&branch_directory(&entry.repo_id, &entry.branch), entry.sequence);
+        self.create(&path, entry).await
+    }
+
+    async fn heads(&self, repo: &RepoId) -> Result<Vec<RefLogEntry>, BackendError> {
+        self.latest(&format!("refs/{repo}")).await
+    }
+
+    async fn history(
+        &self,
+        repo: &RepoId,
+        branch: &BranchName,
+        after: u64,
+    ) -> Result<Vec<RefLogEntry>, BackendError> {
+        let directory = branch_directory(repo, branch);
+        let numbers = self
+            .numbers(&directory)
+            .await?
+            .remove(&directory)
+            .unwrap_or_default();
+        let later = numbers.into_iter().filter(|number| *number > after);
+        self.read_all(later.map(|number| numbered(&directory, number)).collect())
+            .await
+    }
+}
+
+fn numbered(directory: &str, number: u64) -> Path {
+    Path::from(format!("{directory}/{number:012}.json"))
+}
+
+fn repository_directory(owner: &Handle, slug: &Slug) -> String {
+    format!(
+        "repositories/{}/{}",
+        escape(&owner.as_str().to_lowercase()),
+        escape(&slug.as_str().to_lowercase())
+    )
+}
+
+fn branch_directory(repo: &RepoId, branch: &BranchName) -> String {
+    format!("refs/{repo}/{}", escape(branch.as_str()))
+}
+
+/// A name as one segment that no store and no file system changes, confuses with another or finds too long: everything but
+/// `a`–`z`, `0`–`9`, `-` and `_` as `=` and two hexadecimal digits.
+fn escape(name: &str) -> String {
+    let mut escaped = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => escaped.push(char::from(byte)),
+            _ => {
+                let _ = write!(escaped, "={byte:02x}");
+            }
+        }
+    }
+    if escaped.len() > MAX_ESCAPED {
+        escaped.truncate(MAX_ESCAPED - 66);
+        let _ = write!(escaped, "=={}", blake3::hash(name.as_bytes()).to_hex());
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_segments_that_stay_apart() {
+        assert_eq!(escape("feat/x-1"), "feat=2fx-1");
+        assert_eq!(escape("Main"), "=4dain");
+        assert_eq!(escape("a.b"), "a=2eb");
+        let long: Vec<String> = ["é", "è"]
+            .iter()
+            .map(|last| format!("{}{last}", "ü".repeat(120)))
+            .collect();
+        assert_ne!(escape(&long[0]), escape(&long[1]));
+        assert!(escape(&long[0]).len() <= MAX_ESCAPED);
+    }
+}

@@ -1,0 +1,32 @@
+//! The SQL index keeps the contracts of core's ports.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use musehub_core::conformance::{history_index, identity, intel, job_queue, repository_index};
+
+use crate::index_fixtures::SqlIndex;
+
+#[tokio::test]
+async fn in_memory() {
+    let fresh = || async { SqlIndex::in_memory().await.unwrap() };
+    repository_index::run(fresh).await;
+    history_index::run(fresh).await;
+    job_queue::run(fresh).await;
+    intel::run(fresh).await;
+    identity::run(fresh).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let count = AtomicU64::new(0);
+    let fresh = || async {
+        let name = format!("{}.db", count.fetch_add(1, Ordering::Relaxed));
+        SqlIndex::open(&directory.path().join(name)).await.unwrap()
+    };
+    repository_index::run(fresh).await;
+    history_index::run(fresh).await;
+    job_queue::run(fresh).await;
+    intel::run(fresh).await;
+    identity::run(fresh).await;
+}
