@@ -27,10 +27,14 @@ pub struct FileFacts {
     pub uses: Vec<AttributeUse>,
     /// Attributes written on imported names, such as `mod.flag = True`.
     pub writes: Vec<AttributeWrite>,
-    /// Dotted names that the file puts into `sys.modules` by literal key.
+    /// Dotted names that the file puts into `sys.modules`; with `*` at the end where only the start is literal.
     pub injected: Vec<String>,
     /// Extension modules that a build script declares, as in `Extension("pkg._speedups", …)`.
     pub built: Vec<String>,
+    /// Functions and classes that write into whichever module uses them, or into `sys.modules`.
+    pub patchers: Vec<String>,
+    /// Last names of what is called, or decorates, while the module is imported.
+    pub calls: Vec<String>,
     /// Functions, classes, methods and variables for listings.
     pub symbols: Vec<Symbol>,
 }

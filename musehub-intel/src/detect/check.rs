@@ -85,7 +85,7 @@ impl Resolver<'_> {
                 part: parts[index].to_owned(),
             }),
             Walk::Found(node) => {
-                let failure = self.name_failure(node, import, true)?;
+                let failure = self.name_failure(file, node, import, true)?;
                 let moved = matches!(node, Node::Package(_) | Node::Namespace(_))
                     && self.is_merged_submodule(file, base, &parts, import);
                 (!moved).then_some(failure)
@@ -109,7 +109,7 @@ impl Resolver<'_> {
                     parent,
                     part: parts[index].to_owned(),
                 },
-                Walk::Found(node) => match self.name_failure(node, import, false) {
+                Walk::Found(node) => match self.name_failure(file, node, import, attempt.closed) {
                     None => return None,
                     // The package of the importing file is in `sys.modules` already: no other reading is possible.
                     Some(failure) if attempt.strength == Strength::Own => return Some(failure),
@@ -135,7 +135,7 @@ impl Resolver<'_> {
     }
 
     /// What `import` takes from `node` and does not find.
-    fn name_failure(&self, node: Node, import: &Import, closed: bool) -> Option<Failure> {
+    fn name_failure(&self, file: FileId, node: Node, import: &Import, closed: bool) -> Option<Failure> {
         match import.form {
             ImportForm::Plain | ImportForm::Call => None,
             ImportForm::Star => self.star_failure(node, closed),
@@ -143,6 +143,8 @@ impl Resolver<'_> {
                 let name = import.name.as_deref()?;
                 let typing_only = match self.presence(node, name, closed) {
                     Presence::Present => return None,
+                    // A stub is read by type checkers only.
+                    Presence::TypingOnly if self.snapshot.files[file].is_stub => return None,
                     Presence::TypingOnly => true,
                     Presence::Absent => false,
                 };

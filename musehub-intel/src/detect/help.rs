@@ -91,7 +91,7 @@ fn nearest(name: &str, mut candidates: Vec<&str>) -> Option<String> {
         return None;
     }
     candidates.sort_unstable();
-    let limit = (length / 3).max(1);
+    let limit = length.div_ceil(3);
     candidates
         .into_iter()
         .filter(|candidate| candidate.chars().count().abs_diff(length) <= limit && *candidate != name)

@@ -72,11 +72,8 @@ impl Resolver<'_> {
                 return Presence::Present;
             }
             let module = &self.snapshot.modules[module];
-            if module.opaque || (module.source.is_none() && module.stub.is_none()) {
-                return Presence::Present;
-            }
             // A stub alone stands for a compiled module, which may have more than the stub tells.
-            if module.source.is_none() {
+            if module.opaque || module.is_patched || module.source.is_none() {
                 return Presence::Present;
             }
             for (file, is_stub) in [(module.source, false), (module.stub, true)] {
@@ -152,8 +149,8 @@ impl Resolver<'_> {
                 passes = Passes::Yes;
             }
         }
-        // Nothing but a stub or a compiled file: unknown, so handed on.
-        if module.source.is_none() {
+        // Its `__all__` may be out of sight.
+        if module.opaque || module.is_patched || module.source.is_none() {
             Passes::Yes
         } else {
             passes

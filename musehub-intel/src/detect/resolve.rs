@@ -24,6 +24,8 @@ pub(super) struct Attempt {
     pub(super) walk: Walk,
     /// Whether this reading is the one that counts when all fail.
     pub(super) strength: Strength,
+    /// Whether folders without `__init__` hold nothing but what the snapshot shows.
+    pub(super) closed: bool,
 }
 
 /// How sure it is that a top-level name means the entry of one folder.
@@ -112,39 +114,47 @@ impl<'s> Resolver<'s> {
         }
     }
 
-    /// Every folder of the snapshot that could make `parts` mean something, and what it would mean.
+    /// Every folder of the snapshot that could make `parts` mean something, and what it would mean; the surest first.
     pub(super) fn attempts(&self, file: FileId, parts: &[&str]) -> Vec<Attempt> {
         let Some(top) = parts.first() else {
             return Vec::new();
         };
         let holders = self.snapshot.holders.get(*top).map_or(&[][..], Vec::as_slice);
-        let injected = (1..=parts.len()).any(|end| self.snapshot.injected.contains(&parts[..end].join(".")));
-        holders
+        let injected = (1..=parts.len()).any(|end| self.snapshot.is_injected(&parts[..end].join(".")));
+        let mut readings: Vec<(Node, Strength)> = holders
             .iter()
             .filter_map(|&root| {
                 let entry = self.snapshot.entry(root, top)?;
                 let strength = self.strength(file, root, entry, top);
-                if !self.is_plausible(file, root, strength) {
-                    return None;
-                }
-                let walk = match self.walk(entry, &parts[1..], false) {
-                    // `import yaml.x` beside a file yaml.py: the name stands for two things, and the other was meant.
-                    Walk::Missing {
-                        parent: Node::Module(_),
-                        index: 0,
-                    } => Walk::Open,
-                    Walk::Missing { parent, index } => Walk::Missing {
-                        parent,
-                        index: index + 1,
-                    },
-                    other => other,
-                };
-                Some(Attempt {
-                    walk: if injected { Walk::Open } else { walk },
-                    strength,
-                })
+                self.is_plausible(file, root, strength)
+                    .then_some((entry, strength))
             })
-            .collect()
+            .collect();
+        readings.sort_by_key(|&(_, strength)| std::cmp::Reverse(strength));
+        // A regular package anywhere on the path wins over every folder without `__init__`.
+        let regular = |&(entry, strength): &(Node, Strength)| {
+            strength > Strength::Weak && !matches!(entry, Node::Namespace(_))
+        };
+        let closed = readings.iter().any(regular);
+        let walk = |entry| match self.walk(entry, &parts[1..], closed) {
+            _ if injected => Walk::Open,
+            // `import yaml.x` beside a file yaml.py: the name stands for two things, and the other was meant.
+            Walk::Missing {
+                parent: Node::Module(_),
+                index: 0,
+            } => Walk::Open,
+            Walk::Missing { parent, index } => Walk::Missing {
+                parent,
+                index: index + 1,
+            },
+            other => other,
+        };
+        let attempt = |(entry, strength)| Attempt {
+            walk: walk(entry),
+            strength,
+            closed,
+        };
+        readings.into_iter().map(attempt).collect()
     }
 
     /// Whether `root` may be on `sys.path` when `file` runs. Folders inside packages may where scripts lie in them.

@@ -38,6 +38,19 @@ pub(super) fn is_sys_modules(expr: &Expr) -> bool {
         if attribute.attr.as_str() == "modules" && last_name(&attribute.value).is_some_and(|name| name.ends_with("sys")))
 }
 
+/// `sys.modules[key]` with a computed key, or a frame's globals: the names of some other module.
+fn is_foreign_module(expr: &Expr) -> bool {
+    match expr {
+        Expr::Subscript(subscript) => {
+            is_sys_modules(&subscript.value)
+                && !is_name(&subscript.slice, "__name__")
+                && !matches!(&*subscript.slice, Expr::StringLiteral(_))
+        }
+        Expr::Attribute(attribute) => attribute.attr.as_str() == "f_globals",
+        _ => false,
+    }
+}
+
 /// `sys.modules[__name__]`, `import_module(__name__)`, `__import__(__name__)`.
 pub(super) fn is_own_module(expr: &Expr) -> bool {
     match expr {
@@ -53,6 +66,32 @@ pub(super) fn is_own_module(expr: &Expr) -> bool {
                     .is_some_and(|argument| is_name(argument, "__name__"))
         }
         _ => false,
+    }
+}
+
+/// What a computed module name starts with.
+pub(super) enum Leading<'e> {
+    /// The module's own name.
+    OwnName,
+    /// A literal; the whole of it where nothing is computed.
+    Text(&'e str),
+}
+
+/// The known start of a module name: of a literal, `"a." + x`, `f"a.{x}"`, `"a.%s" % x`, `__name__ + ".x"`.
+pub(super) fn leading_part(key: &Expr) -> Option<Leading<'_>> {
+    match key {
+        Expr::StringLiteral(literal) => Some(Leading::Text(literal.value.to_str())),
+        Expr::BinOp(sum) if sum.op == ast::Operator::Add => match &*sum.left {
+            left if is_name(left, "__name__") => Some(Leading::OwnName),
+            left => leading_part(left),
+        },
+        Expr::FString(text) => match text.value.elements().next()? {
+            ast::InterpolatedStringElement::Literal(literal) => Some(Leading::Text(&literal.value)),
+            ast::InterpolatedStringElement::Interpolation(part) => {
+                is_name(&part.expression, "__name__").then_some(Leading::OwnName)
+            }
+        },
+        _ => None,
     }
 }
 
@@ -109,6 +148,7 @@ impl<'a> Walker<'a> {
             self.facts.open.names = true;
             return;
         }
+        self.note_call(whole);
         let function = last_name(&call.func).unwrap_or_default();
         let arguments = &*call.arguments.args;
         self.special_call(call, function, arguments);
@@ -131,6 +171,9 @@ impl<'a> Walker<'a> {
         match (function, arguments) {
             (name, [_, Expr::StringLiteral(attribute), ..]) if probes(name) => {
                 self.probed.insert(attribute.value.to_str().to_owned());
+            }
+            ("setattr" | "__setattr__" | "vars", [owner, ..]) if is_foreign_module(owner) => {
+                self.note_patcher()
             }
             ("setattr" | "__setattr__", [owner, attribute, ..]) => self.write_by_call(owner, attribute),
             ("vars", [owner]) => self.write_any(owner, "*"),
@@ -158,17 +201,45 @@ impl<'a> Walker<'a> {
         if is_sys_modules(&method.value) {
             match (name, arguments) {
                 ("setdefault" | "__setitem__", [key, ..]) => self.inject(key),
-                ("update", _) => self.facts.open.importer = true,
+                ("update", _) => self.note_importer(),
                 _ => {}
             }
         }
+        if matches!(name, "update" | "setdefault" | "__setitem__") && is_foreign_namespace(&method.value) {
+            self.note_patcher();
+        }
         if name == "dict" && arguments.first().is_some_and(is_modules_argument) {
             // `mock.patch.dict(sys.modules, …)`.
-            self.facts.open.importer = true;
+            self.note_importer();
         }
         if matches!(name, "append" | "extend" | "insert") && last_name(&method.value) == Some("__path__") {
             self.facts.open.children = true;
             self.facts.open.importer |= !is_name(&method.value, "__path__");
+        }
+    }
+
+    /// Notes what is called or decorates while the module is imported.
+    pub(super) fn note_call(&mut self, callee: &Expr) {
+        if !self.now.in_function
+            && let Some(name) = last_name(callee)
+            && !self.calls.contains(name)
+            && self.has_room(self.calls.len())
+        {
+            self.calls.insert(name.to_owned());
+        }
+    }
+
+    /// Notes that the functions and classes around the present statement write into other modules.
+    pub(super) fn note_patcher(&mut self) {
+        self.facts
+            .patchers
+            .extend(self.bodies.iter().map(|body| body.name.to_string()));
+    }
+
+    /// Notes an assignment into the names of another module.
+    pub(super) fn note_foreign_write(&mut self, owner: &Expr) {
+        if is_foreign_module(owner) || is_foreign_namespace(owner) {
+            self.note_patcher();
         }
     }
 
@@ -211,6 +282,16 @@ impl<'a> Walker<'a> {
         {
             self.facts.built.push(literal.value.to_str().to_owned());
         }
+    }
+}
+
+/// The dictionary of some other module's names.
+fn is_foreign_namespace(expr: &Expr) -> bool {
+    match expr {
+        Expr::Attribute(attribute) if attribute.attr.as_str() == "__dict__" => {
+            is_foreign_module(&attribute.value)
+        }
+        other => matches!(other, Expr::Attribute(_)) && is_foreign_module(other),
     }
 }
 

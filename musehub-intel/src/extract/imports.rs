@@ -1,5 +1,8 @@
 //! Import statements, calls that import, and which import a local name stands for.
 
+use std::collections::HashSet;
+use std::rc::Rc;
+
 use ruff_python_ast::name::Name;
 use ruff_python_ast::{self as ast, Expr};
 use ruff_text_size::Ranged;
@@ -12,17 +15,26 @@ use crate::facts::{AttributeUse, AttributeWrite, BindingKind, Guard, Import, Imp
 pub(super) enum Root {
     /// The import with this index.
     Import(u32),
-    /// Different things in different places.
-    Ambiguous,
+    /// Something else, or different things in different places.
+    Other,
 }
 
 /// An attribute chain on a name that may turn out to be an import.
 #[derive(Debug)]
 pub(super) struct RawUse {
     pub(super) root: Name,
+    pub(super) scopes: Rc<[u32]>,
     pub(super) chain: String,
     pub(super) at: Position,
     pub(super) guard: Guard,
+}
+
+/// The same, written.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct RawWrite {
+    pub(super) root: Name,
+    pub(super) scopes: Rc<[u32]>,
+    pub(super) chain: String,
 }
 
 /// Whether two imports bind their local name to the same thing.
@@ -143,24 +155,34 @@ impl Walker<'_> {
         }
         if let Some(local) = local {
             let index = u32::try_from(self.facts.imports.len()).unwrap_or(u32::MAX);
-            let root = match self.roots.get(local) {
+            let key = (self.scope_of(local), local.clone());
+            let root = match self.bound.get(&key) {
                 None => Root::Import(index),
                 Some(Root::Import(old)) if same_target(&self.facts.imports[*old as usize], &import) => {
                     Root::Import(*old)
                 }
-                Some(_) => Root::Ambiguous,
+                Some(_) => Root::Other,
             };
-            self.roots.insert(local.clone(), root);
+            self.bound.insert(key, root);
         }
         self.facts.imports.push(import);
     }
 
-    /// Keeps the attribute reads and writes whose first name is one import and nothing else in the whole file.
+    /// The scopes in which a name used here is looked up, innermost first; class bodies are taken for such.
+    pub(super) fn scopes(&self) -> Rc<[u32]> {
+        let innermost = self.bodies.last().map(|body| &body.scopes);
+        innermost.map_or_else(|| Rc::from([0]), Rc::clone)
+    }
+
+    /// Keeps the attribute reads and writes whose first name is one import and nothing else where it is used.
     pub(super) fn resolve_uses(&mut self) {
-        let roots = &self.roots;
-        let import_of = |name: &Name| match roots.get(name) {
-            Some(Root::Import(index)) => Some(*index),
-            _ => None,
+        let bound = &self.bound;
+        let import_of = |root: &Name, scopes: &[u32]| {
+            let binder = scopes.iter().find_map(|&scope| bound.get(&(scope, root.clone())));
+            match binder {
+                Some(Root::Import(index)) => Some(*index),
+                Some(Root::Other) | None => None,
+            }
         };
         // A star import may bring any of the names, so none is certain to be what it looks like.
         let starred = self
@@ -168,9 +190,10 @@ impl Walker<'_> {
             .imports
             .iter()
             .any(|import| import.form == ImportForm::Star);
+        let mut seen = HashSet::new();
         let uses = std::mem::take(&mut self.raw_uses).into_iter();
         self.facts.uses = uses
-            .filter(|used| !starred && !self.shadowed.contains(&used.root))
+            .filter(|_| !starred)
             .filter(|used| {
                 !used
                     .chain
@@ -178,8 +201,9 @@ impl Walker<'_> {
                     .any(|attribute| self.probed.contains(attribute))
             })
             .filter_map(|used| {
-                let import = import_of(&used.root)?;
-                Some(AttributeUse {
+                let import = import_of(&used.root, &used.scopes)?;
+                let new = seen.insert((import, used.chain.clone()));
+                new.then_some(AttributeUse {
                     import,
                     chain: used.chain,
                     at: used.at,
@@ -189,14 +213,15 @@ impl Walker<'_> {
             .collect();
         let writes = std::mem::take(&mut self.raw_writes).into_iter();
         self.facts.writes = writes
-            .filter_map(|(root, chain)| {
+            .filter_map(|write| {
                 Some(AttributeWrite {
-                    import: import_of(&root)?,
-                    chain,
+                    import: import_of(&write.root, &write.scopes)?,
+                    chain: write.chain,
                 })
             })
             .collect();
         self.facts.writes.sort();
+        self.facts.writes.dedup();
     }
 }
 

@@ -3,6 +3,7 @@
 mod decode;
 mod dynamic;
 mod exports;
+mod getattr;
 mod guard;
 mod imports;
 mod limits;

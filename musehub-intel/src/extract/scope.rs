@@ -1,6 +1,7 @@
 //! Where the walk stands: the chain of scopes, what guards the present statement, and whether it runs for certain.
 
 use std::collections::HashSet;
+use std::rc::Rc;
 
 use ruff_python_ast::name::Name;
 
@@ -8,10 +9,23 @@ use super::guard::Caught;
 use crate::facts::{Guard, Scope};
 
 /// One function or class body.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Body {
+    pub(super) name: Name,
+    /// Its number within the file, and those of the scopes around it, out to the module's 0.
+    pub(super) scopes: Rc<[u32]>,
     /// Names declared `global` here.
     pub(super) globals: HashSet<Name>,
+}
+
+impl Body {
+    pub(super) fn of(name: &Name, scopes: Rc<[u32]>) -> Self {
+        Self {
+            name: name.clone(),
+            scopes,
+            globals: HashSet::new(),
+        }
+    }
 }
 
 /// The circumstances of the present statement.

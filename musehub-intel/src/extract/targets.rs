@@ -3,8 +3,8 @@
 use ruff_python_ast::visitor::Visitor;
 use ruff_python_ast::{self as ast, Expr};
 
-use super::dynamic;
-use super::imports::RawUse;
+use super::dynamic::{self, Leading};
+use super::imports::{RawUse, RawWrite};
 use super::walk::Walker;
 
 /// `a.b.c` taken apart: the innermost expression and the attributes after it, dotted.
@@ -25,15 +25,16 @@ impl<'a> Walker<'a> {
         match root {
             Expr::Name(name) => {
                 self.note_special_chain(name, &chain);
-                if !self.has_room(self.raw_uses.len())
-                    || !self.seen_uses.insert((name.id.clone(), chain.clone()))
-                {
+                let scopes = self.scopes();
+                let seen = (scopes[0], name.id.clone(), chain.clone());
+                if !self.has_room(self.raw_uses.len()) || !self.seen_uses.insert(seen) {
                     return;
                 }
                 let at = self.position(name);
                 let guard = self.now.attribute_guard();
                 self.raw_uses.push(RawUse {
                     root: name.id.clone(),
+                    scopes,
                     chain,
                     at,
                     guard,
@@ -55,7 +56,7 @@ impl<'a> Walker<'a> {
     fn note_special_chain(&mut self, root: &ast::ExprName, chain: &str) {
         let first = chain.split('.').next().unwrap_or_default();
         if root.id.as_str() == "sys" && matches!(first, "meta_path" | "path_hooks") {
-            self.facts.open.importer = true;
+            self.note_importer();
         }
         if let Some(at) = chain.find("__dict__") {
             let owner = chain[..at].trim_end_matches('.');
@@ -69,6 +70,7 @@ impl<'a> Walker<'a> {
     }
 
     pub(super) fn write_attribute(&mut self, attribute: &'a ast::ExprAttribute) {
+        self.note_foreign_write(&attribute.value);
         match chain(attribute) {
             (Expr::Name(name), chain) => {
                 self.note_special_chain(name, &chain);
@@ -82,12 +84,17 @@ impl<'a> Walker<'a> {
     /// Notes that `chain` is set on whatever `root` stands for.
     pub(super) fn write(&mut self, root: &ast::name::Name, chain: String) {
         if self.has_room(self.raw_writes.len()) {
-            self.raw_writes.insert((root.clone(), chain));
+            self.raw_writes.insert(RawWrite {
+                root: root.clone(),
+                scopes: self.scopes(),
+                chain,
+            });
         }
     }
 
     pub(super) fn write_item(&mut self, subscript: &'a ast::ExprSubscript) {
         let (owner, key) = (&*subscript.value, &*subscript.slice);
+        self.note_foreign_write(owner);
         if self.is_namespace(owner) {
             self.facts.open.names = true;
         } else if dynamic::is_sys_modules(owner) {
@@ -100,12 +107,28 @@ impl<'a> Walker<'a> {
 
     /// `sys.modules[key] = …`.
     pub(super) fn inject(&mut self, key: &Expr) {
-        match key {
-            Expr::Name(name) if name.id.as_str() == "__name__" => self.facts.open.names = true,
-            Expr::StringLiteral(literal) if self.has_room(self.facts.injected.len()) => {
-                self.facts.injected.push(literal.value.to_str().to_owned());
+        let leading = dynamic::leading_part(key);
+        match (key, leading) {
+            (Expr::Name(name), _) if name.id.as_str() == "__name__" => self.facts.open.names = true,
+            (_, Some(Leading::OwnName)) => self.facts.open.children = true,
+            (_, Some(Leading::Text(text))) if self.has_room(self.facts.injected.len()) => {
+                let open = if matches!(key, Expr::StringLiteral(_)) {
+                    ""
+                } else {
+                    "*"
+                };
+                self.facts.injected.push(format!("{text}{open}"));
             }
-            _ => self.facts.open.importer = true,
+            _ => self.note_importer(),
+        }
+    }
+
+    /// Modules appear under computed names: now, or when the function around is called.
+    pub(super) fn note_importer(&mut self) {
+        if self.now.in_function {
+            self.note_patcher();
+        } else {
+            self.facts.open.importer = true;
         }
     }
 

@@ -9,10 +9,10 @@ use ruff_text_size::{Ranged, TextRange, TextSize};
 
 use super::exports::ExportsOf;
 use super::guard::{self, Test};
-use super::imports::{RawUse, Root};
+use super::imports::{RawUse, RawWrite, Root};
 use super::lines::Lines;
 use super::scope::{Body, Circumstances};
-use super::{dynamic, symbols};
+use super::{dynamic, getattr, symbols};
 use crate::facts::{Binding, BindingKind, FileFacts, Guard, Reading};
 
 /// Facts of one kind kept per file; a file with more is counted as partly read.
@@ -22,7 +22,7 @@ pub(super) const MAX_FACTS: usize = 65_536;
 pub(super) fn facts_of(text: &str, module: &ast::ModModule, errors: &[TextRange]) -> FileFacts {
     let lines = Lines::new(text);
     let symbols = symbols::symbols_of(module, &lines);
-    let mut walker = Walker::new(lines, errors);
+    let mut walker = Walker::new(lines, &module.body, errors);
     walker.visit_body(&module.body);
     let mut facts = walker.finish();
     if symbols.len() > MAX_FACTS {
@@ -36,6 +36,7 @@ pub(super) fn facts_of(text: &str, module: &ast::ModModule, errors: &[TextRange]
 /// The state of the walk.
 pub(super) struct Walker<'a> {
     pub(super) lines: Lines<'a>,
+    module: &'a [Stmt],
     /// Sorted by start.
     errors: &'a [TextRange],
     pub(super) facts: FileFacts,
@@ -43,16 +44,16 @@ pub(super) struct Walker<'a> {
     pub(super) now: Circumstances,
     /// The functions and classes around the present statement; empty at module level.
     pub(super) bodies: Vec<Body>,
-    /// Which import a local name stands for.
-    pub(super) roots: HashMap<Name, Root>,
-    /// Names that something other than an import binds in any scope of the file.
-    pub(super) shadowed: HashSet<Name>,
+    /// What binds a name in the scope with this number; the module's is 0.
+    pub(super) bound: HashMap<(u32, Name), Root>,
+    scopes_entered: u32,
     /// Attribute names that the file asks for before use, with `hasattr` or `getattr`.
     pub(super) probed: HashSet<String>,
     pub(super) raw_uses: Vec<RawUse>,
-    pub(super) seen_uses: HashSet<(Name, String)>,
-    pub(super) raw_writes: HashSet<(Name, String)>,
+    pub(super) seen_uses: HashSet<(u32, Name, String)>,
+    pub(super) raw_writes: HashSet<RawWrite>,
     pub(super) statements: u32,
+    pub(super) calls: HashSet<String>,
     /// Names bound through `global`, which no `del` elsewhere undoes for certain.
     global_names: HashSet<Name>,
     deleted: HashSet<Name>,
@@ -60,21 +61,23 @@ pub(super) struct Walker<'a> {
 }
 
 impl<'a> Walker<'a> {
-    fn new(lines: Lines<'a>, errors: &'a [TextRange]) -> Self {
+    fn new(lines: Lines<'a>, module: &'a [Stmt], errors: &'a [TextRange]) -> Self {
         Self {
             lines,
+            module,
             errors,
             facts: FileFacts::default(),
             exports: ExportsOf::default(),
             now: Circumstances::default(),
             bodies: Vec::new(),
-            roots: HashMap::new(),
-            shadowed: HashSet::new(),
+            bound: HashMap::new(),
+            scopes_entered: 0,
             probed: HashSet::new(),
             raw_uses: Vec::new(),
             seen_uses: HashSet::new(),
             raw_writes: HashSet::new(),
             statements: 0,
+            calls: HashSet::new(),
             global_names: HashSet::new(),
             deleted: HashSet::new(),
             overflow: false,
@@ -87,6 +90,10 @@ impl<'a> Walker<'a> {
             self.facts.names.remove(name.as_str());
         }
         self.facts.exports = self.exports.finish();
+        self.facts.calls = self.calls.into_iter().collect();
+        self.facts.calls.sort_unstable();
+        self.facts.patchers.sort_unstable();
+        self.facts.patchers.dedup();
         if self.overflow {
             self.facts.reading = Reading::Partly;
         }
@@ -108,7 +115,7 @@ impl<'a> Walker<'a> {
     /// Binds `name` in the scope of the present statement.
     pub(super) fn bind(&mut self, name: &Name, kind: BindingKind, at: TextSize) {
         if !matches!(kind, BindingKind::Import | BindingKind::Submodule) {
-            self.shadowed.insert(name.clone());
+            self.shadow(name);
         }
         let global = match self.bodies.last() {
             None => false,
@@ -120,7 +127,8 @@ impl<'a> Walker<'a> {
         }
         self.deleted.remove(name);
         match name.as_str() {
-            "__getattr__" => self.facts.open.names = true,
+            // A function of this name is read more closely.
+            "__getattr__" => self.facts.open.names |= kind != BindingKind::Function,
             "__path__" => self.facts.open.children = true,
             _ => {}
         }
@@ -148,6 +156,31 @@ impl<'a> Walker<'a> {
             .or_insert(new);
     }
 
+    /// The number of the scope in which the present statement binds `name`.
+    pub(super) fn scope_of(&self, name: &Name) -> u32 {
+        self.bodies.last().map_or(0, |body| {
+            if body.globals.contains(name) {
+                0
+            } else {
+                body.scopes[0]
+            }
+        })
+    }
+
+    /// Notes that something other than an import binds `name` here.
+    pub(super) fn shadow(&mut self, name: &Name) {
+        self.bound
+            .insert((self.scope_of(name), name.clone()), Root::Other);
+    }
+
+    fn enter(&mut self, name: &Name) {
+        self.scopes_entered += 1;
+        let scopes = std::iter::once(self.scopes_entered)
+            .chain(self.scopes().iter().copied())
+            .collect();
+        self.bodies.push(Body::of(name, scopes));
+    }
+
     /// Binds every name of an assignment target and looks at the objects it writes into.
     pub(super) fn bind_target(&mut self, target: &'a Expr, kind: BindingKind) {
         match target {
@@ -173,6 +206,7 @@ impl<'a> Walker<'a> {
 
     fn function(&mut self, function: &'a ast::StmtFunctionDef) {
         for decorator in &function.decorator_list {
+            self.note_call(&decorator.expression);
             self.visit_expr(&decorator.expression);
         }
         self.bind(
@@ -180,14 +214,43 @@ impl<'a> Walker<'a> {
             BindingKind::Function,
             function.name.range.start(),
         );
-        self.visit_parameters(&function.parameters);
-        self.bodies.push(Body::default());
+        if function.name.as_str() == "__getattr__" && self.at_module_level() {
+            self.module_getattr(function);
+        }
+        self.defaults(&function.parameters);
+        self.enter(&function.name.id);
+        for parameter in function.parameters.iter() {
+            self.shadow(&parameter.name().id);
+        }
         self.block(self.now.called_later(), &function.body);
         self.bodies.pop();
     }
 
+    /// A module's `__getattr__` may answer any name, unless its code shows which.
+    fn module_getattr(&mut self, function: &ast::StmtFunctionDef) {
+        let Some(names) = getattr::answered(function, self.module) else {
+            self.facts.open.names = true;
+            return;
+        };
+        for name in names {
+            self.bind(
+                &Name::new(name),
+                BindingKind::Variable,
+                function.name.range.start(),
+            );
+        }
+    }
+
+    /// Default values are evaluated around the function, not in it.
+    fn defaults(&mut self, parameters: &'a ast::Parameters) {
+        for default in parameters.iter().filter_map(|parameter| parameter.default()) {
+            self.visit_expr(default);
+        }
+    }
+
     fn class(&mut self, class: &'a ast::StmtClassDef) {
         for decorator in &class.decorator_list {
+            self.note_call(&decorator.expression);
             self.facts.open.names |= dynamic::last_name(&decorator.expression) == Some("global_enum");
             self.visit_expr(&decorator.expression);
         }
@@ -195,7 +258,7 @@ impl<'a> Walker<'a> {
             self.visit_arguments(arguments);
         }
         self.bind(&class.name.id, BindingKind::Class, class.name.range.start());
-        self.bodies.push(Body::default());
+        self.enter(&class.name.id);
         self.block(self.now, &class.body);
         self.bodies.pop();
     }
@@ -382,7 +445,7 @@ impl<'a> Visitor<'a> for Walker<'a> {
         match expr {
             // Statement targets are bound elsewhere: only those of comprehensions come by here.
             Expr::Name(name) if name.ctx == ast::ExprContext::Store => {
-                self.shadowed.insert(name.id.clone());
+                self.shadow(&name.id);
             }
             Expr::Name(_) => {}
             Expr::Named(named) => {
@@ -402,7 +465,8 @@ impl<'a> Visitor<'a> for Walker<'a> {
     fn visit_annotation(&mut self, _: &'a Expr) {}
 
     fn visit_parameter(&mut self, parameter: &'a ast::Parameter) {
-        self.shadowed.insert(parameter.name.id.clone());
+        // Of a lambda, which has no scope of its own here.
+        self.shadow(&parameter.name.id);
     }
 
     fn visit_pattern(&mut self, pattern: &'a ast::Pattern) {

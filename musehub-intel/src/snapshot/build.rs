@@ -1,6 +1,6 @@
 //! Builds the index of a snapshot from its paths, facts and hints.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::hints::Hints;
@@ -193,14 +193,23 @@ impl Tree {
 
     fn finish(mut self, mut hints: Hints) -> Snapshot {
         let mut injected = HashSet::new();
+        let mut injected_starts = BTreeSet::new();
         for file in 0..self.files.len() {
             let Some(facts) = self.files[file].facts.clone() else {
                 continue;
             };
-            injected.extend(facts.injected.iter().cloned());
+            for name in &facts.injected {
+                match name.strip_suffix('*') {
+                    // A start that names no package would silence everything.
+                    Some(start) if start.contains('.') => drop(injected_starts.insert(start.to_owned())),
+                    Some(_) => {}
+                    None => drop(injected.insert(name.clone())),
+                }
+            }
             hints.add_built(facts.built.iter().map(String::as_str));
             self.open(file, &facts);
         }
+        self.open_patched();
         let outside = Outside::new();
         let mut holders: HashMap<String, Vec<DirId>> = HashMap::new();
         for (id, dir) in self.dirs.iter_mut().enumerate() {
@@ -217,9 +226,30 @@ impl Tree {
             modules: self.modules,
             holders,
             injected,
+            injected_starts: injected_starts.into_iter().collect(),
             hints,
             outside,
             has_native_sources: self.has_native_sources,
+        }
+    }
+
+    /// Opens the modules that call, or are decorated with, something that writes into its caller's module.
+    fn open_patched(&mut self) {
+        let facts = || {
+            self.files
+                .iter()
+                .filter_map(|file| Some((file.module, file.facts.as_ref()?)))
+        };
+        let patchers: HashSet<&str> = facts()
+            .flat_map(|(_, facts)| facts.patchers.iter().map(String::as_str))
+            .collect();
+        let patched: Vec<ModuleId> = facts()
+            .filter(|(_, facts)| facts.calls.iter().any(|name| patchers.contains(name.as_str())))
+            .map(|(module, _)| module)
+            .collect();
+        for module in patched {
+            self.modules[module].is_patched = true;
+            self.open_around(module);
         }
     }
 
@@ -227,17 +257,22 @@ impl Tree {
     fn open(&mut self, file: FileId, facts: &FileFacts) {
         let File { dir, module, .. } = self.files[file];
         let is_init = self.modules[module].name == "__init__";
-        if facts.open.children || facts.open.importer {
+        if facts.open.children {
             self.modules[module].open_children = true;
             self.dirs[dir].open_children |= is_init;
         }
         if facts.open.importer {
-            // Under which names is computed; they nearly always start with those of the packages around it.
-            let mut next = Some(dir);
-            while let Some(dir) = next {
-                self.dirs[dir].open_children = true;
-                next = self.dirs[dir].parent;
-            }
+            self.open_around(module);
+        }
+    }
+
+    /// Modules appear under computed names, which nearly always start with those of the packages around.
+    fn open_around(&mut self, module: ModuleId) {
+        self.modules[module].open_children = true;
+        let mut next = Some(self.modules[module].dir);
+        while let Some(dir) = next.filter(|&dir| self.dirs[dir].init.is_some()) {
+            self.dirs[dir].open_children = true;
+            next = self.dirs[dir].parent;
         }
     }
 }

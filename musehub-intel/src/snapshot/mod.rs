@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub(crate) holders: HashMap<String, Vec<DirId>>,
     /// Dotted names that some file puts into `sys.modules`.
     pub(crate) injected: HashSet<String>,
+    /// Starts of such names, where the rest is computed.
+    pub(crate) injected_starts: Vec<String>,
     pub(crate) hints: Hints,
     pub(crate) outside: Outside,
     /// Sources of extension modules are about, so a private module may be compiled from one of them.
@@ -87,6 +89,8 @@ pub(crate) struct Module {
     pub(crate) opaque: bool,
     /// Modules below it may appear at run time, although it is no package.
     pub(crate) open_children: bool,
+    /// Importing it calls something that writes names into its caller.
+    pub(crate) is_patched: bool,
 }
 
 /// What a dotted name leads to.
@@ -105,6 +109,11 @@ impl Snapshot {
     #[must_use]
     pub fn python_files(&self) -> usize {
         self.files.len()
+    }
+
+    /// Whether some file puts a module of this dotted name into `sys.modules`.
+    pub(crate) fn is_injected(&self, dotted: &str) -> bool {
+        self.injected.contains(dotted) || self.injected_starts.iter().any(|start| dotted.starts_with(start))
     }
 
     pub(crate) fn folder(&self, dir: DirId) -> Node {

@@ -1,5 +1,7 @@
 //! Rows that the tests of the index write.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
+
 use musehub_core::hash;
 use musehub_core::id::{BlobId, CommitId, HashAlgorithm, SnapshotId};
 use musehub_core::name::{BranchName, Handle, RepoId, Slug};

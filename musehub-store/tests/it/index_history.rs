@@ -1,5 +1,7 @@
 //! History in the SQL index.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
+
 use std::collections::HashSet;
 
 use musehub_core::id::CommitId;

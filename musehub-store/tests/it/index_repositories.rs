@@ -1,5 +1,7 @@
 //! Repositories in the SQL index.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
+
 use musehub_core::port::{BackendError, RepositoryIndex, RepositoryRecord, Visibility};
 use musehub_core::scheme::IdScheme;
 

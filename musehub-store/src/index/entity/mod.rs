@@ -2,6 +2,10 @@
 //!
 //! Ids and places are kept in their text form, moments as milliseconds since 1970-01-01T00:00:00Z.
 
+#![allow(
+    clippy::module_inception,
+    reason = "a file is named for its domain, a module for its table"
+)]
 #![expect(unreachable_pub, reason = "sea-orm's derives make public items beside these")]
 #![allow(
     dead_code,

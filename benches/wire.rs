@@ -1,0 +1,410 @@
+//! What users wait for: a first push, a clone, and how many clients can ask for heads at once.
+//!
+//! `cargo bench --bench wire` starts the real server in a process of its own, with its data in a temporary directory, and prints
+//! a table. Times are those of whole requests as a client on this machine sees them, bodies already encoded; the median of several
+//! rounds, each with a repository of its own. `-- --commits N --files N --changed N --rounds N` changes the history.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use musehub_core::scheme::flat_v1;
+use musehub_core::{BlobId, CommitId};
+use serde::Serialize;
+use serde_bytes::ByteBuf;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // The server is this same binary, so that it is built with the same options and can be measured apart.
+    if matches!(arguments.first().map(String::as_str), Some("serve" | "token" | "repo")) {
+        std::process::exit(i32::from(musehub_server::cli::main() != std::process::ExitCode::SUCCESS));
+    }
+    let number = |name: &str, default: usize| {
+        let at = arguments.iter().position(|argument| argument == name);
+        at.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(default)
+    };
+    let shape = Shape {
+        commits: number("--commits", 200),
+        files: number("--files", 300),
+        changed: number("--changed", 5),
+    };
+    let rounds = number("--rounds", 5).max(1);
+    let history = history(&shape);
+    let server = Server::start()?;
+
+    let mut push = Vec::new();
+    let mut parts = Vec::new();
+    let mut fetch = Vec::new();
+    for round in 0..rounds {
+        let slug = format!("bench-{round}");
+        server.command(&["repo", "create", &format!("bench/{slug}")])?;
+        let (uploaded, pushed) = server.push(&slug, &history)?;
+        push.push(uploaded + pushed);
+        parts.push((uploaded, pushed));
+        fetch.push(server.clone_all(&slug, &history)?);
+    }
+    let memory = server.memory("VmHWM")?;
+    let resident = server.memory("VmRSS")?;
+    let rate = server.refs_per_second("bench-0", 8, Duration::from_secs(5))?;
+
+    let Shape { commits, files, changed } = shape;
+    println!("history: {commits} commits, {files} files of 4 KiB, {changed} changed in each; {rounds} rounds");
+    println!("| what | median | least | most |");
+    println!("|---|---|---|---|");
+    row("first push, all requests", &mut push);
+    row("  of it uploads", &mut parts.iter().map(|(uploads, _)| *uploads).collect());
+    row("  of it the push itself", &mut parts.iter().map(|(_, push)| *push).collect());
+    row("fetch of a clone", &mut fetch);
+    println!("| refs over 8 connections | {rate:.0}/s | | |");
+    println!("| memory after the pushes | {resident:.1} MiB | | {memory:.1} MiB at its highest |");
+    Ok(())
+}
+
+fn row(what: &str, times: &mut Vec<Duration>) {
+    times.sort_unstable();
+    let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+    let median = millis(times[times.len() / 2]);
+    println!("| {what} | {median:.1} ms | {:.1} ms | {:.1} ms |", millis(times[0]), millis(times[times.len() - 1]));
+}
+
+struct Shape {
+    commits: usize,
+    files: usize,
+    changed: usize,
+}
+
+/// A history as the client of March 2026 sends it, encoded.
+struct History {
+    filter: Vec<u8>,
+    uploads: Vec<Vec<u8>>,
+    push: Vec<u8>,
+    tip: String,
+    blobs: usize,
+}
+
+#[derive(Serialize)]
+struct CommitRecord {
+    commit_id: String,
+    repo_id: String,
+    branch: String,
+    snapshot_id: String,
+    message: String,
+    committed_at: String,
+    parent_commit_id: Option<String>,
+    parent2_commit_id: Option<String>,
+    author: String,
+    metadata: std::collections::BTreeMap<String, String>,
+    structured_delta: Option<String>,
+    sem_ver_bump: String,
+    breaking_changes: Vec<String>,
+    agent_id: String,
+    model_id: String,
+    toolchain_id: String,
+    prompt_hash: String,
+    signature: String,
+    signer_key_id: String,
+    format_version: u32,
+    reviewed_by: Vec<String>,
+    test_runs: u32,
+}
+
+#[derive(Serialize)]
+struct SnapshotRecord {
+    snapshot_id: String,
+    manifest: std::collections::BTreeMap<String, String>,
+    created_at: String,
+}
+
+#[derive(Serialize)]
+struct Object {
+    object_id: String,
+    content: ByteBuf,
+}
+
+#[derive(Serialize)]
+struct Bundle {
+    commits: Vec<CommitRecord>,
+    snapshots: Vec<SnapshotRecord>,
+    objects: Vec<Object>,
+}
+
+fn history(shape: &Shape) -> History {
+    let path = |file: usize| format!("package/module_{:02}/file_{file:04}.py", file % 17);
+    let mut contents: Vec<Vec<u8>> = (0..shape.files).map(|file| content(file, 0)).collect();
+    let mut ids: Vec<BlobId> = contents.iter().map(|bytes| flat_v1::blob_id(bytes)).collect();
+    let mut blobs: Vec<(BlobId, Vec<u8>)> = ids.iter().copied().zip(contents.iter().cloned()).collect();
+    let (mut commits, mut snapshots) = (Vec::new(), Vec::new());
+    let mut parent: Option<CommitId> = None;
+    for number in 0..shape.commits {
+        if number > 0 {
+            for change in 0..shape.changed {
+                let file = (number * 31 + change * 7) % shape.files;
+                contents[file] = content(file, number);
+                ids[file] = flat_v1::blob_id(&contents[file]);
+                blobs.push((ids[file], contents[file].clone()));
+            }
+        }
+        let mut entries: Vec<(String, BlobId)> = (0..shape.files).map(|file| (path(file), ids[file])).collect();
+        entries.sort();
+        let snapshot = flat_v1::snapshot_id(entries.iter().map(|(path, blob)| (path.as_str(), blob)));
+        let snapshot = snapshot.expect("sorted paths without NUL");
+        let committed_at = format!("2026-03-20T{:02}:{:02}:{:02}+00:00", number / 3600 % 24, number / 60 % 60, number % 60);
+        let message = format!("Commit number {number}");
+        let parents: Vec<CommitId> = parent.into_iter().collect();
+        let id = flat_v1::commit_id(&parents, &snapshot, &message, &committed_at).expect("no NUL");
+        snapshots.push(SnapshotRecord {
+            snapshot_id: snapshot.to_hex(),
+            manifest: entries.iter().map(|(path, blob)| (path.clone(), blob.to_hex())).collect(),
+            created_at: committed_at.clone(),
+        });
+        commits.push(CommitRecord {
+            commit_id: id.to_hex(),
+            repo_id: "0ed13dbb-5ad0-484e-bfe9-b1f95f142341".into(),
+            branch: "main".into(),
+            snapshot_id: snapshot.to_hex(),
+            message,
+            committed_at,
+            parent_commit_id: parent.map(|id| id.to_hex()),
+            parent2_commit_id: None,
+            author: "bench".into(),
+            metadata: std::collections::BTreeMap::new(),
+            structured_delta: None,
+            sem_ver_bump: "none".into(),
+            breaking_changes: Vec::new(),
+            agent_id: String::new(),
+            model_id: String::new(),
+            toolchain_id: String::new(),
+            prompt_hash: String::new(),
+            signature: String::new(),
+            signer_key_id: String::new(),
+            format_version: 5,
+            reviewed_by: Vec::new(),
+            test_runs: 0,
+        });
+        parent = Some(id);
+    }
+    let object = |(id, bytes): &(BlobId, Vec<u8>)| Object { object_id: id.to_hex(), content: ByteBuf::from(bytes.clone()) };
+    let uploads = blobs.chunks(400).map(|chunk| {
+        let objects: Vec<Object> = chunk.iter().map(object).collect();
+        encode(&std::collections::BTreeMap::from([("objects", objects)]))
+    });
+    let mut names: Vec<String> = blobs.iter().map(|(id, _)| id.to_hex()).collect();
+    names.sort_unstable();
+    #[derive(Serialize)]
+    struct Push {
+        bundle: Bundle,
+        branch: &'static str,
+        force: bool,
+    }
+    History {
+        uploads: uploads.collect(),
+        filter: encode(&std::collections::BTreeMap::from([("object_ids", names)])),
+        push: encode(&Push {
+            bundle: Bundle { commits, snapshots, objects: Vec::new() },
+            branch: "main",
+            force: false,
+        }),
+        tip: parent.map(|id| id.to_hex()).unwrap_or_default(),
+        blobs: blobs.len(),
+    }
+}
+
+/// Python text of 4 KiB, different for every file and every version of it.
+fn content(file: usize, version: usize) -> Vec<u8> {
+    let mut text = format!("\"\"\"Module {file}, version {version}.\"\"\"\n\nVALUE = {file}\n");
+    let mut line = 0;
+    while text.len() < 4096 {
+        text.push_str(&format!("\n\ndef function_{line}(x):\n    return x * {} + {version}\n", line * file + 1));
+        line += 1;
+    }
+    text.truncate(4095);
+    text.push('\n');
+    text.into_bytes()
+}
+
+fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    rmp_serde::to_vec_named(value).expect("plain data is msgpack")
+}
+
+/// The server in a process of its own.
+struct Server {
+    process: Child,
+    data: tempfile::TempDir,
+    address: String,
+    token: String,
+}
+
+impl Server {
+    fn start() -> Outcome<Self> {
+        let data = tempfile::tempdir()?;
+        let log = data.path().join("log");
+        let mut process = Command::new(std::env::current_exe()?)
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data.path())
+            .stderr(std::fs::File::create(&log)?)
+            .stdout(Stdio::null())
+            .env("RUST_LOG", "musehub_server::cli=info")
+            .spawn()?;
+        // The first line of the log names the port.
+        let started = Instant::now();
+        let address = loop {
+            let text = std::fs::read_to_string(&log)?;
+            if let Some(rest) = text.split("address=").nth(1) {
+                break rest.split_whitespace().next().unwrap_or_default().to_owned();
+            }
+            if started.elapsed() > Duration::from_secs(30) || process.try_wait()?.is_some() {
+                return Err(format!("the server did not start: {text}").into());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let mut server = Self { process, data, address, token: String::new() };
+        let printed = server.command(&["token", "create", "bench"])?;
+        server.token = printed.lines().last().unwrap_or_default().to_owned();
+        Ok(server)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Outcome<String> {
+        let output = Command::new(std::env::current_exe()?).args(arguments).arg("--data").arg(self.data.path()).output()?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// The calls of a first push: how long the uploads and how long the rest took.
+    fn push(&self, slug: &str, history: &History) -> Outcome<(Duration, Duration)> {
+        let mut connection = Connection::open(self)?;
+        let begun = Instant::now();
+        connection.post(slug, "filter-objects", &history.filter)?;
+        let filtered = begun.elapsed();
+        // The client uploads with four threads.
+        let uploads = Instant::now();
+        std::thread::scope(|threads| {
+            let workers: Vec<_> = (0..4)
+                .map(|worker| {
+                    threads.spawn(move || {
+                        let mut connection = Connection::open(self).map_err(|error| error.to_string())?;
+                        for upload in history.uploads.iter().skip(worker).step_by(4) {
+                            connection.post(slug, "push/objects", upload).map_err(|error| error.to_string())?;
+                        }
+                        Ok::<_, String>(())
+                    })
+                })
+                .collect();
+            workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a thread failed".to_owned())?)
+        })?;
+        let uploaded = uploads.elapsed();
+        let begun = Instant::now();
+        connection.post(slug, "push", &history.push)?;
+        Ok((uploaded + filtered, begun.elapsed()))
+    }
+
+    fn clone_all(&self, slug: &str, history: &History) -> Outcome<Duration> {
+        let body = rmp_serde::to_vec_named(&std::collections::BTreeMap::from([
+            ("want", vec![history.tip.clone()]),
+            ("have", Vec::new()),
+        ]))?;
+        let mut connection = Connection::open(self)?;
+        let begun = Instant::now();
+        let answer = connection.post(slug, "fetch", &body)?;
+        let elapsed = begun.elapsed();
+        if answer.len() < history.blobs * 4096 {
+            return Err("the clone is not whole".into());
+        }
+        Ok(elapsed)
+    }
+
+    fn refs_per_second(&self, slug: &str, connections: usize, time: Duration) -> Outcome<f64> {
+        let begun = Instant::now();
+        let counts: Vec<u64> = std::thread::scope(|threads| {
+            let workers: Vec<_> = (0..connections)
+                .map(|_| {
+                    threads.spawn(move || {
+                        let mut connection = Connection::open(self).map_err(|error| error.to_string())?;
+                        let mut count = 0;
+                        while begun.elapsed() < time {
+                            connection.get(slug, "refs").map_err(|error| error.to_string())?;
+                            count += 1;
+                        }
+                        Ok::<u64, String>(count)
+                    })
+                })
+                .collect();
+            workers.into_iter().map(|worker| worker.join().map_err(|_| "a thread failed".to_owned())?).collect::<Result<_, _>>()
+        })?;
+        Ok(counts.iter().sum::<u64>() as f64 / begun.elapsed().as_secs_f64())
+    }
+
+    /// A figure of the process's memory, in MiB.
+    fn memory(&self, name: &str) -> Outcome<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find(|line| line.starts_with(name)).ok_or("no such figure")?;
+        let kib: f64 = line.split_whitespace().nth(1).ok_or("no number")?.parse()?;
+        Ok(kib / 1024.0)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// One connection that is kept.
+struct Connection<'a> {
+    server: &'a Server,
+    stream: BufReader<TcpStream>,
+}
+
+impl<'a> Connection<'a> {
+    fn open(server: &'a Server) -> Outcome<Self> {
+        let stream = TcpStream::connect(&server.address)?;
+        stream.set_nodelay(true)?;
+        Ok(Self { server, stream: BufReader::new(stream) })
+    }
+
+    fn get(&mut self, slug: &str, what: &str) -> Outcome<Vec<u8>> {
+        self.send("GET", slug, what, &[])
+    }
+
+    fn post(&mut self, slug: &str, what: &str, body: &[u8]) -> Outcome<Vec<u8>> {
+        self.send("POST", slug, what, body)
+    }
+
+    fn send(&mut self, method: &str, slug: &str, what: &str, body: &[u8]) -> Outcome<Vec<u8>> {
+        let head = format!(
+            "{method} /bench/{slug}/{what} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\
+             Accept: application/x-msgpack, application/json\r\nContent-Type: application/x-msgpack\r\n\
+             Content-Length: {}\r\n\r\n",
+            self.server.address,
+            self.server.token,
+            body.len()
+        );
+        let stream = self.stream.get_mut();
+        stream.write_all(head.as_bytes())?;
+        stream.write_all(body)?;
+        let mut status = String::new();
+        self.stream.read_line(&mut status)?;
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            self.stream.read_line(&mut line)?;
+            if line == "\r\n" || line.is_empty() {
+                break;
+            }
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse()?;
+            }
+        }
+        let mut answer = vec![0; length];
+        self.stream.read_exact(&mut answer)?;
+        if !status.contains(" 200 ") {
+            return Err(format!("{what}: {status}{}", String::from_utf8_lossy(&answer)).into());
+        }
+        Ok(answer)
+    }
+}

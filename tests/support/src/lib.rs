@@ -1,0 +1,27 @@
+//! What the tests of MuseHub share.
+//!
+//! - [`history`] makes histories of its own and computes their ids with formulas of its own: a second implementation,
+//!   which must never call the hub's.
+//! - [`client`] makes the calls that the Muse client of March 2026 makes, over any [`transport`], and believes nothing
+//!   that it gets.
+//! - [`app`] runs a server in process.
+
+#![warn(missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "only tests call this; a failure should stop them where it stands"
+)]
+
+pub mod app;
+pub mod client;
+pub mod history;
+pub mod id;
+pub mod record;
+pub mod transport;
+
+pub use app::{Call, TestApp};
+pub use client::{ClientError, MuseClient, PushReport};
+pub use history::{Bundle, History, Tree};
+pub use record::{get, map, set, text};
+pub use rmpv::Value;
+pub use transport::{Answer, InProcess, Transport};
