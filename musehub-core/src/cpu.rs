@@ -12,7 +12,5 @@ pub(crate) async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'st
         // Nobody waits any more where the caller was dropped.
         let _ = done.send(work());
     });
-    result
-        .await
-        .expect("the sender is dropped only when the work panicked")
+    result.await.expect("the sender is dropped only when the work panicked")
 }

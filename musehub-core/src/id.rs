@@ -322,17 +322,12 @@ mod tests {
         let traversal = format!("../{}", &HEX[3..]);
         let nul = format!("\0{}", &HEX[1..]);
         let wide = "é".repeat(32);
-        for bad in [
-            "", short, &long, &upper, &newline, &traversal, &nul, &wide, "sha256:",
-        ] {
+        for bad in ["", short, &long, &upper, &newline, &traversal, &nul, &wide, "sha256:"] {
             assert_eq!(CommitId::parse(bad), Err(IdError::Malformed), "{bad:?}");
         }
         for bad in [format!("md5:{HEX}"), format!("SHA256:{HEX}")] {
             assert_eq!(CommitId::parse(&bad), Err(IdError::UnknownAlgorithm), "{bad:?}");
         }
-        assert_eq!(
-            CommitId::parse(&format!("sha256:sha256:{HEX}")),
-            Err(IdError::Malformed)
-        );
+        assert_eq!(CommitId::parse(&format!("sha256:sha256:{HEX}")), Err(IdError::Malformed));
     }
 }

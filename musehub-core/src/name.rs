@@ -148,12 +148,7 @@ const RESERVED_HANDLES: &[&str] = &[
 const RESERVED_SLUGS: &[&str] = &["repositories", "settings"];
 
 fn check_branch(name: &str) -> Result<(), NameError> {
-    let refuse = |reason| {
-        Err(NameError::Branch {
-            name: name.chars().take(80).collect(),
-            reason,
-        })
-    };
+    let refuse = |reason| Err(NameError::Branch { name: name.chars().take(80).collect(), reason });
     if name.is_empty() {
         return refuse("it is empty");
     }
@@ -195,20 +190,12 @@ fn check_word(name: &str) -> Result<(), NameError> {
         && bytes[0].is_ascii_alphanumeric()
         && bytes[bytes.len() - 1].is_ascii_alphanumeric()
         && !name.contains("..");
-    if well_formed {
-        Ok(())
-    } else {
-        Err(NameError::Malformed {
-            name: name.chars().take(80).collect(),
-        })
-    }
+    if well_formed { Ok(()) } else { Err(NameError::Malformed { name: name.chars().take(80).collect() }) }
 }
 
 fn check_reserved(name: &str, reserved: &[&str]) -> Result<(), NameError> {
     if reserved.iter().any(|word| word.eq_ignore_ascii_case(name)) {
-        return Err(NameError::Reserved {
-            name: name.to_owned(),
-        });
+        return Err(NameError::Reserved { name: name.to_owned() });
     }
     Ok(())
 }
@@ -229,11 +216,7 @@ fn check_repo_id(id: &str) -> Result<(), NameError> {
             8 | 13 | 18 | 23 => b == b'-',
             _ => matches!(b, b'0'..=b'9' | b'a'..=b'f'),
         });
-    if well_formed {
-        Ok(())
-    } else {
-        Err(NameError::RepoId)
-    }
+    if well_formed { Ok(()) } else { Err(NameError::RepoId) }
 }
 
 #[cfg(test)]
@@ -243,17 +226,8 @@ mod tests {
     #[test]
     fn branch_names_of_the_client_are_accepted() {
         let long = "b".repeat(255);
-        for good in [
-            "main",
-            "feat/x",
-            "a/b/c",
-            "release-1.0",
-            "héhé",
-            "with space",
-            "a@{b}",
-            "x^y",
-            &long,
-        ] {
+        for good in ["main", "feat/x", "a/b/c", "release-1.0", "héhé", "with space", "a@{b}", "x^y", &long]
+        {
             assert!(BranchName::parse(good).is_ok(), "{good:?}");
         }
     }
@@ -292,16 +266,11 @@ mod tests {
 
     #[test]
     fn handles_and_slugs_keep_clear_of_routes() {
-        for bad in [
-            "api", "Health", "o", "static", "", "-a", "a-", "a b", "ü", "a/b", "a..b", "..", ".",
-        ] {
+        for bad in ["api", "Health", "o", "static", "", "-a", "a-", "a b", "ü", "a/b", "a..b", "..", "."] {
             assert!(Handle::parse(bad).is_err(), "{bad:?}");
         }
         for good in ["alice", "muse-hub", "a_b.c", "A1", "0"] {
-            assert!(
-                Handle::parse(good).is_ok() && Slug::parse(good).is_ok(),
-                "{good:?}"
-            );
+            assert!(Handle::parse(good).is_ok() && Slug::parse(good).is_ok(), "{good:?}");
         }
     }
 }

@@ -93,20 +93,13 @@ fn check_segment(segment: &str) -> Result<(), PathError> {
     if matches!(segment, "." | "..") {
         return Err(PathError::DotSegment);
     }
-    if !matches!(
-        segment.as_bytes().first(),
-        Some(b'.' | b'm' | b'M' | b' ' | 0x80..)
-    ) {
+    if !matches!(segment.as_bytes().first(), Some(b'.' | b'm' | b'M' | b' ' | 0x80..)) {
         return Ok(());
     }
     // NTFS drops trailing dots and spaces and a `:stream`, and knows `.muse` as `MUSE~1` too; HFS+ skips
     // code points that have no width.
     let visible: String = segment.chars().filter(|c| !is_ignorable(*c)).collect();
-    let stem = visible
-        .split(':')
-        .next()
-        .unwrap_or_default()
-        .trim_end_matches(['.', ' ']);
+    let stem = visible.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']);
     if visible != segment && matches!(visible.as_str(), "." | "..") {
         return Err(PathError::DotSegment);
     }
@@ -221,10 +214,7 @@ mod tests {
             assert_eq!(RepoPath::parse(bad), Err(why), "{bad:?}");
         }
         assert_eq!(RepoPath::parse(&"a".repeat(4097)), Err(PathError::TooLong));
-        assert_eq!(
-            RepoPath::parse(&vec!["a"; 257].join("/")),
-            Err(PathError::TooLong)
-        );
+        assert_eq!(RepoPath::parse(&vec!["a"; 257].join("/")), Err(PathError::TooLong));
         assert!(RepoPath::parse(&"a".repeat(4096)).is_ok());
     }
 }

@@ -41,13 +41,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            object: 256 << 20,
-            upload: 8 << 30,
-            push: 1 << 30,
-            request: 256 << 20,
-            fetch: 64 << 20,
-        }
+        Self { object: 256 << 20, upload: 8 << 30, push: 1 << 30, request: 256 << 20, fetch: 64 << 20 }
     }
 }
 
@@ -79,9 +73,7 @@ pub struct App {
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("App")
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
+        f.debug_struct("App").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 
@@ -101,11 +93,7 @@ impl App {
     /// # Errors
     /// [`BackendError`] where the database cannot be made.
     pub async fn in_memory(limits: Limits) -> Result<Arc<Self>, BackendError> {
-        Ok(Self::assemble(
-            Backend::memory(),
-            SqlIndex::in_memory().await?,
-            limits,
-        ))
+        Ok(Self::assemble(Backend::memory(), SqlIndex::in_memory().await?, limits))
     }
 
     fn assemble(backend: Backend, index: SqlIndex, limits: Limits) -> Arc<Self> {
@@ -120,9 +108,7 @@ impl App {
             history: index.clone(),
             clock: clock.clone(),
         };
-        let options = Options {
-            default_branch_jobs: vec![jobs::BREAKAGE.to_owned()],
-        };
+        let options = Options { default_branch_jobs: vec![jobs::BREAKAGE.to_owned()] };
         Arc::new(Self {
             hub: Hub::new(backends.clone(), options),
             identities: index.clone(),
@@ -152,21 +138,13 @@ impl App {
         let (page, answer) = match self.router.find(&parts.method, path) {
             Err(none) => (false, Ok(none.reply())),
             Ok((route, params)) => {
-                let exchange = Exchange {
-                    app: self,
-                    parts: &parts,
-                    params: &params,
-                };
+                let exchange = Exchange { app: self, parts: &parts, params: &params };
                 (route.is_page(), exchange.dispatch(route, &mut body).await)
             }
         };
         let mut reply = answer.unwrap_or_else(|error| {
             error.log();
-            if page {
-                self.error_page(&error)
-            } else {
-                error.reply()
-            }
+            if page { self.error_page(&error) } else { error.reply() }
         });
         body.drain().await;
         add_security_headers(&mut reply);
@@ -177,11 +155,7 @@ impl App {
 
     fn error_page(&self, error: &ApiError) -> Reply {
         let title = error.status.canonical_reason().unwrap_or("Error").to_owned();
-        let page = ErrorPage {
-            status: error.status.as_u16(),
-            title,
-            sentence: error.detail.clone(),
-        };
+        let page = ErrorPage { status: error.status.as_u16(), title, sentence: error.detail.clone() };
         match self.pages.render(&page) {
             Ok(text) => html(error.status, text),
             Err(_) => error.reply(),
@@ -203,11 +177,9 @@ pub struct Exchange<'a> {
 impl Exchange<'_> {
     async fn dispatch(&self, route: Route, body: &mut RequestBody) -> Result<Reply, ApiError> {
         match route {
-            Route::Health => Ok(crate::http::plain(
-                StatusCode::OK,
-                "application/json",
-                "{\"status\":\"ok\"}",
-            )),
+            Route::Health => {
+                Ok(crate::http::plain(StatusCode::OK, "application/json", "{\"status\":\"ok\"}"))
+            }
             Route::Static => web::asset(self.params.get("name")),
             Route::CreateRepository => wire::api::create_repository(self, body).await,
             Route::Refs => wire::mwp::refs(self).await,
@@ -239,22 +211,14 @@ impl Exchange<'_> {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(refuse());
         }
-        let owner = self
-            .app
-            .identities
-            .token_owner(TokenHash::of(token.trim()))
-            .await?;
+        let owner = self.app.identities.token_owner(TokenHash::of(token.trim())).await?;
         owner.map(Viewer::Identity).ok_or_else(refuse)
     }
 
     /// A header as text; empty where it is absent or no text.
     #[must_use]
     pub fn header(&self, name: &HeaderName) -> &str {
-        self.parts
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        self.parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
     /// Whether the client takes msgpack.
@@ -266,17 +230,10 @@ impl Exchange<'_> {
     /// Where clients reach this server, as far as this request tells.
     #[must_use]
     pub fn base_url(&self) -> String {
-        let host = self
-            .parts
-            .uri
-            .authority()
-            .map_or_else(|| self.header(&HOST), |authority| authority.as_str());
+        let host =
+            self.parts.uri.authority().map_or_else(|| self.header(&HOST), |authority| authority.as_str());
         let sane = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b':' | b'-' | b'[' | b']' | b'_');
-        let host = if !host.is_empty() && host.bytes().all(sane) {
-            host
-        } else {
-            "localhost"
-        };
+        let host = if !host.is_empty() && host.bytes().all(sane) { host } else { "localhost" };
         format!("http://{host}")
     }
 
@@ -284,17 +241,9 @@ impl Exchange<'_> {
     #[must_use]
     pub fn query(&self, name: &str) -> Option<String> {
         let query = self.parts.uri.query()?;
-        let pair = query
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .find(|(key, _)| *key == name)?;
+        let pair = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?;
         let spaced = pair.1.replace('+', " ");
-        Some(
-            percent_encoding::percent_decode_str(&spaced)
-                .decode_utf8()
-                .ok()?
-                .into_owned(),
-        )
+        Some(percent_encoding::percent_decode_str(&spaced).decode_utf8().ok()?.into_owned())
     }
 }
 
@@ -310,7 +259,5 @@ fn add_security_headers(reply: &mut Reply) {
         headers.insert(name, HeaderValue::from_static(value));
     }
     // What depends on who asks and changes with every push is nobody's to keep.
-    headers
-        .entry(CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }

@@ -68,10 +68,7 @@ impl serde::ser::Error for JsonError {
 /// [`JsonError`] where there is none, see the [module](self).
 pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, JsonError> {
     let mut out = Vec::new();
-    value.serialize(Printer {
-        out: &mut out,
-        depth: 0,
-    })?;
+    value.serialize(Printer { out: &mut out, depth: 0 })?;
     Ok(out)
 }
 
@@ -110,11 +107,7 @@ pub fn parse_canonical(bytes: &[u8]) -> Result<Value, JsonError> {
     let value = serde_json::from_slice(bytes).map_err(JsonError::Malformed)?;
     let mut again = Vec::with_capacity(bytes.len());
     write_value(&mut again, &value)?;
-    if again == bytes {
-        Ok(value)
-    } else {
-        Err(JsonError::NotCanonical)
-    }
+    if again == bytes { Ok(value) } else { Err(JsonError::NotCanonical) }
 }
 
 /// Whether `bytes` are canonical JSON.
@@ -205,11 +198,7 @@ fn write_map(out: &mut Vec<u8>, map: &Map<String, Value>, depth: usize) -> Resul
 
 /// The depth of an array or object inside of `depth` others, itself counted.
 const fn deeper(depth: usize) -> Result<usize, JsonError> {
-    if depth < MAX_DEPTH {
-        Ok(depth + 1)
-    } else {
-        Err(JsonError::TooDeep)
-    }
+    if depth < MAX_DEPTH { Ok(depth + 1) } else { Err(JsonError::TooDeep) }
 }
 
 fn write_bool(out: &mut Vec<u8>, value: bool) {
@@ -271,12 +260,7 @@ fn write_float(out: &mut Vec<u8>, float: f64) -> Result<(), JsonError> {
             out.extend_from_slice(&digits[..whole.min(count)]);
             out.extend((count..whole).map(|_| b'0'));
             out.push(b'.');
-            out.extend_from_slice(
-                digits
-                    .get(whole..)
-                    .filter(|part| !part.is_empty())
-                    .unwrap_or(b"0"),
-            );
+            out.extend_from_slice(digits.get(whole..).filter(|part| !part.is_empty()).unwrap_or(b"0"));
         }
         _ => {
             out.push(digits[0]);
@@ -329,8 +313,6 @@ fn small_integer(text: &[u8]) -> i32 {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] | digits => (false, digits),
     };
-    let value = digits
-        .iter()
-        .fold(0, |value, digit| value * 10 + i32::from(digit - b'0'));
+    let value = digits.iter().fold(0, |value, digit| value * 10 + i32::from(digit - b'0'));
     if negative { -value } else { value }
 }

@@ -54,10 +54,7 @@ pub fn encode(kind: ObjectKind, payload: &[u8]) -> Vec<u8> {
 /// [`CanonicalError::Header`] where `bytes` do not begin with one. Leading zeros and signs are no size.
 pub fn parse_header(bytes: &[u8]) -> Result<(ObjectKind, u64, usize), CanonicalError> {
     let window = &bytes[..bytes.len().min(MAX_HEADER_BYTES)];
-    let end = window
-        .iter()
-        .position(|b| *b == 0)
-        .ok_or(CanonicalError::Header)?;
+    let end = window.iter().position(|b| *b == 0).ok_or(CanonicalError::Header)?;
     let text = std::str::from_utf8(&window[..end]).map_err(|_| CanonicalError::Header)?;
     let (kind, digits) = text.split_once(' ').ok_or(CanonicalError::Header)?;
     let kind = match kind {
@@ -68,11 +65,7 @@ pub fn parse_header(bytes: &[u8]) -> Result<(ObjectKind, u64, usize), CanonicalE
     };
     let well_formed =
         digits.bytes().all(|b| b.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
-    let size = digits
-        .parse()
-        .ok()
-        .filter(|_| well_formed)
-        .ok_or(CanonicalError::Header)?;
+    let size = digits.parse().ok().filter(|_| well_formed).ok_or(CanonicalError::Header)?;
     Ok((kind, size, end + 1))
 }
 
@@ -96,11 +89,7 @@ pub fn decode(bytes: &[u8]) -> Result<(ObjectKind, &[u8]), CanonicalError> {
 /// [`CanonicalError`] as [`decode`] gives, and for another kind.
 pub fn payload_of(expected: ObjectKind, bytes: &[u8]) -> Result<&[u8], CanonicalError> {
     let (found, payload) = decode(bytes)?;
-    if found == expected {
-        Ok(payload)
-    } else {
-        Err(CanonicalError::Kind { expected, found })
-    }
+    if found == expected { Ok(payload) } else { Err(CanonicalError::Kind { expected, found }) }
 }
 
 #[cfg(test)]
@@ -131,31 +120,13 @@ mod tests {
         ] {
             assert_eq!(decode(bad), Err(CanonicalError::Header), "{bad:?}");
         }
-        assert_eq!(
-            decode(b"blob 18446744073709551616\0"),
-            Err(CanonicalError::Header)
-        );
-        assert_eq!(
-            decode(b"blob 3\0hi"),
-            Err(CanonicalError::Size {
-                declared: 3,
-                actual: 2
-            })
-        );
-        assert_eq!(
-            decode(b"blob 1\0hi"),
-            Err(CanonicalError::Size {
-                declared: 1,
-                actual: 2
-            })
-        );
+        assert_eq!(decode(b"blob 18446744073709551616\0"), Err(CanonicalError::Header));
+        assert_eq!(decode(b"blob 3\0hi"), Err(CanonicalError::Size { declared: 3, actual: 2 }));
+        assert_eq!(decode(b"blob 1\0hi"), Err(CanonicalError::Size { declared: 1, actual: 2 }));
         let wrong = payload_of(ObjectKind::Commit, b"blob 2\0hi");
         assert_eq!(
             wrong,
-            Err(CanonicalError::Kind {
-                expected: ObjectKind::Commit,
-                found: ObjectKind::Blob
-            })
+            Err(CanonicalError::Kind { expected: ObjectKind::Commit, found: ObjectKind::Blob })
         );
     }
 }

@@ -52,30 +52,19 @@ pub(super) fn record(n: u64, owner: &str, name: &str) -> RepositoryRecord {
 /// What its first push makes of a record.
 pub(super) fn after_first_push(record: &RepositoryRecord) -> RepositoryRecord {
     let (scheme, default_branch) = (Some(IdScheme::FlatV1), Some(branch("main")));
-    RepositoryRecord {
-        version: record.version + 1,
-        scheme,
-        default_branch,
-        ..record.clone()
-    }
+    RepositoryRecord { version: record.version + 1, scheme, default_branch, ..record.clone() }
 }
 
 /// Creates the repositories 1 to `count` in a read model.
 pub(super) async fn create_repositories<B: RepositoryIndex>(index: &B, count: u64) {
     for n in 1..=count {
         let record = record(n, "fixture", &format!("repository-{n}"));
-        index
-            .put_repository(&record)
-            .await
-            .expect("put_repository takes a new record");
+        index.put_repository(&record).await.expect("put_repository takes a new record");
     }
 }
 
 fn digest(kind: ObjectKind, seed: &str) -> [u8; 32] {
-    hash::digest(
-        HashAlgorithm::Sha256,
-        &[kind.as_str().as_bytes(), b"\0", seed.as_bytes()],
-    )
+    hash::digest(HashAlgorithm::Sha256, &[kind.as_str().as_bytes(), b"\0", seed.as_bytes()])
 }
 
 pub(super) fn blob_id(seed: &str) -> BlobId {
@@ -96,18 +85,12 @@ pub(super) fn pack_id(seed: &str) -> PackId {
 
 /// The id of a blob with this payload under `flat-v1`.
 pub(super) fn id_of(payload: &[u8]) -> BlobId {
-    BlobId::new(
-        HashAlgorithm::Sha256,
-        hash::digest(HashAlgorithm::Sha256, &[payload]),
-    )
+    BlobId::new(HashAlgorithm::Sha256, hash::digest(HashAlgorithm::Sha256, &[payload]))
 }
 
 fn object(key: ObjectKey, payload: &[u8]) -> NewObject {
     let bytes = Bytes::from(canonical::encode(key.kind, payload));
-    NewObject {
-        key,
-        body: ObjectBody::Canonical(bytes),
-    }
+    NewObject { key, body: ObjectBody::Canonical(bytes) }
 }
 
 /// A blob of `flat-v1`.
@@ -118,27 +101,18 @@ pub(super) fn blob(payload: &[u8]) -> NewObject {
 /// A blob of `typed-v2`.
 pub(super) fn typed_blob(algorithm: HashAlgorithm, payload: &[u8]) -> NewObject {
     let canonical = canonical::encode(ObjectKind::Blob, payload);
-    object(
-        BlobId::new(algorithm, hash::digest(algorithm, &[&canonical])).key(),
-        payload,
-    )
+    object(BlobId::new(algorithm, hash::digest(algorithm, &[&canonical])).key(), payload)
 }
 
 /// A snapshot or commit of `flat-v1`, whose id says nothing of all its bytes.
 pub(super) fn flat_record(kind: ObjectKind, seed: &str, payload: &str) -> NewObject {
-    let key = ObjectKey {
-        kind,
-        id: ObjectId::new(HashAlgorithm::Sha256, digest(kind, seed)),
-    };
+    let key = ObjectKey { kind, id: ObjectId::new(HashAlgorithm::Sha256, digest(kind, seed)) };
     object(key, payload.as_bytes())
 }
 
 /// The empty snapshot of `flat-v1`, which shares its id with the empty blob.
 pub(super) fn empty_snapshot() -> NewObject {
-    let key = ObjectKey {
-        kind: ObjectKind::Snapshot,
-        id: id_of(b"").object_id(),
-    };
+    let key = ObjectKey { kind: ObjectKind::Snapshot, id: id_of(b"").object_id() };
     object(key, br#"{"manifest":{}}"#)
 }
 
@@ -168,16 +142,9 @@ pub(super) fn bytes_of(object: &NewObject) -> &Bytes {
 
 /// Puts objects and checks the receipt against them; gives their places.
 pub(super) async fn put<B: ObjectStore>(store: &B, objects: &[NewObject]) -> Vec<Place> {
-    let receipt = store
-        .put(objects.to_vec())
-        .await
-        .expect("put takes these objects");
+    let receipt = store.put(objects.to_vec()).await.expect("put takes these objects");
     let keys: Vec<ObjectKey> = receipt.objects.iter().map(|object| object.key).collect();
-    assert_eq!(
-        keys,
-        keys_of(objects),
-        "the receipt names every object of the put, in the order given"
-    );
+    assert_eq!(keys, keys_of(objects), "the receipt names every object of the put, in the order given");
     for (object, packed) in objects.iter().zip(&receipt.objects) {
         let payload = canonical::decode(bytes_of(object)).expect("canonical bytes").1;
         assert_eq!(
@@ -192,10 +159,7 @@ pub(super) async fn put<B: ObjectStore>(store: &B, objects: &[NewObject]) -> Vec
 
 /// Reads one place.
 pub(super) async fn read_one<B: ObjectStore>(store: &B, place: Place) -> Bytes {
-    let mut read = store
-        .read(&[place])
-        .await
-        .expect("read gives what a receipt names");
+    let mut read = store.read(&[place]).await.expect("read gives what a receipt names");
     assert_eq!(read.len(), 1, "read gives one answer for each place");
     read.remove(0)
 }

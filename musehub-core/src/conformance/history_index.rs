@@ -81,24 +81,12 @@ async fn blobs<B: HistoryIndex>(index: &B, repo: &RepoId, ids: &[BlobId]) -> Vec
 
 /// Asserts that a repository holds exactly the rows of these moves.
 async fn assert_holds<B: HistoryIndex>(index: &B, repo: &RepoId, held: &[CommitRow]) {
-    assert_eq!(
-        count(index, repo).await,
-        held.len() as u64,
-        "how many commits the repository holds"
-    );
-    assert_eq!(
-        commits(index, repo, &ids_of(held)).await,
-        sorted(held),
-        "the rows of its commits"
-    );
+    assert_eq!(count(index, repo).await, held.len() as u64, "how many commits the repository holds");
+    assert_eq!(commits(index, repo, &ids_of(held)).await, sorted(held), "the rows of its commits");
     let ids: Vec<SnapshotId> = held.iter().map(|row| row.snapshot).collect();
     let mut expected: Vec<SnapshotRow> = held.iter().map(snapshot_of).collect();
     expected.sort_by_key(|row| row.id);
-    assert_eq!(
-        snapshots(index, repo, &ids).await,
-        expected,
-        "the rows of its snapshots"
-    );
+    assert_eq!(snapshots(index, repo, &ids).await, expected, "the rows of its snapshots");
 }
 
 /// Asks for nodes and checks that the answer is true: every commit asked for that is held, and beyond those only true
@@ -121,10 +109,7 @@ async fn check_nodes<B: HistoryIndex>(
     }
     let mut sent = BTreeSet::new();
     for node in index.commit_nodes(repo, ids, window).await.expect("commit_nodes") {
-        assert!(
-            ancestors.contains(&node.id),
-            "a node is of a commit asked for or of an ancestor"
-        );
+        assert!(ancestors.contains(&node.id), "a node is of a commit asked for or of an ancestor");
         assert!(sent.insert(node.id), "a node comes once");
         let row = held[&node.id];
         assert_eq!(
@@ -133,10 +118,7 @@ async fn check_nodes<B: HistoryIndex>(
             "a node is as its commit"
         );
     }
-    assert!(
-        sent.is_superset(&asked),
-        "every commit asked for that the repository holds has its node"
-    );
+    assert!(sent.is_superset(&asked), "every commit asked for that the repository holds has its node");
     let extra = sent.len() - asked.len();
     assert!(extra <= window as usize, "no more than the window is sent along");
     extra
@@ -146,18 +128,10 @@ async fn a_repository_begins_empty<B: RepositoryIndex + HistoryIndex>(index: &B)
     create_repositories(index, 1).await;
     for repo in [repo(1), repo(2)] {
         assert_eq!(branches(index, &repo).await, [], "no branches");
-        assert_eq!(
-            branch_of(index, &repo, "main").await,
-            (None, 0),
-            "an unknown branch has not moved"
-        );
+        assert_eq!(branch_of(index, &repo, "main").await, (None, 0), "an unknown branch has not moved");
         assert_eq!(count(index, &repo).await, 0, "no commits");
         assert_eq!(commits(index, &repo, &[commit_id("x")]).await, [], "no commits");
-        assert_eq!(
-            snapshots(index, &repo, &[snapshot_id("x")]).await,
-            [],
-            "no snapshots"
-        );
+        assert_eq!(snapshots(index, &repo, &[snapshot_id("x")]).await, [], "no snapshots");
         assert_eq!(blobs(index, &repo, &[blob_id("x")]).await, [], "no blobs");
         check_nodes(index, &repo, &[], &[commit_id("x")], 10).await;
     }
@@ -173,25 +147,13 @@ async fn rows_come_back<B: RepositoryIndex + HistoryIndex>(index: &B) {
     history[2].author = String::new();
     history[2].committed_at = "yesterday, about noon".to_owned();
     let written = [blob("a"), blob("b")];
-    let moved = MoveRows {
-        blobs: written.to_vec(),
-        ..first_move(&repo, "main", &history)
-    };
+    let moved = MoveRows { blobs: written.to_vec(), ..first_move(&repo, "main", &history) };
     record(index, &moved).await;
 
     let head = history[2].id;
-    let expected = BranchRow {
-        name: branch("main"),
-        head,
-        sequence: 1,
-        moved_at: moved.entry.at,
-    };
+    let expected = BranchRow { name: branch("main"), head, sequence: 1, moved_at: moved.entry.at };
     assert_eq!(branches(index, &repo).await, [expected], "the branch that moved");
-    assert_eq!(
-        branch_of(index, &repo, "main").await,
-        (Some(head), 1),
-        "its head and number"
-    );
+    assert_eq!(branch_of(index, &repo, "main").await, (Some(head), 1), "its head and number");
     assert_holds(index, &repo, &history).await;
     let asked = [history[1].id, commit_id("unknown"), history[1].id];
     assert_eq!(
@@ -202,51 +164,25 @@ async fn rows_come_back<B: RepositoryIndex + HistoryIndex>(index: &B) {
     let mut expected = written.to_vec();
     expected.sort_by_key(|row| row.id);
     let asked = [blob_id("b"), blob_id("unknown"), blob_id("a")];
-    assert_eq!(
-        blobs(index, &repo, &asked).await,
-        expected,
-        "the rows of its blobs"
-    );
-    assert_eq!(
-        commits(index, &repo, &[]).await,
-        [],
-        "nothing asked, nothing answered"
-    );
+    assert_eq!(blobs(index, &repo, &asked).await, expected, "the rows of its blobs");
+    assert_eq!(commits(index, &repo, &[]).await, [], "nothing asked, nothing answered");
 }
 
 async fn recording_again_changes_nothing<B: RepositoryIndex + HistoryIndex>(index: &B) {
     create_repositories(index, 1).await;
     let (repo, history) = (repo(1), chain("c", 4));
-    let first = MoveRows {
-        blobs: vec![blob("a")],
-        ..first_move(&repo, "main", &history[..2])
-    };
-    let second = rows(
-        entry(&repo, "main", 2, Some(history[1].id), Some(history[3].id)),
-        &history[2..],
-    );
+    let first = MoveRows { blobs: vec![blob("a")], ..first_move(&repo, "main", &history[..2]) };
+    let second = rows(entry(&repo, "main", 2, Some(history[1].id), Some(history[3].id)), &history[2..]);
     record(index, &first).await;
     record(index, &first).await;
-    assert_eq!(
-        branch_of(index, &repo, "main").await,
-        (Some(history[1].id), 1),
-        "recorded twice is once"
-    );
+    assert_eq!(branch_of(index, &repo, "main").await, (Some(history[1].id), 1), "recorded twice is once");
     assert_holds(index, &repo, &history[..2]).await;
     for moved in [&second, &first, &second, &first] {
         record(index, moved).await;
-        assert_eq!(
-            branch_of(index, &repo, "main").await,
-            (Some(history[3].id), 2),
-            "the last move stands"
-        );
+        assert_eq!(branch_of(index, &repo, "main").await, (Some(history[3].id), 2), "the last move stands");
         assert_eq!(branches(index, &repo).await.len(), 1, "one branch");
         assert_holds(index, &repo, &history).await;
-        assert_eq!(
-            blobs(index, &repo, &[blob_id("a")]).await,
-            [blob("a")],
-            "one row for a blob"
-        );
+        assert_eq!(blobs(index, &repo, &[blob_id("a")]).await, [blob("a")], "one row for a blob");
     }
 }
 
@@ -254,32 +190,14 @@ async fn a_branch_never_moves_back<B: RepositoryIndex + HistoryIndex>(index: &B)
     create_repositories(index, 1).await;
     let repo = repo(1);
     let (early, late) = (chain("early", 2), chain("late", 2));
-    let third = rows(
-        entry(&repo, "main", 3, Some(early[1].id), Some(late[1].id)),
-        &late,
-    );
-    let second = rows(
-        entry(&repo, "main", 2, Some(early[0].id), Some(early[1].id)),
-        &early,
-    );
+    let third = rows(entry(&repo, "main", 3, Some(early[1].id), Some(late[1].id)), &late);
+    let second = rows(entry(&repo, "main", 2, Some(early[0].id), Some(early[1].id)), &early);
     record(index, &third).await;
     record(index, &second).await;
-    let expected = BranchRow {
-        name: branch("main"),
-        head: late[1].id,
-        sequence: 3,
-        moved_at: third.entry.at,
-    };
-    assert_eq!(
-        branches(index, &repo).await,
-        [expected],
-        "an earlier move leaves the head"
-    );
-    assert_eq!(
-        branch_of(index, &repo, "main").await,
-        (Some(late[1].id), 3),
-        "and the number"
-    );
+    let expected =
+        BranchRow { name: branch("main"), head: late[1].id, sequence: 3, moved_at: third.entry.at };
+    assert_eq!(branches(index, &repo).await, [expected], "an earlier move leaves the head");
+    assert_eq!(branch_of(index, &repo, "main").await, (Some(late[1].id), 3), "and the number");
     assert_holds(index, &repo, &[early, late].concat()).await;
 }
 
@@ -294,11 +212,7 @@ async fn a_deleted_branch_keeps_its_number<B: RepositoryIndex + HistoryIndex>(in
         record(index, moved).await;
     }
     assert_eq!(branches(index, &repo).await, [], "a deleted branch is none");
-    assert_eq!(
-        branch_of(index, &repo, "topic").await,
-        (None, 2),
-        "a deleted branch keeps its number"
-    );
+    assert_eq!(branch_of(index, &repo, "topic").await, (None, 2), "a deleted branch keeps its number");
     assert_holds(index, &repo, &history).await;
     record(index, &again).await;
     record(index, &deleted).await;
@@ -307,11 +221,7 @@ async fn a_deleted_branch_keeps_its_number<B: RepositoryIndex + HistoryIndex>(in
         (Some(history[0].id), 3),
         "a branch made anew counts on"
     );
-    assert_eq!(
-        branches(index, &repo).await.len(),
-        1,
-        "a branch made anew is there"
-    );
+    assert_eq!(branches(index, &repo).await.len(), 1, "a branch made anew is there");
 }
 
 async fn branches_are_ordered_by_name<B: RepositoryIndex + HistoryIndex>(index: &B) {
@@ -329,52 +239,22 @@ async fn branches_are_ordered_by_name<B: RepositoryIndex + HistoryIndex>(index: 
     }
     let listed = branches(index, &repo).await;
     let names: Vec<&str> = listed.iter().map(|row| row.name.as_str()).collect();
-    assert_eq!(
-        names, in_order,
-        "branches are ordered by the bytes of their names"
-    );
-    assert_eq!(
-        branch_of(index, &repo, "MAIN").await,
-        (None, 0),
-        "names that differ by case are different"
-    );
+    assert_eq!(names, in_order, "branches are ordered by the bytes of their names");
+    assert_eq!(branch_of(index, &repo, "MAIN").await, (None, 0), "names that differ by case are different");
 }
 
 async fn repositories_keep_apart<B: RepositoryIndex + HistoryIndex>(index: &B) {
     create_repositories(index, 2).await;
     let history = chain("private", 3);
-    let moved = MoveRows {
-        blobs: vec![blob("private")],
-        ..first_move(&repo(1), "main", &history)
-    };
+    let moved = MoveRows { blobs: vec![blob("private")], ..first_move(&repo(1), "main", &history) };
     record(index, &moved).await;
-    assert_eq!(
-        branches(index, &repo(2)).await,
-        [],
-        "another repository's branches"
-    );
-    assert_eq!(
-        branch_of(index, &repo(2), "main").await,
-        (None, 0),
-        "another repository's branch"
-    );
+    assert_eq!(branches(index, &repo(2)).await, [], "another repository's branches");
+    assert_eq!(branch_of(index, &repo(2), "main").await, (None, 0), "another repository's branch");
     assert_holds(index, &repo(2), &[]).await;
-    assert_eq!(
-        commits(index, &repo(2), &ids_of(&history)).await,
-        [],
-        "another repository's commits"
-    );
+    assert_eq!(commits(index, &repo(2), &ids_of(&history)).await, [], "another repository's commits");
     let ids: Vec<SnapshotId> = history.iter().map(|row| row.snapshot).collect();
-    assert_eq!(
-        snapshots(index, &repo(2), &ids).await,
-        [],
-        "another repository's snapshots"
-    );
-    assert_eq!(
-        blobs(index, &repo(2), &[blob_id("private")]).await,
-        [],
-        "another repository's blobs"
-    );
+    assert_eq!(snapshots(index, &repo(2), &ids).await, [], "another repository's snapshots");
+    assert_eq!(blobs(index, &repo(2), &[blob_id("private")]).await, [], "another repository's blobs");
     assert_eq!(
         check_nodes(index, &repo(2), &[], &ids_of(&history), 100).await,
         0,
@@ -394,36 +274,14 @@ async fn repositories_share_what_both_hold<B: RepositoryIndex + HistoryIndex>(in
         row.place = place("another pack");
     }
     let shared = vec![blob("shared")];
-    record(
-        index,
-        &MoveRows {
-            blobs: shared.clone(),
-            ..first_move(&repo(1), "main", &first)
-        },
-    )
-    .await;
-    record(
-        index,
-        &MoveRows {
-            blobs: shared,
-            ..first_move(&repo(2), "main", &second)
-        },
-    )
-    .await;
+    record(index, &MoveRows { blobs: shared.clone(), ..first_move(&repo(1), "main", &first) }).await;
+    record(index, &MoveRows { blobs: shared, ..first_move(&repo(2), "main", &second) }).await;
     for (repo, held) in [(repo(1), &first), (repo(2), &second)] {
         assert_holds(index, &repo, held).await;
-        assert_eq!(
-            blobs(index, &repo, &[blob_id("shared")]).await,
-            [blob("shared")],
-            "both hold the blob"
-        );
+        assert_eq!(blobs(index, &repo, &[blob_id("shared")]).await, [blob("shared")], "both hold the blob");
         check_nodes(index, &repo, held, &ids_of(&first), 100).await;
     }
-    assert_eq!(
-        commits(index, &repo(2), &[first[2].id]).await,
-        [],
-        "what only one holds is not shared"
-    );
+    assert_eq!(commits(index, &repo(2), &[first[2].id]).await, [], "what only one holds is not shared");
 }
 
 async fn a_window_sends_true_ancestors<B: RepositoryIndex + HistoryIndex>(index: &B) {
@@ -435,15 +293,7 @@ async fn a_window_sends_true_ancestors<B: RepositoryIndex + HistoryIndex>(index:
     let merge = commit("merge", &[&trunk[59], &topic[1]]);
     let apart = chain("apart", 5);
     let held = [trunk.clone(), topic.clone(), vec![merge.clone()], apart.clone()].concat();
-    record(
-        index,
-        &first_move(
-            &repo,
-            "main",
-            &[&held[..62], std::slice::from_ref(&merge)].concat(),
-        ),
-    )
-    .await;
+    record(index, &first_move(&repo, "main", &[&held[..62], std::slice::from_ref(&merge)].concat())).await;
     record(index, &first_move(&repo, "apart", &apart)).await;
     let longer = commit("longer", &[&merge]);
     let elsewhere = [&held[..62], &[merge.clone(), longer.clone()]].concat();
@@ -465,11 +315,7 @@ async fn a_window_sends_true_ancestors<B: RepositoryIndex + HistoryIndex>(index:
         }
     }
     let every = ids_of(&held);
-    assert_eq!(
-        check_nodes(index, &repo, &held, &every, 10).await,
-        0,
-        "nothing is left to send along"
-    );
+    assert_eq!(check_nodes(index, &repo, &held, &every, 10).await, 0, "nothing is left to send along");
 }
 
 async fn a_merge_keeps_its_parents_in_order<B: RepositoryIndex + HistoryIndex>(index: &B) {
@@ -495,22 +341,12 @@ async fn thousands_of_commits_in_one_move<B: RepositoryIndex + HistoryIndex>(ind
     create_repositories(index, 1).await;
     let (repo, history) = (repo(1), chain("c", 4_000));
     let written: Vec<BlobRow> = (0..9_000).map(|n| blob(&n.to_string())).collect();
-    record(
-        index,
-        &MoveRows {
-            blobs: written.clone(),
-            ..first_move(&repo, "main", &history)
-        },
-    )
-    .await;
+    record(index, &MoveRows { blobs: written.clone(), ..first_move(&repo, "main", &history) }).await;
     assert_holds(index, &repo, &history).await;
     let asked: Vec<BlobId> = (0..70_000).map(|n| blob_id(&n.to_string())).collect();
     let expected: BTreeMap<BlobId, BlobRow> = written.into_iter().map(|row| (row.id, row)).collect();
     let found = blobs(index, &repo, &asked).await;
-    assert!(
-        found == expected.into_values().collect::<Vec<_>>(),
-        "every blob among very many asked for"
-    );
+    assert!(found == expected.into_values().collect::<Vec<_>>(), "every blob among very many asked for");
     let absent = (0..20_000).map(|n| commit_id(&format!("absent {n}")));
     let asked: Vec<CommitId> = absent.chain(ids_of(&history)).collect();
     assert!(
@@ -532,49 +368,30 @@ where
         kind: "scan".to_owned(),
         payload: payload.to_owned(),
     };
-    let first = MoveRows {
-        jobs: vec![job("1"), job("2")],
-        ..first_move(&repo, "main", &history[..1])
-    };
+    let first = MoveRows { jobs: vec![job("1"), job("2")], ..first_move(&repo, "main", &history[..1]) };
     let moved = entry(&repo, "main", 2, Some(history[0].id), Some(history[1].id));
-    let second = MoveRows {
-        jobs: vec![job("3")],
-        ..rows(moved, &history[1..])
-    };
+    let second = MoveRows { jobs: vec![job("3")], ..rows(moved, &history[1..]) };
     let back = entry(&repo, "main", 3, Some(history[1].id), Some(history[0].id));
-    let third = MoveRows {
-        jobs: vec![job("4")],
-        ..rows(back, &[])
-    };
+    let third = MoveRows { jobs: vec![job("4")], ..rows(back, &[]) };
     // The second comes late: its work counts all the same.
     for moved in [&first, &first, &third, &second, &first, &third, &second] {
         record(index, moved).await;
     }
     let mut claimed = BTreeSet::new();
-    while let Some(job) = index
-        .claim("worker", &["scan"], at(10), 1_000)
-        .await
-        .expect("claim")
-    {
+    while let Some(job) = index.claim("worker", &["scan"], at(10), 1_000).await.expect("claim") {
         assert_eq!(job.attempts, 1, "a job of a move is claimed once");
         assert!(
             claimed.insert(job.work.payload),
             "work of a move is enqueued once, however often it is recorded"
         );
     }
-    assert_eq!(
-        claimed,
-        ["1", "2", "3", "4"].map(str::to_owned).into(),
-        "the work of every move is enqueued"
-    );
+    assert_eq!(claimed, ["1", "2", "3", "4"].map(str::to_owned).into(), "the work of every move is enqueued");
 }
 
 async fn moves_at_the_same_time_all_count<B: RepositoryIndex + HistoryIndex>(index: &B) {
     create_repositories(index, 2).await;
     let trunk = chain("trunk", 3);
-    let tips: Vec<CommitRow> = (0..12)
-        .map(|n| commit(&format!("tip {n}"), &[&trunk[2]]))
-        .collect();
+    let tips: Vec<CommitRow> = (0..12).map(|n| commit(&format!("tip {n}"), &[&trunk[2]])).collect();
     let mut moves = Vec::new();
     for (n, tip) in tips.iter().enumerate() {
         let history = [&trunk[..], std::slice::from_ref(tip)].concat();
@@ -591,10 +408,6 @@ async fn moves_at_the_same_time_all_count<B: RepositoryIndex + HistoryIndex>(ind
     let held = [&trunk[..], &tips].concat();
     for repo in [repo(1), repo(2)] {
         assert_holds(index, &repo, &held).await;
-        assert_eq!(
-            branches(index, &repo).await.len(),
-            tips.len(),
-            "every branch has moved"
-        );
+        assert_eq!(branches(index, &repo).await.len(), tips.len(), "every branch has moved");
     }
 }

@@ -6,11 +6,7 @@ use crate::name::RepoId;
 use crate::port::{BlobRow, CommitRow, MoveRows, Place, RefLogEntry, SnapshotRow};
 
 pub(super) fn place(seed: &str) -> Place {
-    Place {
-        pack: pack_id(seed),
-        offset: 5_000_000_000,
-        length: 6_000_000_000,
-    }
+    Place { pack: pack_id(seed), offset: 5_000_000_000, length: 6_000_000_000 }
 }
 
 /// A commit with a snapshot of its own.
@@ -42,20 +38,11 @@ pub(super) fn chain(seed: &str, length: usize) -> Vec<CommitRow> {
 }
 
 pub(super) fn snapshot_of(commit: &CommitRow) -> SnapshotRow {
-    SnapshotRow {
-        id: commit.snapshot,
-        entry_count: 8_000_000_000,
-        size: 9_000_000_000,
-        place: commit.place,
-    }
+    SnapshotRow { id: commit.snapshot, entry_count: 8_000_000_000, size: 9_000_000_000, place: commit.place }
 }
 
 pub(super) fn blob(seed: &str) -> BlobRow {
-    BlobRow {
-        id: blob_id(seed),
-        size: 5_000_000_001,
-        place: place(seed),
-    }
+    BlobRow { id: blob_id(seed), size: 5_000_000_001, place: place(seed) }
 }
 
 pub(super) fn entry(
@@ -81,21 +68,12 @@ pub(super) fn entry(
 
 pub(super) fn rows(entry: RefLogEntry, commits: &[CommitRow]) -> MoveRows {
     let snapshots = commits.iter().map(snapshot_of).collect();
-    MoveRows {
-        entry,
-        commits: commits.to_vec(),
-        snapshots,
-        blobs: Vec::new(),
-        jobs: Vec::new(),
-    }
+    MoveRows { entry, commits: commits.to_vec(), snapshots, blobs: Vec::new(), jobs: Vec::new() }
 }
 
 /// The first move of a branch to the last of `commits`.
 pub(super) fn first_move(repo: &RepoId, name: &str, commits: &[CommitRow]) -> MoveRows {
-    rows(
-        entry(repo, name, 1, None, commits.last().map(|commit| commit.id)),
-        commits,
-    )
+    rows(entry(repo, name, 1, None, commits.last().map(|commit| commit.id)), commits)
 }
 
 pub(super) fn ids_of(rows: &[CommitRow]) -> Vec<CommitId> {

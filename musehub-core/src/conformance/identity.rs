@@ -30,11 +30,7 @@ where
 }
 
 fn token(text: &str, owner: &str) -> NewToken {
-    NewToken {
-        hash: TokenHash::of(text),
-        handle: handle(owner),
-        created_at: at(0),
-    }
+    NewToken { hash: TokenHash::of(text), handle: handle(owner), created_at: at(0) }
 }
 
 async fn assert_owner<B: IdentityStore>(store: &B, text: &str, owner: Option<&str>) {
@@ -43,10 +39,7 @@ async fn assert_owner<B: IdentityStore>(store: &B, text: &str, owner: Option<&st
 }
 
 async fn add<B: IdentityStore>(store: &B, text: &str, owner: &str) {
-    store
-        .add_token(&token(text, owner))
-        .await
-        .expect("add_token takes a new token");
+    store.add_token(&token(text, owner)).await.expect("add_token takes a new token");
 }
 
 async fn an_unknown_token_is_nobodys<B: IdentityStore>(store: &B) {
@@ -82,9 +75,7 @@ async fn a_token_never_changes_hands<B: IdentityStore>(store: &B) {
 
 async fn a_hundred_tokens_at_once<B: IdentityStore>(store: &B) {
     let owner = |n: usize| format!("owner-{}", n % 7);
-    let tokens: Vec<NewToken> = (0..100)
-        .map(|n| token(&format!("token {n}"), &owner(n)))
-        .collect();
+    let tokens: Vec<NewToken> = (0..100).map(|n| token(&format!("token {n}"), &owner(n))).collect();
     for result in join_all(tokens.iter().map(|token| store.add_token(token))).await {
         result.expect("identities are made once, by whoever comes first");
     }

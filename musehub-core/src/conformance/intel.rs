@@ -42,12 +42,8 @@ where
     );
 }
 
-const EVERYTHING: BreakageFilter = BreakageFilter {
-    issue_type: None,
-    severity: None,
-    limit: u32::MAX >> 1,
-    offset: 0,
-};
+const EVERYTHING: BreakageFilter =
+    BreakageFilter { issue_type: None, severity: None, limit: u32::MAX >> 1, offset: 0 };
 
 fn issue(repo: &RepoId, file: &str, line: u32, issue_type: &str, severity: Severity) -> BreakageIssue {
     let description = format!("`from {file} import x` on line {line} finds no 'x' \u{1f980}");
@@ -90,10 +86,7 @@ fn some_issues(repo: &RepoId) -> Vec<BreakageIssue> {
 }
 
 async fn scan<B: BreakageIndex>(index: &B, repo: &RepoId, name: &str, issues: &[BreakageIssue]) {
-    index
-        .replace_breakage(repo, &meta(name, issues), issues)
-        .await
-        .expect("replace_breakage");
+    index.replace_breakage(repo, &meta(name, issues), issues).await.expect("replace_breakage");
 }
 
 async fn issues<B: BreakageIndex>(
@@ -101,10 +94,7 @@ async fn issues<B: BreakageIndex>(
     repo: &RepoId,
     filter: &BreakageFilter,
 ) -> (Vec<BreakageIssue>, u64) {
-    index
-        .breakage_issues(repo, filter)
-        .await
-        .expect("breakage_issues")
+    index.breakage_issues(repo, filter).await.expect("breakage_issues")
 }
 
 async fn assert_scan<B: BreakageIndex>(index: &B, repo: &RepoId, name: &str, expected: &[BreakageIssue]) {
@@ -147,12 +137,7 @@ async fn a_scan_comes_back<B: RepositoryIndex + BreakageIndex>(index: &B) {
 async fn a_scan_replaces_the_last_one_whole<B: RepositoryIndex + BreakageIndex>(index: &B) {
     create_repositories(index, 1).await;
     let (repo, all) = (repo(1), some_issues(&repo(1)));
-    for (name, scanned) in [
-        ("all", &all[..]),
-        ("fewer", &all[2..4]),
-        ("none", &[]),
-        ("again", &all[1..]),
-    ] {
+    for (name, scanned) in [("all", &all[..]), ("fewer", &all[2..4]), ("none", &[]), ("again", &all[1..])] {
         scan(index, &repo, name, scanned).await;
         assert_scan(index, &repo, name, scanned).await;
         scan(index, &repo, name, scanned).await;
@@ -164,11 +149,7 @@ async fn repositories_have_scans_of_their_own<B: RepositoryIndex + BreakageIndex
     create_repositories(index, 2).await;
     let [first, second] = [repo(1), repo(2)].map(|repo| some_issues(&repo));
     scan(index, &repo(1), "first", &first).await;
-    assert_eq!(
-        index.breakage_meta(&repo(2)).await.expect("breakage_meta"),
-        None,
-        "only one was scanned"
-    );
+    assert_eq!(index.breakage_meta(&repo(2)).await.expect("breakage_meta"), None, "only one was scanned");
     scan(index, &repo(2), "second", &second[..2]).await;
     assert_scan(index, &repo(1), "first", &first).await;
     scan(index, &repo(1), "none", &[]).await;
@@ -179,14 +160,9 @@ async fn filters_narrow_issues_and_their_total<B: RepositoryIndex + BreakageInde
     create_repositories(index, 1).await;
     let all = some_issues(&repo(1));
     scan(index, &repo(1), "first", &all).await;
-    for issue_type in [
-        None,
-        Some("stale_import"),
-        Some("cycle"),
-        Some("STALE_IMPORT"),
-        Some("stale%"),
-        Some(""),
-    ] {
+    for issue_type in
+        [None, Some("stale_import"), Some("cycle"), Some("STALE_IMPORT"), Some("stale%"), Some("")]
+    {
         for severity in [None, Some(Severity::Error), Some(Severity::Warning)] {
             let matches = |issue: &&BreakageIssue| {
                 issue_type.is_none_or(|wanted| issue.issue_type == wanted)
@@ -195,18 +171,8 @@ async fn filters_narrow_issues_and_their_total<B: RepositoryIndex + BreakageInde
             let expected: Vec<BreakageIssue> = all.iter().filter(matches).cloned().collect();
             for (limit, offset) in [(100, 0), (2, 0), (2, 1), (1, 3), (5, 100), (0, 0), (0, 2)] {
                 let issue_type = issue_type.map(str::to_owned);
-                let filter = BreakageFilter {
-                    issue_type,
-                    severity,
-                    limit,
-                    offset,
-                };
-                let page = expected
-                    .iter()
-                    .skip(offset as usize)
-                    .take(limit as usize)
-                    .cloned()
-                    .collect();
+                let filter = BreakageFilter { issue_type, severity, limit, offset };
+                let page = expected.iter().skip(offset as usize).take(limit as usize).cloned().collect();
                 let expected = (page, expected.len() as u64);
                 assert_eq!(
                     issues(index, &repo(1), &filter).await,
@@ -222,46 +188,28 @@ async fn filters_narrow_issues_and_their_total<B: RepositoryIndex + BreakageInde
 async fn pages_of_issues_are_the_whole<B: RepositoryIndex + BreakageIndex>(index: &B) {
     create_repositories(index, 1).await;
     let types: Vec<String> = (0..30).map(|n| format!("type-{}", n * 7 % 30)).collect();
-    let written: Vec<BreakageIssue> = types
-        .iter()
-        .map(|issue_type| issue(&repo(1), "a.py", 1, issue_type, Severity::Error))
-        .collect();
+    let written: Vec<BreakageIssue> =
+        types.iter().map(|issue_type| issue(&repo(1), "a.py", 1, issue_type, Severity::Error)).collect();
     scan(index, &repo(1), "ties", &written).await;
     let (whole, total) = issues(index, &repo(1), &EVERYTHING).await;
     assert_eq!((whole.len(), total), (30, 30), "all issues");
     let mut pages = Vec::new();
     for offset in (0..30).step_by(4) {
-        let filter = BreakageFilter {
-            limit: 4,
-            offset,
-            ..EVERYTHING
-        };
+        let filter = BreakageFilter { limit: 4, offset, ..EVERYTHING };
         pages.extend(issues(index, &repo(1), &filter).await.0);
     }
-    assert_eq!(
-        pages, whole,
-        "pages are the whole: issues of one line have an order too"
-    );
+    assert_eq!(pages, whole, "pages are the whole: issues of one line have an order too");
 }
 
 async fn thousands_of_issues<B: RepositoryIndex + BreakageIndex>(index: &B) {
     create_repositories(index, 1).await;
     let file = |n: u32| format!("package/module_{:04}.py", n / 10);
-    let all: Vec<BreakageIssue> = (0..6_000)
-        .map(|n| issue(&repo(1), &file(n), n % 10 + 1, "stale_import", Severity::Error))
-        .collect();
+    let all: Vec<BreakageIssue> =
+        (0..6_000).map(|n| issue(&repo(1), &file(n), n % 10 + 1, "stale_import", Severity::Error)).collect();
     scan(index, &repo(1), "large", &all).await;
     assert_scan(index, &repo(1), "large", &all).await;
-    let filter = BreakageFilter {
-        limit: 50,
-        offset: 5_975,
-        ..EVERYTHING
-    };
-    assert_eq!(
-        issues(index, &repo(1), &filter).await,
-        (all[5_975..].to_vec(), 6_000),
-        "the last page"
-    );
+    let filter = BreakageFilter { limit: 50, offset: 5_975, ..EVERYTHING };
+    assert_eq!(issues(index, &repo(1), &filter).await, (all[5_975..].to_vec(), 6_000), "the last page");
     scan(index, &repo(1), "none", &[]).await;
     assert_scan(index, &repo(1), "none", &[]).await;
 }
@@ -270,17 +218,8 @@ async fn scans_at_the_same_time_do_not_mix<B: RepositoryIndex + BreakageIndex>(i
     create_repositories(index, 1).await;
     let (repo, all) = (repo(1), some_issues(&repo(1)));
     let names = ["a", "b", "c", "d", "e", "f", "g"];
-    join_all(
-        (1..=7)
-            .zip(names)
-            .map(|(count, name)| scan(index, &repo, name, &all[..count])),
-    )
-    .await;
-    let found = index
-        .breakage_meta(&repo)
-        .await
-        .expect("breakage_meta")
-        .expect("one scan was the last");
+    join_all((1..=7).zip(names).map(|(count, name)| scan(index, &repo, name, &all[..count]))).await;
+    let found = index.breakage_meta(&repo).await.expect("breakage_meta").expect("one scan was the last");
     let count = usize::try_from(found.total_issues).expect("small");
     assert_scan(index, &repo, names[count - 1], &all[..count]).await;
 }
@@ -294,21 +233,12 @@ async fn facts<B: FactCache>(cache: &B, kind: &str, blobs: &[BlobId]) -> BTreeMa
 }
 
 fn some_facts(texts: &[(&str, &str)]) -> Vec<(BlobId, String)> {
-    texts
-        .iter()
-        .map(|(seed, text)| (blob_id(seed), (*text).to_owned()))
-        .collect()
+    texts.iter().map(|(seed, text)| (blob_id(seed), (*text).to_owned())).collect()
 }
 
 async fn facts_come_back<B: FactCache>(cache: &B) {
-    assert!(
-        facts(cache, "python@1", &[blob_id("a")]).await.is_empty(),
-        "nothing is known at first"
-    );
-    cache
-        .put_facts("python@1", &[])
-        .await
-        .expect("putting nothing succeeds");
+    assert!(facts(cache, "python@1", &[blob_id("a")]).await.is_empty(), "nothing is known at first");
+    cache.put_facts("python@1", &[]).await.expect("putting nothing succeeds");
     let written = some_facts(&[
         ("a", "{}"),
         ("b", r#"{"imports":["Ünï \ud83e","\"x\""]}"#),
@@ -323,40 +253,20 @@ async fn facts_come_back<B: FactCache>(cache: &B) {
         expected,
         "facts of known blobs among those asked, verbatim"
     );
-    assert!(
-        facts(cache, "python@1", &[]).await.is_empty(),
-        "nothing asked, nothing answered"
-    );
+    assert!(facts(cache, "python@1", &[]).await.is_empty(), "nothing asked, nothing answered");
     let kept = facts(cache, "python@1", &[blob_id("d")]).await;
-    assert_eq!(
-        kept.get(&blob_id("d")),
-        Some(&written[3].1),
-        "the text is not printed anew"
-    );
+    assert_eq!(kept.get(&blob_id("d")), Some(&written[3].1), "the text is not printed anew");
 }
 
 async fn facts_of_other_kinds_are_apart<B: FactCache>(cache: &B) {
-    cache
-        .put_facts("python@1", &some_facts(&[("a", "1")]))
-        .await
-        .expect("put_facts");
+    cache.put_facts("python@1", &some_facts(&[("a", "1")])).await.expect("put_facts");
     for other in ["python@2", "Python@1", "python", "python@1 ", "python@%", ""] {
-        assert!(
-            facts(cache, other, &[blob_id("a")]).await.is_empty(),
-            "'{other}' knows nothing yet"
-        );
+        assert!(facts(cache, other, &[blob_id("a")]).await.is_empty(), "'{other}' knows nothing yet");
     }
-    cache
-        .put_facts("python@2", &some_facts(&[("a", "2")]))
-        .await
-        .expect("put_facts");
+    cache.put_facts("python@2", &some_facts(&[("a", "2")])).await.expect("put_facts");
     for (kind, text) in [("python@1", "1"), ("python@2", "2")] {
         let expected = some_facts(&[("a", text)]).into_iter().collect();
-        assert_eq!(
-            facts(cache, kind, &[blob_id("a")]).await,
-            expected,
-            "each kind has facts of its own"
-        );
+        assert_eq!(facts(cache, kind, &[blob_id("a")]).await, expected, "each kind has facts of its own");
     }
 }
 
@@ -367,28 +277,15 @@ async fn facts_written_again_are_the_same<B: FactCache>(cache: &B) {
     for result in join_all(writes.iter().map(|facts| cache.put_facts("kind", facts))).await {
         result.expect("writing facts again is harmless, at the same time too");
     }
-    let expected = some_facts(&[("a", "1"), ("b", "2"), ("c", "3")])
-        .into_iter()
-        .collect();
-    assert_eq!(
-        facts(cache, "kind", &["a", "b", "c"].map(blob_id)).await,
-        expected,
-        "all facts"
-    );
+    let expected = some_facts(&[("a", "1"), ("b", "2"), ("c", "3")]).into_iter().collect();
+    assert_eq!(facts(cache, "kind", &["a", "b", "c"].map(blob_id)).await, expected, "all facts");
 }
 
 async fn thousands_of_facts<B: FactCache>(cache: &B) {
-    let written: Vec<(BlobId, String)> = (0..12_000)
-        .map(|n| (blob_id(&n.to_string()), format!("[{n}]")))
-        .collect();
-    cache
-        .put_facts("kind", &written)
-        .await
-        .expect("put_facts takes thousands");
+    let written: Vec<(BlobId, String)> =
+        (0..12_000).map(|n| (blob_id(&n.to_string()), format!("[{n}]"))).collect();
+    cache.put_facts("kind", &written).await.expect("put_facts takes thousands");
     let asked: Vec<BlobId> = (0..40_000).map(|n| blob_id(&n.to_string())).collect();
     let found = facts(cache, "kind", &asked).await;
-    assert!(
-        found == written.into_iter().collect(),
-        "every fact among thousands of blobs asked"
-    );
+    assert!(found == written.into_iter().collect(), "every fact among thousands of blobs asked");
 }

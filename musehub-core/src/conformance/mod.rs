@@ -42,9 +42,7 @@ async fn case(suite: &str, name: &str, run: impl Future<Output = ()>) {
         return;
     };
     let text = cause.downcast_ref::<String>().map(String::as_str);
-    let reason = text
-        .or_else(|| cause.downcast_ref::<&str>().copied())
-        .unwrap_or("it panicked");
+    let reason = text.or_else(|| cause.downcast_ref::<&str>().copied()).unwrap_or("it panicked");
     panic!("conformance of {suite}, case {name}: {reason}");
 }
 

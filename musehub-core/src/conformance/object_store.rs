@@ -48,31 +48,16 @@ where
 }
 
 async fn an_empty_store_is_empty<B: ObjectStore>(store: &B) {
-    assert_eq!(
-        store.packs().await.expect("packs"),
-        [],
-        "a fresh store has no packs"
-    );
-    assert_eq!(
-        store.locate(&[]).await.expect("locate"),
-        [],
-        "nothing asked, nothing answered"
-    );
-    assert!(
-        store.read(&[]).await.expect("read").is_empty(),
-        "nothing asked, nothing read"
-    );
+    assert_eq!(store.packs().await.expect("packs"), [], "a fresh store has no packs");
+    assert_eq!(store.locate(&[]).await.expect("locate"), [], "nothing asked, nothing answered");
+    assert!(store.read(&[]).await.expect("read").is_empty(), "nothing asked, nothing read");
 }
 
 async fn an_empty_put_writes_nothing<B: ObjectStore>(store: &B) {
     let receipt = store.put(Vec::new()).await.expect("an empty put succeeds");
     assert_eq!(receipt.pack, None, "an empty put has no pack");
     assert_eq!(receipt.objects, [], "an empty put has no objects");
-    assert_eq!(
-        store.packs().await.expect("packs"),
-        [],
-        "an empty put leaves no pack"
-    );
+    assert_eq!(store.packs().await.expect("packs"), [], "an empty put leaves no pack");
 }
 
 fn one_of_every_kind() -> Vec<NewObject> {
@@ -97,26 +82,13 @@ async fn every_kind_comes_back<B: ObjectStore>(store: &B) {
     let receipt = store.put(objects.clone()).await.expect("put");
     let pack = receipt.pack.expect("a put of new objects names its pack");
     for packed in &receipt.objects {
-        assert_eq!(
-            packed.place.pack, pack,
-            "new objects lie in the pack of their put"
-        );
+        assert_eq!(packed.place.pack, pack, "new objects lie in the pack of their put");
     }
     assert_eq!(store.packs().await.expect("packs"), [pack], "one put is one pack");
     let located = store.locate(&keys_of(&objects)).await.expect("locate");
     for (object, (packed, located)) in objects.iter().zip(receipt.objects.iter().zip(located)) {
-        assert_eq!(
-            located,
-            Some(packed.place),
-            "{} lies where the receipt says",
-            object.key
-        );
-        assert_eq!(
-            read_one(store, packed.place).await,
-            *bytes_of(object),
-            "bytes of {}",
-            object.key
-        );
+        assert_eq!(located, Some(packed.place), "{} lies where the receipt says", object.key);
+        assert_eq!(read_one(store, packed.place).await, *bytes_of(object), "bytes of {}", object.key);
     }
 }
 
@@ -124,27 +96,9 @@ async fn answers_keep_the_order_asked<B: ObjectStore>(store: &B) {
     let objects: Vec<NewObject> = (0..10).map(|n| blob(format!("object {n}").as_bytes())).collect();
     let places = put(store, &objects).await;
     let absent = id_of(b"never written").key();
-    let asked = [
-        objects[7].key,
-        absent,
-        objects[0].key,
-        objects[7].key,
-        absent,
-        objects[9].key,
-    ];
-    let expected = [
-        Some(places[7]),
-        None,
-        Some(places[0]),
-        Some(places[7]),
-        None,
-        Some(places[9]),
-    ];
-    assert_eq!(
-        store.locate(&asked).await.expect("locate"),
-        expected,
-        "locate answers in the order asked"
-    );
+    let asked = [objects[7].key, absent, objects[0].key, objects[7].key, absent, objects[9].key];
+    let expected = [Some(places[7]), None, Some(places[0]), Some(places[7]), None, Some(places[9])];
+    assert_eq!(store.locate(&asked).await.expect("locate"), expected, "locate answers in the order asked");
     let order = [9, 0, 4, 4, 8, 1, 9];
     let read = store.read(&order.map(|at| places[at])).await.expect("read");
     let expected: Vec<&Bytes> = order.iter().map(|at| bytes_of(&objects[*at])).collect();
@@ -157,23 +111,12 @@ async fn answers_keep_the_order_asked<B: ObjectStore>(store: &B) {
 
 async fn what_is_absent_is_not_there<B: ObjectStore>(store: &B) {
     let present = blob(b"present");
-    let as_snapshot = ObjectKey {
-        kind: ObjectKind::Snapshot,
-        id: present.key.id,
-    };
+    let as_snapshot = ObjectKey { kind: ObjectKind::Snapshot, id: present.key.id };
     let asked = [present.key, as_snapshot, id_of(b"absent").key()];
-    assert_eq!(
-        store.locate(&asked).await.expect("locate"),
-        [None; 3],
-        "an empty store holds nothing"
-    );
+    assert_eq!(store.locate(&asked).await.expect("locate"), [None; 3], "an empty store holds nothing");
     let places = put(store, &[present]).await;
     let expected = [Some(places[0]), None, None];
-    assert_eq!(
-        store.locate(&asked).await.expect("locate"),
-        expected,
-        "the kind is part of an object's name"
-    );
+    assert_eq!(store.locate(&asked).await.expect("locate"), expected, "the kind is part of an object's name");
 }
 
 async fn a_place_nobody_gave_out_is_an_error<B: ObjectStore>(store: &B) {
@@ -182,54 +125,25 @@ async fn a_place_nobody_gave_out_is_an_error<B: ObjectStore>(store: &B) {
     let Place { pack, offset, length } = places[0];
     let elsewhere = pack_id("nowhere");
     let made_up = [
-        Place {
-            pack: elsewhere,
-            offset,
-            length,
-        },
-        Place {
-            pack,
-            offset: offset + 1,
-            length,
-        },
-        Place {
-            pack,
-            offset,
-            length: length - 1,
-        },
-        Place {
-            pack,
-            offset,
-            length: length + 1,
-        },
-        Place {
-            pack,
-            offset: 1 << 40,
-            length,
-        },
+        Place { pack: elsewhere, offset, length },
+        Place { pack, offset: offset + 1, length },
+        Place { pack, offset, length: length - 1 },
+        Place { pack, offset, length: length + 1 },
+        Place { pack, offset: 1 << 40, length },
     ];
     for place in made_up {
         assert!(
             store.read(&[place]).await.is_err(),
             "reading {place}, where nothing was written, is an error"
         );
-        assert!(
-            store.read(&[places[1], place]).await.is_err(),
-            "one bad place of several is an error"
-        );
+        assert!(store.read(&[places[1], place]).await.is_err(), "one bad place of several is an error");
         let streamed = match store.stream(place).await {
             Ok(pieces) => pieces.try_collect::<Vec<Bytes>>().await,
             Err(error) => Err(error),
         };
-        assert!(
-            streamed.is_err(),
-            "streaming {place}, where nothing was written, is an error"
-        );
+        assert!(streamed.is_err(), "streaming {place}, where nothing was written, is an error");
     }
-    assert!(
-        store.pack_objects(elsewhere).await.is_err(),
-        "listing a pack that is not there is an error"
-    );
+    assert!(store.pack_objects(elsewhere).await.is_err(), "listing a pack that is not there is an error");
 }
 
 async fn writing_again_is_harmless<B: ObjectStore>(store: &B) {
@@ -240,20 +154,10 @@ async fn writing_again_is_harmless<B: ObjectStore>(store: &B) {
     mixed.extend_from_slice(&objects[3..6]);
     let overlapping = put(store, &mixed).await;
     for (object, place) in objects.iter().zip(&first).chain(objects.iter().zip(&again)) {
-        assert_eq!(
-            read_one(store, *place).await,
-            *bytes_of(object),
-            "{} after it was put again",
-            object.key
-        );
+        assert_eq!(read_one(store, *place).await, *bytes_of(object), "{} after it was put again", object.key);
     }
     for (object, place) in mixed.iter().zip(&overlapping) {
-        assert_eq!(
-            read_one(store, *place).await,
-            *bytes_of(object),
-            "{} of an overlapping put",
-            object.key
-        );
+        assert_eq!(read_one(store, *place).await, *bytes_of(object), "{} of an overlapping put", object.key);
     }
     check_packs(store).await;
     for place in store.locate(&keys_of(&objects)).await.expect("locate") {
@@ -265,12 +169,7 @@ async fn an_object_twice_in_one_put_is_once<B: ObjectStore>(store: &B) {
     let objects = [blob(b"a"), blob(b"b"), blob(b"a")];
     let places = put(store, &objects).await;
     for (object, place) in objects.iter().zip(&places) {
-        assert_eq!(
-            read_one(store, *place).await,
-            *bytes_of(object),
-            "bytes of {}",
-            object.key
-        );
+        assert_eq!(read_one(store, *place).await, *bytes_of(object), "bytes of {}", object.key);
     }
     check_packs(store).await;
 }
@@ -290,17 +189,8 @@ async fn equal_bytes_under_two_keys_are_two_objects<B: ObjectStore>(store: &B) {
     for (object, place) in objects.iter().zip(located) {
         let place =
             place.unwrap_or_else(|| panic!("{} is found, though its bytes have other names", object.key));
-        assert_eq!(
-            read_one(store, place).await,
-            *bytes_of(object),
-            "bytes of {}",
-            object.key
-        );
-        assert!(
-            listed.remove(&object.key).is_some(),
-            "{} is listed in a pack",
-            object.key
-        );
+        assert_eq!(read_one(store, place).await, *bytes_of(object), "bytes of {}", object.key);
+        assert!(listed.remove(&object.key).is_some(), "{} is listed in a pack", object.key);
     }
 }
 
@@ -315,11 +205,7 @@ async fn variants_of_one_key_are_told_apart_by_place<B: ObjectStore>(store: &B) 
         }
         places.push(put(store, &variants[..1]).await[0]);
         for (variant, place) in variants.iter().chain(&variants[..1]).zip(&places) {
-            assert_eq!(
-                read_one(store, *place).await,
-                *bytes_of(variant),
-                "each place keeps its own variant"
-            );
+            assert_eq!(read_one(store, *place).await, *bytes_of(variant), "each place keeps its own variant");
         }
         let located = store.locate(&[variants[0].key]).await.expect("locate");
         let place = located[0].expect("a key with variants is found");
@@ -333,12 +219,7 @@ async fn variants_of_one_key_are_told_apart_by_place<B: ObjectStore>(store: &B) 
 }
 
 async fn a_thousand_objects_in_one_put<B: ObjectStore>(store: &B) {
-    let payload = |n: usize| {
-        noise(n * 7 % 500)
-            .into_iter()
-            .chain(n.to_le_bytes())
-            .collect::<Vec<u8>>()
-    };
+    let payload = |n: usize| noise(n * 7 % 500).into_iter().chain(n.to_le_bytes()).collect::<Vec<u8>>();
     let objects: Vec<NewObject> = (0..1_000).map(|n| blob(&payload(n))).collect();
     let places = put(store, &objects).await;
     let read = store.read(&places).await.expect("read");
@@ -351,41 +232,23 @@ async fn a_thousand_objects_in_one_put<B: ObjectStore>(store: &B) {
     backwards.reverse();
     let located = store.locate(&backwards).await.expect("locate");
     let expected: Vec<Option<Place>> = places.iter().rev().copied().map(Some).collect();
-    assert_eq!(
-        located, expected,
-        "a thousand objects are found, in the order asked"
-    );
-    assert_eq!(
-        check_packs(store).await.len(),
-        1_000,
-        "the pack lists each of them"
-    );
+    assert_eq!(located, expected, "a thousand objects are found, in the order asked");
+    assert_eq!(check_packs(store).await.len(), 1_000, "the pack lists each of them");
 }
 
 async fn a_large_object_streams_as_it_reads<B: ObjectStore>(store: &B) {
     let objects = [blob(b"before"), blob(&noise(5 * 1024 * 1024)), blob(b"after")];
     let place = put(store, &objects).await[1];
     let streamed = streamed(store, place).await;
-    assert!(
-        streamed == *bytes_of(&objects[1]),
-        "the pieces of a large object are its bytes"
-    );
-    assert!(
-        read_one(store, place).await == *bytes_of(&objects[1]),
-        "a large object reads whole"
-    );
+    assert!(streamed == *bytes_of(&objects[1]), "the pieces of a large object are its bytes");
+    assert!(read_one(store, place).await == *bytes_of(&objects[1]), "a large object reads whole");
 }
 
 async fn small_objects_stream_as_they_read<B: ObjectStore>(store: &B) {
     let objects = one_of_every_kind();
     let places = put(store, &objects).await;
     for (object, place) in objects.iter().zip(places) {
-        assert_eq!(
-            streamed(store, place).await,
-            *bytes_of(object),
-            "the pieces of {}",
-            object.key
-        );
+        assert_eq!(streamed(store, place).await, *bytes_of(object), "the pieces of {}", object.key);
     }
 }
 
@@ -411,11 +274,7 @@ async fn packs_list_what_receipts_promise<B: ObjectStore>(store: &B) {
     );
     for object in promised {
         let held = store.pack_objects(object.place.pack).await.expect("pack_objects");
-        assert!(
-            held.contains(&object),
-            "the pack of {} lists it as its receipt does",
-            object.key
-        );
+        assert!(held.contains(&object), "the pack of {} lists it as its receipt does", object.key);
     }
     check_packs(store).await;
 }
@@ -423,11 +282,7 @@ async fn packs_list_what_receipts_promise<B: ObjectStore>(store: &B) {
 async fn concurrent_puts_all_succeed<B: ObjectStore>(store: &B) {
     let sets: Vec<Vec<NewObject>> = (0..16)
         .map(|n| {
-            vec![
-                blob(b"in all"),
-                blob(format!("in {}", n / 4).as_bytes()),
-                blob(format!("{n}").as_bytes()),
-            ]
+            vec![blob(b"in all"), blob(format!("in {}", n / 4).as_bytes()), blob(format!("{n}").as_bytes())]
         })
         .collect();
     let receipts = join_all(sets.iter().map(|objects| store.put(objects.clone()))).await;
@@ -435,12 +290,7 @@ async fn concurrent_puts_all_succeed<B: ObjectStore>(store: &B) {
         let receipt = receipt.expect("puts at the same time all succeed");
         for (object, packed) in objects.iter().zip(&receipt.objects) {
             assert_eq!(packed.key, object.key, "the receipt is that of this put");
-            assert_eq!(
-                read_one(store, packed.place).await,
-                *bytes_of(object),
-                "bytes of {}",
-                object.key
-            );
+            assert_eq!(read_one(store, packed.place).await, *bytes_of(object), "bytes of {}", object.key);
         }
     }
     check_packs(store).await;
@@ -449,10 +299,7 @@ async fn concurrent_puts_all_succeed<B: ObjectStore>(store: &B) {
 async fn streamed<B: ObjectStore>(store: &B, place: Place) -> Bytes {
     let pieces = store.stream(place).await.expect("stream begins");
     let pieces: Vec<Result<Bytes, BackendError>> = pieces.collect().await;
-    let pieces: Vec<Bytes> = pieces
-        .into_iter()
-        .map(|piece| piece.expect("every piece comes"))
-        .collect();
+    let pieces: Vec<Bytes> = pieces.into_iter().map(|piece| piece.expect("every piece comes")).collect();
     pieces.concat().into()
 }
 
@@ -460,29 +307,18 @@ async fn streamed<B: ObjectStore>(store: &B, place: Place) -> Bytes {
 pub(super) async fn check_packs<B: ObjectStore>(store: &B) -> HashMap<ObjectKey, Place> {
     let mut listed = HashMap::new();
     let packs = store.packs().await.expect("packs");
-    assert_eq!(
-        packs.iter().collect::<BTreeSet<_>>().len(),
-        packs.len(),
-        "packs lists each pack once"
-    );
+    assert_eq!(packs.iter().collect::<BTreeSet<_>>().len(), packs.len(), "packs lists each pack once");
     for pack in packs {
         let mut end = 0;
         for object in store.pack_objects(pack).await.expect("pack_objects") {
             let Place { offset, length, .. } = object.place;
             assert_eq!(object.place.pack, pack, "a pack lists its own places");
-            assert!(
-                offset >= end,
-                "a pack lists its objects in the order of their records"
-            );
+            assert!(offset >= end, "a pack lists its objects in the order of their records");
             end = offset + length;
             let bytes = read_one(store, object.place).await;
             let payload =
                 canonical::payload_of(object.key.kind, &bytes).expect("canonical bytes of the key's kind");
-            assert_eq!(
-                payload.len() as u64,
-                object.size,
-                "a pack lists the size of the payload"
-            );
+            assert_eq!(payload.len() as u64, object.size, "a pack lists the size of the payload");
             listed.insert(object.key, object.place);
         }
     }

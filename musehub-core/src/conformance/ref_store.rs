@@ -51,9 +51,7 @@ where
 
 async fn create<B: RefStore>(refs: &B, n: u64) -> RepoId {
     let record = record(n, "owner", &format!("repository-{n}"));
-    refs.put_repository(&record)
-        .await
-        .expect("put_repository takes a new name");
+    refs.put_repository(&record).await.expect("put_repository takes a new name");
     record.repo_id
 }
 
@@ -73,12 +71,8 @@ fn entry(
         forced: sequence.is_multiple_of(2),
         pusher: handle("pusher"),
         at: at(i64::try_from(sequence).expect("a small number")),
-        packs: (1..sequence.min(4))
-            .map(|n| pack_id(&format!("{sequence}/{n}")))
-            .collect(),
-        borrowed: (2..sequence.min(4))
-            .map(|n| pack_id(&format!("borrowed {n}")))
-            .collect(),
+        packs: (1..sequence.min(4)).map(|n| pack_id(&format!("{sequence}/{n}"))).collect(),
+        borrowed: (2..sequence.min(4)).map(|n| pack_id(&format!("borrowed {n}"))).collect(),
     }
 }
 
@@ -104,14 +98,8 @@ async fn history<B: RefStore>(refs: &B, repo: &RepoId, name: &BranchName, after:
 async fn heads<B: RefStore>(refs: &B, repo: &RepoId) -> BTreeMap<BranchName, RefLogEntry> {
     let mut heads = BTreeMap::new();
     for entry in refs.heads(repo).await.expect("heads") {
-        assert_eq!(
-            entry.repo_id, *repo,
-            "heads gives entries of the repository asked for"
-        );
-        assert!(
-            heads.insert(entry.branch.clone(), entry).is_none(),
-            "heads gives each branch once"
-        );
+        assert_eq!(entry.repo_id, *repo, "heads gives entries of the repository asked for");
+        assert!(heads.insert(entry.branch.clone(), entry).is_none(), "heads gives each branch once");
     }
     heads
 }
@@ -123,54 +111,28 @@ fn is_conflict<T>(result: &Result<T, BackendError>) -> bool {
 /// Of several results, asserts that one is a success and all others conflicts; gives which one.
 fn assert_one_won(results: &[Result<(), BackendError>]) -> usize {
     let winners: Vec<usize> = (0..results.len()).filter(|at| results[*at].is_ok()).collect();
-    assert_eq!(
-        winners.len(),
-        1,
-        "exactly one of several callers succeeds: {results:?}"
-    );
+    assert_eq!(winners.len(), 1, "exactly one of several callers succeeds: {results:?}");
     let conflicts = results.iter().filter(|result| is_conflict(result)).count();
-    assert_eq!(
-        conflicts,
-        results.len() - 1,
-        "all others get a conflict: {results:?}"
-    );
+    assert_eq!(conflicts, results.len() - 1, "all others get a conflict: {results:?}");
     winners[0]
 }
 
 async fn a_fresh_store_is_empty<B: RefStore>(refs: &B) {
-    assert_eq!(
-        refs.repositories().await.expect("repositories"),
-        [],
-        "no repositories at first"
-    );
-    let found = refs
-        .repository(&handle("owner"), &slug("repository-1"))
-        .await
-        .expect("repository");
+    assert_eq!(refs.repositories().await.expect("repositories"), [], "no repositories at first");
+    let found = refs.repository(&handle("owner"), &slug("repository-1")).await.expect("repository");
     assert_eq!(found, None, "an unknown name is none");
     let main = branch("main");
     assert!(heads(refs, &repo(1)).await.is_empty(), "no heads at first");
     assert_eq!(history(refs, &repo(1), &main, 0).await, [], "no history at first");
     let created = create(refs, 1).await;
-    assert!(
-        heads(refs, &created).await.is_empty(),
-        "a new repository has no heads"
-    );
-    assert_eq!(
-        history(refs, &created, &main, 0).await,
-        [],
-        "a new repository has no history"
-    );
+    assert!(heads(refs, &created).await.is_empty(), "a new repository has no heads");
+    assert_eq!(history(refs, &created, &main, 0).await, [], "a new repository has no history");
 }
 
 async fn an_entry_comes_back<B: RefStore>(refs: &B) {
     let repo = create(refs, 1).await;
     let main = branch("main");
-    let created = RefLogEntry {
-        packs: Vec::new(),
-        borrowed: Vec::new(),
-        ..next(&repo, &main, 1)
-    };
+    let created = RefLogEntry { packs: Vec::new(), borrowed: Vec::new(), ..next(&repo, &main, 1) };
     let forced = RefLogEntry {
         forced: true,
         packs: (0..50).map(|n| pack_id(&n.to_string())).collect(),
@@ -181,11 +143,7 @@ async fn an_entry_comes_back<B: RefStore>(refs: &B) {
     };
     for entry in [&created, &forced] {
         append(refs, entry).await;
-        assert_eq!(
-            heads(refs, &repo).await.get(&main),
-            Some(entry),
-            "a head comes back as it was written"
-        );
+        assert_eq!(heads(refs, &repo).await.get(&main), Some(entry), "a head comes back as it was written");
     }
     assert_eq!(
         history(refs, &repo, &main, 0).await,
@@ -206,20 +164,10 @@ async fn a_number_is_created_once<B: RefStore>(refs: &B) {
         );
     }
     for sequence in 1..=3 {
-        let other = RefLogEntry {
-            new: Some(commit_id("other")),
-            ..next(&repo, &main, sequence)
-        };
-        assert!(
-            is_conflict(&refs.append(&other).await),
-            "number {sequence} exists"
-        );
+        let other = RefLogEntry { new: Some(commit_id("other")), ..next(&repo, &main, sequence) };
+        assert!(is_conflict(&refs.append(&other).await), "number {sequence} exists");
     }
-    assert_eq!(
-        history(refs, &repo, &main, 0).await,
-        entries,
-        "entries never change"
-    );
+    assert_eq!(history(refs, &repo, &main, 0).await, entries, "entries never change");
 }
 
 async fn one_of_many_creates_a_number<B: RefStore>(refs: &B) {
@@ -227,23 +175,12 @@ async fn one_of_many_creates_a_number<B: RefStore>(refs: &B) {
     let main = branch("main");
     let mut old = None;
     for sequence in 1..=3 {
-        let racer = |n: usize| {
-            entry(
-                &repo,
-                &main,
-                sequence,
-                old,
-                Some(commit_id(&format!("{sequence} by {n}"))),
-            )
-        };
+        let racer =
+            |n: usize| entry(&repo, &main, sequence, old, Some(commit_id(&format!("{sequence} by {n}"))));
         let entries: Vec<RefLogEntry> = (0..RACERS).map(racer).collect();
         let results = join_all(entries.iter().map(|entry| refs.append(entry))).await;
         let winner = &entries[assert_one_won(&results)];
-        assert_eq!(
-            heads(refs, &repo).await.get(&main),
-            Some(winner),
-            "the winner's head stands"
-        );
+        assert_eq!(heads(refs, &repo).await.get(&main), Some(winner), "the winner's head stands");
         assert_eq!(
             history(refs, &repo, &main, sequence - 1).await,
             std::slice::from_ref(winner),
@@ -261,25 +198,11 @@ async fn history_is_in_order_and_starts_after<B: RefStore>(refs: &B) {
         append(refs, entry).await;
     }
     for after in [0, 1, 8, 9, 10, 99, 100, 119, 120, 121, 1_000_000] {
-        let expected = entries
-            .get(usize::try_from(after).expect("small")..)
-            .unwrap_or_default();
-        assert_eq!(
-            history(refs, &repo, &main, after).await,
-            expected,
-            "history after {after}, oldest first"
-        );
+        let expected = entries.get(usize::try_from(after).expect("small")..).unwrap_or_default();
+        assert_eq!(history(refs, &repo, &main, after).await, expected, "history after {after}, oldest first");
     }
-    assert_eq!(
-        history(refs, &repo, &branch("other"), 0).await,
-        [],
-        "an unknown branch has no history"
-    );
-    assert_eq!(
-        heads(refs, &repo).await.get(&main),
-        entries.last(),
-        "the head is the last move"
-    );
+    assert_eq!(history(refs, &repo, &branch("other"), 0).await, [], "an unknown branch has no history");
+    assert_eq!(heads(refs, &repo).await.get(&main), entries.last(), "the head is the last move");
 }
 
 async fn a_deleted_branch_keeps_its_number<B: RefStore>(refs: &B) {
@@ -294,21 +217,10 @@ async fn a_deleted_branch_keeps_its_number<B: RefStore>(refs: &B) {
     ];
     for entry in &entries {
         append(refs, entry).await;
-        assert_eq!(
-            heads(refs, &repo).await.get(&name),
-            Some(entry),
-            "the last move, a deletion too"
-        );
+        assert_eq!(heads(refs, &repo).await.get(&name), Some(entry), "the last move, a deletion too");
     }
-    assert!(
-        is_conflict(&refs.append(&next(&repo, &name, 1)).await),
-        "a deleted branch does not begin again"
-    );
-    assert_eq!(
-        history(refs, &repo, &name, 0).await,
-        entries,
-        "deletions are history too"
-    );
+    assert!(is_conflict(&refs.append(&next(&repo, &name, 1)).await), "a deleted branch does not begin again");
+    assert_eq!(history(refs, &repo, &name, 0).await, entries, "deletions are history too");
 }
 
 /// Branch names that a store might mix up, refuse or fail to find again.
@@ -394,15 +306,10 @@ async fn branches_of_any_name_keep_apart<B: RefStore>(refs: &B) {
     let heads = heads(refs, &repo).await;
     assert_eq!(heads.len(), names.len(), "every branch has a head of its own");
     for (n, name) in names.iter().enumerate() {
-        let expected: Vec<RefLogEntry> = (1..=(1 + n as u64 % 3))
-            .map(|sequence| next(&repo, name, sequence))
-            .collect();
+        let expected: Vec<RefLogEntry> =
+            (1..=(1 + n as u64 % 3)).map(|sequence| next(&repo, name, sequence)).collect();
         assert_eq!(heads.get(name), expected.last(), "the head of '{name}'");
-        assert_eq!(
-            history(refs, &repo, name, 0).await,
-            expected,
-            "the history of '{name}'"
-        );
+        assert_eq!(history(refs, &repo, name, 0).await, expected, "the history of '{name}'");
     }
 }
 
@@ -421,30 +328,15 @@ async fn repositories_keep_apart<B: RefStore>(refs: &B) {
     let (first, second) = (create(refs, 1).await, create(refs, 2).await);
     let main = branch("main");
     append(refs, &next(&first, &main, 1)).await;
-    assert!(
-        heads(refs, &second).await.is_empty(),
-        "another repository has no heads yet"
-    );
-    assert_eq!(
-        history(refs, &second, &main, 0).await,
-        [],
-        "another repository has no history yet"
-    );
+    assert!(heads(refs, &second).await.is_empty(), "another repository has no heads yet");
+    assert_eq!(history(refs, &second, &main, 0).await, [], "another repository has no history yet");
     append(refs, &next(&second, &main, 1)).await;
     append(refs, &next(&second, &main, 2)).await;
-    assert_eq!(
-        heads(refs, &first).await.get(&main),
-        Some(&next(&first, &main, 1)),
-        "each has its own head"
-    );
+    assert_eq!(heads(refs, &first).await.get(&main), Some(&next(&first, &main, 1)), "each has its own head");
     assert_eq!(
         heads(refs, &second).await.get(&main),
         Some(&next(&second, &main, 2)),
         "each has its own head"
     );
-    assert_eq!(
-        history(refs, &first, &main, 0).await,
-        [next(&first, &main, 1)],
-        "each has its own history"
-    );
+    assert_eq!(history(refs, &first, &main, 0).await, [next(&first, &main, 1)], "each has its own history");
 }

@@ -25,12 +25,7 @@ impl IsAncestor {
     pub fn new(ancestor: CommitId, descendant: CommitId) -> Self {
         let mut frontier = Frontier::default();
         frontier.start(descendant, 0);
-        Self {
-            ancestor,
-            descendant,
-            frontier,
-            answer: None,
-        }
+        Self { ancestor, descendant, frontier, answer: None }
     }
 
     /// The answer, or nothing if more must be known.

@@ -76,14 +76,8 @@ pub(super) struct Frontier {
 
 impl Frontier {
     pub(super) fn supply(&mut self, node: CommitNode) {
-        let CommitNode {
-            id,
-            parents,
-            generation,
-        } = node;
-        self.slot(id)
-            .fact
-            .get_or_insert(Fact::Present { generation, parents });
+        let CommitNode { id, parents, generation } = node;
+        self.slot(id).fact.get_or_insert(Fact::Present { generation, parents });
     }
 
     pub(super) fn absent(&mut self, id: CommitId) {
@@ -160,12 +154,7 @@ impl Frontier {
         }
         self.ready.pop();
         let (paint, parents) = self.retire(id);
-        Some(Visit {
-            id,
-            generation,
-            parents,
-            paint,
-        })
+        Some(Visit { id, generation, parents, paint })
     }
 
     /// Ends a commit's being pending; gives its paint and its parents.
@@ -190,9 +179,7 @@ impl Frontier {
 
     /// Whether a pending commit has a paint that `of_interest` accepts.
     pub(super) fn any_pending(&self, of_interest: impl Fn(Paint) -> bool) -> bool {
-        (0..)
-            .zip(self.census)
-            .any(|(paint, count)| count > 0 && of_interest(paint))
+        (0..).zip(self.census).any(|(paint, count)| count > 0 && of_interest(paint))
     }
 
     /// The pending commits, sorted.
@@ -210,8 +197,6 @@ impl Frontier {
 
     /// Every commit ever reached, in no order.
     pub(super) fn reached(&self) -> impl Iterator<Item = (CommitId, Paint, Option<&Fact>)> {
-        self.slots
-            .iter()
-            .filter_map(|(id, slot)| Some((*id, slot.mark?.paint, slot.fact.as_ref())))
+        self.slots.iter().filter_map(|(id, slot)| Some((*id, slot.mark?.paint, slot.fact.as_ref())))
     }
 }

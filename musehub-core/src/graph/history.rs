@@ -41,12 +41,7 @@ impl History {
         for tip in tips {
             frontier.start(tip, 0);
         }
-        Self {
-            frontier,
-            cursor: None,
-            page_size: DEFAULT_PAGE_SIZE,
-            page: Vec::new(),
-        }
+        Self { frontier, cursor: None, page_size: DEFAULT_PAGE_SIZE, page: Vec::new() }
     }
 
     /// Sets how many commits a page has.

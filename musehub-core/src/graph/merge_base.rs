@@ -33,10 +33,7 @@ impl MergeBases {
         let mut frontier = Frontier::default();
         frontier.start(a, LEFT);
         frontier.start(b, RIGHT);
-        Self {
-            frontier,
-            bases: Vec::new(),
-        }
+        Self { frontier, bases: Vec::new() }
     }
 
     fn more_may_follow(&self) -> bool {

@@ -49,10 +49,7 @@ impl Reachable {
         for id in have {
             frontier.start(id, HAVE);
         }
-        Self {
-            frontier,
-            commits: Vec::new(),
-        }
+        Self { frontier, commits: Vec::new() }
     }
 
     /// Sorts what the listed commits and the wants lead to; all of it must be known to be in the graph or not.
@@ -74,11 +71,7 @@ impl Reachable {
         }
         boundary.sort_unstable();
         absent.sort_unstable();
-        Step::Done(Difference {
-            commits: mem::take(&mut self.commits),
-            boundary,
-            absent,
-        })
+        Step::Done(Difference { commits: mem::take(&mut self.commits), boundary, absent })
     }
 }
 
@@ -127,13 +120,7 @@ mod tests {
     fn without_haves_the_whole_history_is_listed_children_first() {
         let graph = Graph::read("a b:a c:a d:b,c");
         let found = difference(&graph, "d", "");
-        assert_eq!(
-            found,
-            Difference {
-                commits: ids("d b c a"),
-                ..Difference::default()
-            }
-        );
+        assert_eq!(found, Difference { commits: ids("d b c a"), ..Difference::default() });
         assert_eq!(difference(&graph, "", "d"), Difference::default());
     }
 
@@ -157,13 +144,7 @@ mod tests {
     fn unrelated_histories_have_no_boundary() {
         let graph = Graph::read("a b:a y z:y");
         let found = difference(&graph, "b", "z");
-        assert_eq!(
-            found,
-            Difference {
-                commits: ids("b a"),
-                ..Difference::default()
-            }
-        );
+        assert_eq!(found, Difference { commits: ids("b a"), ..Difference::default() });
     }
 
     #[test]

@@ -42,9 +42,7 @@ impl Graph {
     fn new(commits: &[(CommitId, Vec<CommitId>)]) -> Self {
         let order: Vec<_> = (0..commits.len()).collect();
         let nodes = number_commits(commits, &order, |_| Some(1)).unwrap();
-        Self {
-            nodes: nodes.into_iter().map(|node| (node.id, node)).collect(),
-        }
+        Self { nodes: nodes.into_iter().map(|node| (node.id, node)).collect() }
     }
 
     fn chain(length: u64) -> Self {
@@ -185,11 +183,7 @@ impl Sample {
 fn sample() -> impl Strategy<Value = Sample> {
     let commits = prop::collection::vec((any::<[usize; 2]>(), 0..10_u8, 0..20_u8), 1..60);
     (commits, 1..60_usize, any::<bool>(), 1..u64::MAX).prop_map(|(commits, spread, holes, seed)| {
-        let mut sample = Sample {
-            commits: vec![],
-            holes: HashSet::new(),
-            seed,
-        };
+        let mut sample = Sample { commits: vec![], holes: HashSet::new(), seed };
         for (at, (offsets, shape, fate)) in commits.into_iter().enumerate() {
             let near = |offset: usize| sample.commits[at - 1 - offset % spread.min(at)].0;
             let parents = match (at, shape) {
@@ -365,10 +359,7 @@ fn deep_histories_are_walked_a_commit_at_a_time() {
 
 #[test]
 fn deep_packs_are_ordered_and_numbered_without_recursion() {
-    let commits: Vec<_> = (1..=DEEP)
-        .rev()
-        .map(|n| (numbered(n), vec![numbered(n - 1)]))
-        .collect();
+    let commits: Vec<_> = (1..=DEEP).rev().map(|n| (numbered(n), vec![numbered(n - 1)])).collect();
     let order = topological_order(&commits).unwrap();
     assert!(order.iter().copied().eq((0..commits.len()).rev()));
     let nodes = number_commits(&commits, &order, |id| (id == numbered(0)).then_some(1)).unwrap();
@@ -381,20 +372,9 @@ fn cost_goes_with_the_difference_and_not_with_the_history() {
     // A side branch of ten commits that left the main line 20 commits ago.
     let fork = DEEP - 20;
     for n in 1..=10 {
-        let parent = if n == 1 {
-            numbered(fork)
-        } else {
-            numbered(DEEP + n - 1)
-        };
+        let parent = if n == 1 { numbered(fork) } else { numbered(DEEP + n - 1) };
         let id = numbered(DEEP + n);
-        graph.nodes.insert(
-            id,
-            CommitNode {
-                id,
-                parents: vec![parent],
-                generation: fork + n,
-            },
-        );
+        graph.nodes.insert(id, CommitNode { id, parents: vec![parent], generation: fork + n });
     }
     let (tip, side) = (numbered(DEEP), numbered(DEEP + 10));
 
@@ -462,30 +442,15 @@ fn both_ends_are_asked_for_at_once_and_then_a_level_at_a_time() {
 fn the_first_answer_about_a_commit_stands() {
     let mut walk = History::new(id("a"));
     walk.absent(id("a"));
-    walk.supply(CommitNode {
-        id: id("a"),
-        parents: vec![],
-        generation: 1,
-    });
+    walk.supply(CommitNode { id: id("a"), parents: vec![], generation: 1 });
     assert_eq!(walk.step(), Step::Done(vec![]));
 }
 
 #[test]
 fn walks_end_on_cycles_and_forged_generations() {
-    let node = |name, parents, generation| CommitNode {
-        id: id(name),
-        parents: ids(parents),
-        generation,
-    };
-    let nodes = [
-        node("a", "c a", 0),
-        node("b", "a", u64::MAX),
-        node("c", "b d", 7),
-        node("d", "c b", 0),
-    ];
-    let graph = Graph {
-        nodes: nodes.into_iter().map(|node| (node.id, node)).collect(),
-    };
+    let node = |name, parents, generation| CommitNode { id: id(name), parents: ids(parents), generation };
+    let nodes = [node("a", "c a", 0), node("b", "a", u64::MAX), node("c", "b d", 7), node("d", "c b", 0)];
+    let graph = Graph { nodes: nodes.into_iter().map(|node| (node.id, node)).collect() };
     for (a, b) in [("a", "b"), ("b", "c"), ("c", "a"), ("d", "a"), ("a", "a")] {
         let (a, b) = (id(a), id(b));
         graph.answer(IsAncestor::new(a, b));

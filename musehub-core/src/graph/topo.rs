@@ -54,10 +54,8 @@ pub fn topological_order(commits: &[(CommitId, Vec<CommitId>)]) -> Result<Vec<us
         }
     }
 
-    let mut ready: BinaryHeap<_> = (0..commits.len())
-        .filter(|position| missing[*position] == 0)
-        .map(Reverse)
-        .collect();
+    let mut ready: BinaryHeap<_> =
+        (0..commits.len()).filter(|position| missing[*position] == 0).map(Reverse).collect();
     let mut order = Vec::with_capacity(commits.len());
     while let Some(Reverse(position)) = ready.pop() {
         order.push(position);
@@ -121,19 +119,12 @@ pub fn number_commits(
                 .get(parent)
                 .copied()
                 .or_else(|| known(*parent))
-                .ok_or(UnknownParent {
-                    commit: *id,
-                    parent: *parent,
-                })?;
+                .ok_or(UnknownParent { commit: *id, parent: *parent })?;
             highest = highest.max(generation);
         }
         let generation = highest.saturating_add(1);
         generations.insert(*id, generation);
-        nodes.push(CommitNode {
-            id: *id,
-            parents: parents.clone(),
-            generation,
-        });
+        nodes.push(CommitNode { id: *id, parents: parents.clone(), generation });
     }
     Ok(nodes)
 }
@@ -144,20 +135,12 @@ mod tests {
     use super::*;
 
     fn commits(text: &[(&str, &str)]) -> Vec<(CommitId, Vec<CommitId>)> {
-        text.iter()
-            .map(|(name, parents)| (id(name), ids(parents)))
-            .collect()
+        text.iter().map(|(name, parents)| (id(name), ids(parents))).collect()
     }
 
     #[test]
     fn an_ordered_pack_stays_as_it_is() {
-        let pack = commits(&[
-            ("b", ""),
-            ("z", ""),
-            ("a", "b"),
-            ("y", "a b b"),
-            ("c", "elsewhere"),
-        ]);
+        let pack = commits(&[("b", ""), ("z", ""), ("a", "b"), ("y", "a b b"), ("c", "elsewhere")]);
         assert_eq!(topological_order(&pack), Ok(vec![0, 1, 2, 3, 4]));
         assert_eq!(topological_order(&[]), Ok(vec![]));
     }
@@ -176,16 +159,8 @@ mod tests {
 
     #[test]
     fn a_cycle_is_an_error_that_names_a_commit_on_it() {
-        let pack = commits(&[
-            ("tip", "x"),
-            ("x", "root y"),
-            ("y", "z"),
-            ("z", "x"),
-            ("root", ""),
-        ]);
-        let Err(TopoError::Cycle(found)) = topological_order(&pack) else {
-            panic!("no cycle")
-        };
+        let pack = commits(&[("tip", "x"), ("x", "root y"), ("y", "z"), ("z", "x"), ("root", "")]);
+        let Err(TopoError::Cycle(found)) = topological_order(&pack) else { panic!("no cycle") };
         assert!(ids("x y z").contains(&found));
         let own = commits(&[("a", "a")]);
         assert_eq!(topological_order(&own), Err(TopoError::Cycle(id("a"))));
@@ -197,10 +172,7 @@ mod tests {
         let order = topological_order(&pack).unwrap();
         let nodes = number_commits(&pack, &order, |parent| (parent == id("old")).then_some(41)).unwrap();
         let found: Vec<_> = nodes.iter().map(|node| (node.id, node.generation)).collect();
-        assert_eq!(
-            found,
-            [(id("c"), 42), (id("b"), 43), (id("d"), 44), (id("root"), 1)]
-        );
+        assert_eq!(found, [(id("c"), 42), (id("b"), 43), (id("d"), 44), (id("root"), 1)]);
     }
 
     #[test]
@@ -208,10 +180,7 @@ mod tests {
         let pack = commits(&[("a", ""), ("b", "a gone")]);
         assert_eq!(
             number_commits(&pack, &[0, 1], |_| None),
-            Err(UnknownParent {
-                commit: id("b"),
-                parent: id("gone")
-            })
+            Err(UnknownParent { commit: id("b"), parent: id("gone") })
         );
     }
 }

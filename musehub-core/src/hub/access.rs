@@ -24,8 +24,7 @@ impl Viewer {
     }
 
     fn is(&self, owner: &Handle) -> bool {
-        self.handle()
-            .is_some_and(|handle| handle.as_str().eq_ignore_ascii_case(owner.as_str()))
+        self.handle().is_some_and(|handle| handle.as_str().eq_ignore_ascii_case(owner.as_str()))
     }
 }
 

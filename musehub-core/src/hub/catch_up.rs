@@ -59,9 +59,7 @@ impl Hub {
 
     /// The rows of a move, from the object store alone.
     async fn rows_of(&self, repo: &RepositoryRecord, entry: RefLogEntry) -> Result<MoveRows, BackendError> {
-        let scheme = repo
-            .scheme
-            .ok_or_else(|| damaged(repo, "it has moves and no id scheme"))?;
+        let scheme = repo.scheme.ok_or_else(|| damaged(repo, "it has moves and no id scheme"))?;
         let mut written = Vec::new();
         for pack in &entry.packs {
             written.extend(self.backends.objects.pack_objects(*pack).await?);
@@ -77,24 +75,13 @@ impl Hub {
         let commits = self.commits_of(repo, scheme, &written).await?;
         let (snapshots, blobs) = self.snapshots_of(repo, &written).await?;
         let blobs = sorted(&blobs).into_iter().filter_map(|id| blob_places.get(&id));
-        let blobs = blobs.map(|object| BlobRow {
-            id: object.key.id.into(),
-            size: object.size,
-            place: object.place,
-        });
-        let edges: Vec<(CommitId, Vec<CommitId>)> = commits
-            .iter()
-            .map(|(commit, _)| (commit.id(), commit.parents().to_vec()))
-            .collect();
-        let parents: HashSet<CommitId> = edges
-            .iter()
-            .flat_map(|(_, parents)| parents.iter().copied())
-            .collect();
-        let held = self
-            .backends
-            .history
-            .commit_nodes(&repo.repo_id, &sorted(&parents), 0)
-            .await?;
+        let blobs =
+            blobs.map(|object| BlobRow { id: object.key.id.into(), size: object.size, place: object.place });
+        let edges: Vec<(CommitId, Vec<CommitId>)> =
+            commits.iter().map(|(commit, _)| (commit.id(), commit.parents().to_vec())).collect();
+        let parents: HashSet<CommitId> =
+            edges.iter().flat_map(|(_, parents)| parents.iter().copied()).collect();
+        let held = self.backends.history.commit_nodes(&repo.repo_id, &sorted(&parents), 0).await?;
         let held: HashMap<CommitId, u64> = held.into_iter().map(|node| (node.id, node.generation)).collect();
         let order = topological_order(&edges).map_err(|error| damaged(repo, &error.to_string()))?;
         let nodes = number_commits(&edges, &order, |id| held.get(&id).copied())
@@ -125,9 +112,7 @@ impl Hub {
         let bytes = self.backends.objects.read(&places).await?;
         let decode = |(object, bytes): (PackedObject, bytes::Bytes)| {
             let commit = Commit::decode(scheme, object.key.id.into(), &bytes);
-            commit
-                .map(|commit| (commit, object))
-                .map_err(|error| undecodable(repo, object.key, &error))
+            commit.map(|commit| (commit, object)).map_err(|error| undecodable(repo, object.key, &error))
         };
         objects.into_iter().zip(bytes).map(decode).collect()
     }
@@ -147,22 +132,14 @@ impl Hub {
                 Snapshot::decode(id, &bytes).map_err(|error| undecodable(repo, object.key, &error))?;
             blobs.extend(snapshot.manifest().iter().map(|(_, blob)| *blob));
             let entry_count = snapshot.manifest().len() as u64;
-            rows.push(SnapshotRow {
-                id,
-                entry_count,
-                size: payload_size(&bytes),
-                place: object.place,
-            });
+            rows.push(SnapshotRow { id, entry_count, size: payload_size(&bytes), place: object.place });
         }
         Ok((rows, blobs))
     }
 }
 
 fn of_kind(objects: &[PackedObject], kind: ObjectKind) -> impl Iterator<Item = PackedObject> {
-    objects
-        .iter()
-        .copied()
-        .filter(move |object| object.key.kind == kind)
+    objects.iter().copied().filter(move |object| object.key.kind == kind)
 }
 
 fn damaged(repo: &RepositoryRecord, reason: &str) -> BackendError {

@@ -53,59 +53,32 @@ impl Hub {
         let heads = self.backends.history.branches(&repo.repo_id).await?;
         let difference = self.difference(repo, want, have).await?;
         if difference.commits.is_empty() {
-            return Ok(FetchPlan {
-                heads,
-                ..FetchPlan::default()
-            });
+            return Ok(FetchPlan { heads, ..FetchPlan::default() });
         }
         let mut commits = self.commit_rows(repo, &difference.commits).await?;
         commits.reverse();
         let known = self.commit_rows(repo, &difference.boundary).await?;
         let known: HashSet<SnapshotId> = known.iter().map(|row| row.snapshot).collect();
-        let wanted: HashSet<SnapshotId> = commits
-            .iter()
-            .map(|row| row.snapshot)
-            .filter(|id| !known.contains(id))
-            .collect();
+        let wanted: HashSet<SnapshotId> =
+            commits.iter().map(|row| row.snapshot).filter(|id| !known.contains(id)).collect();
 
-        let mut snapshots = self
-            .backends
-            .history
-            .snapshots(&repo.repo_id, &sorted(&wanted))
-            .await?;
+        let mut snapshots = self.backends.history.snapshots(&repo.repo_id, &sorted(&wanted)).await?;
         snapshots.sort_unstable_by_key(|row| row.id);
-        let mut bytes: u64 = commits
-            .iter()
-            .map(|row| row.size)
-            .chain(snapshots.iter().map(|row| row.size))
-            .sum();
+        let mut bytes: u64 =
+            commits.iter().map(|row| row.size).chain(snapshots.iter().map(|row| row.size)).sum();
         within(bytes, limit)?;
-        let known = self
-            .backends
-            .history
-            .snapshots(&repo.repo_id, &sorted(&known))
-            .await?;
+        let known = self.backends.history.snapshots(&repo.repo_id, &sorted(&known)).await?;
 
         let commit_bytes = self.read(commits.iter().map(|row| row.place)).await?;
         let snapshot_bytes = self.read(snapshots.iter().map(|row| row.place)).await?;
         let known_bytes = self.read(known.iter().map(|row| row.place)).await?;
-        let ids = |rows: &[SnapshotRow]| -> Vec<SnapshotId> { rows.iter().map(|row| row.id).collect() };
-        let mut blobs = blobs_of(ids(&snapshots), snapshot_bytes.clone()).await?;
-        for blob in blobs_of(ids(&known), known_bytes).await? {
+        let mut blobs = blobs_of(snapshot_bytes.clone()).await?;
+        for blob in blobs_of(known_bytes).await? {
             blobs.remove(&blob);
         }
-        let mut rows = self
-            .backends
-            .history
-            .blobs(&repo.repo_id, &sorted(&blobs))
-            .await?;
+        let mut rows = self.backends.history.blobs(&repo.repo_id, &sorted(&blobs)).await?;
         if rows.len() != blobs.len() {
-            let what = format!(
-                "{} blobs of {}/{}",
-                blobs.len() - rows.len(),
-                repo.owner,
-                repo.slug
-            );
+            let what = format!("{} blobs of {}/{}", blobs.len() - rows.len(), repo.owner, repo.slug);
             return Err(BackendError::Missing { what }.into());
         }
         rows.sort_unstable_by_key(|row| row.place);
@@ -144,30 +117,16 @@ impl Hub {
         let held = self.backends.history.commit_nodes(&repo.repo_id, have, 0).await?;
         let generations: std::collections::HashMap<CommitId, u64> =
             held.into_iter().map(|node| (node.id, node.generation)).collect();
-        let ack: Vec<CommitId> = have
-            .iter()
-            .copied()
-            .filter(|id| generations.contains_key(id))
-            .collect();
+        let ack: Vec<CommitId> = have.iter().copied().filter(|id| generations.contains_key(id)).collect();
         let difference = self.difference(repo, want, &ack).await?;
-        let nodes = self
-            .backends
-            .history
-            .commit_nodes(&repo.repo_id, &difference.boundary, 0)
-            .await?;
+        let nodes = self.backends.history.commit_nodes(&repo.repo_id, &difference.boundary, 0).await?;
         let newest = nodes.iter().filter(|node| difference.boundary.contains(&node.id));
-        let newest = newest
-            .max_by_key(|node| (node.generation, node.id))
-            .map(|node| node.id);
+        let newest = newest.max_by_key(|node| (node.generation, node.id)).map(|node| node.id);
         // Where nothing is lacking, a want that is known to be had is the base itself.
         let had = || want.iter().copied().find(|id| !difference.absent.contains(id));
         let lacks_nothing = difference.commits.is_empty() && !ack.is_empty();
         let common_base = newest.or_else(|| if lacks_nothing { had() } else { None });
-        Ok(Negotiation {
-            ready: have.is_empty() || common_base.is_some(),
-            ack,
-            common_base,
-        })
+        Ok(Negotiation { ready: have.is_empty() || common_base.is_some(), ack, common_base })
     }
 
     /// Which of the blobs a client has to upload before it can push them: those that the repository does not hold and that
@@ -184,15 +143,9 @@ impl Hub {
         let scheme = repo.scheme.unwrap_or(IdScheme::FlatV1);
         let empty = |id: &BlobId| scheme.blob_id(id.object_id().algorithm(), b"") == *id;
         let mut seen = HashSet::new();
-        let lacking: Vec<BlobId> = unheld
-            .into_iter()
-            .filter(|id| seen.insert(*id) && !empty(id))
-            .collect();
+        let lacking: Vec<BlobId> = unheld.into_iter().filter(|id| seen.insert(*id) && !empty(id)).collect();
         let staged = self.backends.staging.find(&repo.repo_id, &lacking).await?;
-        let missing = lacking
-            .into_iter()
-            .zip(staged)
-            .filter(|(_, staged)| staged.is_none());
+        let missing = lacking.into_iter().zip(staged).filter(|(_, staged)| staged.is_none());
         Ok(missing.map(|(id, _)| id).collect())
     }
 
@@ -230,9 +183,8 @@ impl Hub {
         let mut by_id: std::collections::HashMap<CommitId, CommitRow> =
             rows.into_iter().map(|row| (row.id, row)).collect();
         let take = |id: &CommitId| {
-            let missing = || BackendError::Missing {
-                what: format!("commit {id} of {}/{}", repo.owner, repo.slug),
-            };
+            let missing =
+                || BackendError::Missing { what: format!("commit {id} of {}/{}", repo.owner, repo.slug) };
             by_id.remove(id).ok_or_else(missing)
         };
         ids.iter().map(take).collect()
@@ -240,40 +192,17 @@ impl Hub {
 }
 
 fn within(bytes: u64, limit: u64) -> Result<(), FetchError> {
-    if bytes > limit {
-        Err(FetchError::TooLarge { bytes, limit })
-    } else {
-        Ok(())
-    }
+    if bytes > limit { Err(FetchError::TooLarge { bytes, limit }) } else { Ok(()) }
 }
 
 /// The blobs that snapshots name, decoded on all cores.
-async fn blobs_of(ids: Vec<SnapshotId>, bytes: Vec<Bytes>) -> Result<HashSet<BlobId>, BackendError> {
+async fn blobs_of(snapshots: Vec<Bytes>) -> Result<HashSet<BlobId>, BackendError> {
     cpu::run(move || {
-        let named = |(id, bytes): (SnapshotId, Bytes)| {
-            let snapshot = Snapshot::decode(id, &bytes).map_err(|error| BackendError::Damaged {
-                what: format!("snapshot {id}"),
-                reason: error.to_string(),
-            })?;
-            Ok::<_, BackendError>(
-                snapshot
-                    .manifest()
-                    .iter()
-                    .map(|(_, blob)| *blob)
-                    .collect::<HashSet<_>>(),
-            )
-        };
-        let merge = |mut a: HashSet<BlobId>, b: HashSet<BlobId>| {
-            if a.len() < b.len() {
-                return Ok(b.into_iter().chain(a).collect());
-            }
-            a.extend(b);
-            Ok(a)
-        };
-        ids.into_par_iter()
-            .zip(bytes)
-            .map(named)
-            .try_reduce(HashSet::new, merge)
+        let named: Vec<Vec<BlobId>> =
+            snapshots.par_iter().map(|bytes| Snapshot::blob_ids(bytes)).collect::<Result<_, _>>().map_err(
+                |error| BackendError::Damaged { what: "a snapshot".to_owned(), reason: error.to_string() },
+            )?;
+        Ok(named.into_iter().flatten().collect())
     })
     .await
 }

@@ -69,10 +69,8 @@ impl Incoming {
                 .into_par_iter()
                 .map(|record| Commit::verify(scheme, record))
                 .collect::<Result<_, _>>()?;
-            let blobs = blobs
-                .into_par_iter()
-                .map(|blob| verify_blob(scheme, blob))
-                .collect::<Result<_, _>>()?;
+            let blobs =
+                blobs.into_par_iter().map(|blob| verify_blob(scheme, blob)).collect::<Result<_, _>>()?;
             let mut commits = HashMap::with_capacity(verified.len());
             let mut order = Vec::with_capacity(verified.len());
             for commit in verified {
@@ -82,11 +80,7 @@ impl Incoming {
                     return Err(PushError::Graph(TopoError::Duplicate(id)));
                 }
             }
-            Ok(Self {
-                commits,
-                blobs,
-                order,
-            })
+            Ok(Self { commits, blobs, order })
         })
         .await
     }
@@ -94,17 +88,9 @@ impl Incoming {
     /// The commit that the branch is to point at: the one that is nobody's parent. Of several, the one whose record names
     /// the branch.
     pub(super) fn tip(&self, branch: &BranchName) -> Result<Option<CommitId>, PushError> {
-        let parents: HashSet<CommitId> = self
-            .commits
-            .values()
-            .flat_map(|commit| commit.parents().iter().copied())
-            .collect();
-        let tips: Vec<CommitId> = self
-            .order
-            .iter()
-            .copied()
-            .filter(|id| !parents.contains(id))
-            .collect();
+        let parents: HashSet<CommitId> =
+            self.commits.values().flat_map(|commit| commit.parents().iter().copied()).collect();
+        let tips: Vec<CommitId> = self.order.iter().copied().filter(|id| !parents.contains(id)).collect();
         match tips[..] {
             [] => Ok(None),
             [tip] => Ok(Some(tip)),
@@ -113,10 +99,7 @@ impl Incoming {
                 let mut named = tips.iter().filter(on_branch);
                 match (named.next(), named.next()) {
                     (Some(tip), None) => Ok(Some(*tip)),
-                    _ => Err(PushError::AmbiguousTip {
-                        branch: branch.clone(),
-                        tips,
-                    }),
+                    _ => Err(PushError::AmbiguousTip { branch: branch.clone(), tips }),
                 }
             }
         }
@@ -128,28 +111,17 @@ impl Incoming {
         let mut pending = vec![tip];
         while let Some(id) = pending.pop() {
             let parents = self.commits.get(&id).map(Commit::parents).unwrap_or_default();
-            pending.extend(
-                parents
-                    .iter()
-                    .copied()
-                    .filter(|p| self.commits.contains_key(p) && seen.insert(*p)),
-            );
+            pending
+                .extend(parents.iter().copied().filter(|p| self.commits.contains_key(p) && seen.insert(*p)));
         }
-        self.order
-            .iter()
-            .copied()
-            .filter(|id| seen.contains(id))
-            .collect()
+        self.order.iter().copied().filter(|id| seen.contains(id)).collect()
     }
 }
 
 fn verify_blob(scheme: IdScheme, blob: InlineBlob) -> Result<(BlobId, Bytes), PushError> {
     let computed = scheme.blob_id(blob.id.object_id().algorithm(), &blob.content);
     if computed != blob.id {
-        return Err(PushError::BlobMismatch {
-            claimed: blob.id,
-            computed,
-        });
+        return Err(PushError::BlobMismatch { claimed: blob.id, computed });
     }
     Ok((computed, blob.content))
 }
@@ -165,11 +137,7 @@ pub(super) async fn verify_snapshots(
         let mut taken = HashSet::new();
         let wanted: Vec<SnapshotRecord> = snapshots
             .into_iter()
-            .filter(|record| {
-                record
-                    .id
-                    .is_some_and(|id| needed.contains(&id) && taken.insert(id))
-            })
+            .filter(|record| record.id.is_some_and(|id| needed.contains(&id) && taken.insert(id)))
             .collect();
         let verify = |record: SnapshotRecord| -> Result<(ReadySnapshot, Vec<BlobId>), PushError> {
             let snapshot = Snapshot::verify(scheme, record)?;

@@ -74,9 +74,7 @@ pub struct Hub {
 
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hub")
-            .field("options", &self.options)
-            .finish_non_exhaustive()
+        f.debug_struct("Hub").field("options", &self.options).finish_non_exhaustive()
     }
 }
 
@@ -108,10 +106,7 @@ impl Hub {
     /// A hub over backends.
     #[must_use]
     pub fn new(backends: Backends, options: Options) -> Self {
-        Self {
-            backends,
-            options: Arc::new(options),
-        }
+        Self { backends, options: Arc::new(options) }
     }
 
     /// Creates an empty repository.
@@ -133,10 +128,7 @@ impl Hub {
         };
         match self.backends.refs.put_repository(&record).await {
             Err(BackendError::Conflict { .. }) => {
-                return Err(CreateError::Exists {
-                    owner: record.owner,
-                    slug: record.slug,
-                });
+                return Err(CreateError::Exists { owner: record.owner, slug: record.slug });
             }
             other => other?,
         }
@@ -150,10 +142,7 @@ impl Hub {
     /// [`BackendError`] where a backend fails.
     pub async fn refs(&self, repo: &RepositoryRecord) -> Result<Refs, BackendError> {
         let branches = self.backends.history.branches(&repo.repo_id).await?;
-        Ok(Refs {
-            branches,
-            default_branch: default_branch(repo),
-        })
+        Ok(Refs { branches, default_branch: default_branch(repo) })
     }
 
     /// Where a branch stands by the index.
@@ -168,11 +157,7 @@ impl Hub {
             match walk.step() {
                 Step::Done(output) => return Ok(output),
                 Step::Need(ids) => {
-                    let nodes = self
-                        .backends
-                        .history
-                        .commit_nodes(repo, &ids, WALK_WINDOW)
-                        .await?;
+                    let nodes = self.backends.history.commit_nodes(repo, &ids, WALK_WINDOW).await?;
                     walk.answer(&ids, nodes);
                 }
             }
@@ -182,20 +167,13 @@ impl Hub {
 
 /// The default branch of a repository, `main` before its first push.
 fn default_branch(repo: &RepositoryRecord) -> BranchName {
-    repo.default_branch
-        .clone()
-        .unwrap_or_else(|| BranchName::parse("main").expect("'main' is a branch name"))
+    repo.default_branch.clone().unwrap_or_else(|| BranchName::parse("main").expect("'main' is a branch name"))
 }
 
 /// The first few of many ids, as errors name them.
 fn first_few<T: fmt::Display>(items: &[T]) -> String {
     const SHOWN: usize = 3;
-    let mut text = items
-        .iter()
-        .take(SHOWN)
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let mut text = items.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if items.len() > SHOWN {
         text.push_str(&format!(" and {} more", items.len() - SHOWN));
     }

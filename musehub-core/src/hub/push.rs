@@ -62,14 +62,7 @@ impl Hub {
         push: Push,
     ) -> Result<PushOutcome, PushError> {
         let scheme = repo.scheme.unwrap_or(push.scheme);
-        let Push {
-            branch,
-            force,
-            commits,
-            snapshots,
-            blobs,
-            ..
-        } = push;
+        let Push { branch, force, commits, snapshots, blobs, .. } = push;
         let incoming = Incoming::verify(scheme, commits, blobs).await?;
         let Some(tip) = incoming.tip(&branch)? else {
             return self.push_nothing(repo, &branch).await;
@@ -83,8 +76,7 @@ impl Hub {
             if position.head == Some(tip) {
                 return self.outcome(repo, tip, &Novelty::default()).await;
             }
-            self.require_permitted(repo, &branch, position, tip, force, &novelty.nodes)
-                .await?;
+            self.require_permitted(repo, &branch, position, tip, force, &novelty.nodes).await?;
             let receipt = match stored.take() {
                 Some(receipt) => receipt,
                 None => self.backends.objects.put(novelty.objects(&incoming)).await?,
@@ -127,9 +119,7 @@ impl Hub {
         branch: &BranchName,
     ) -> Result<PushOutcome, PushError> {
         let position = self.position(repo, branch).await?;
-        let head = position.head.ok_or_else(|| PushError::NothingToPush {
-            branch: branch.clone(),
-        })?;
+        let head = position.head.ok_or_else(|| PushError::NothingToPush { branch: branch.clone() })?;
         self.outcome(repo, head, &Novelty::default()).await
     }
 
@@ -143,34 +133,18 @@ impl Hub {
         snapshots: Vec<crate::object::SnapshotRecord>,
     ) -> Result<Novelty, PushError> {
         let (nodes, mut missing) = self.new_commits(repo, incoming, tip).await?;
-        let needed: HashSet<SnapshotId> = nodes
-            .iter()
-            .map(|node| incoming.commits[&node.id].snapshot())
-            .collect();
-        let held = self
-            .backends
-            .history
-            .snapshots(&repo.repo_id, &sorted(&needed))
-            .await?;
+        let needed: HashSet<SnapshotId> =
+            nodes.iter().map(|node| incoming.commits[&node.id].snapshot()).collect();
+        let held = self.backends.history.snapshots(&repo.repo_id, &sorted(&needed)).await?;
         let held: HashSet<SnapshotId> = held.iter().map(|row| row.id).collect();
         let lacking: HashSet<SnapshotId> = needed.difference(&held).copied().collect();
         let (snapshots, blobs) = verify_snapshots(scheme, snapshots, lacking.clone()).await?;
         let ready: HashSet<SnapshotId> = snapshots.iter().map(|snapshot| snapshot.id).collect();
         missing.snapshots = sorted(&lacking.difference(&ready).copied().collect());
 
-        let mut novelty = Novelty {
-            nodes,
-            snapshots,
-            ..Novelty::default()
-        };
-        missing.blobs = self
-            .collect_blobs(repo, scheme, incoming, sorted(&blobs), &mut novelty)
-            .await?;
-        if missing.is_empty() {
-            Ok(novelty)
-        } else {
-            Err(PushError::Incomplete(missing))
-        }
+        let mut novelty = Novelty { nodes, snapshots, ..Novelty::default() };
+        missing.blobs = self.collect_blobs(repo, scheme, incoming, sorted(&blobs), &mut novelty).await?;
+        if missing.is_empty() { Ok(novelty) } else { Err(PushError::Incomplete(missing)) }
     }
 
     /// The commits of the push that the repository lacks, parents first, and the parents that are nowhere.
@@ -182,34 +156,17 @@ impl Hub {
     ) -> Result<(Vec<CommitNode>, Missing), PushError> {
         let reachable = incoming.reachable_from(tip);
         let edges = |id: &CommitId| (*id, incoming.commits[id].parents().to_vec());
-        let named: HashSet<CommitId> = reachable
-            .iter()
-            .map(edges)
-            .flat_map(|(id, parents)| parents.into_iter().chain([id]))
-            .collect();
-        let held = self
-            .backends
-            .history
-            .commit_nodes(&repo.repo_id, &sorted(&named), 0)
-            .await?;
+        let named: HashSet<CommitId> =
+            reachable.iter().map(edges).flat_map(|(id, parents)| parents.into_iter().chain([id])).collect();
+        let held = self.backends.history.commit_nodes(&repo.repo_id, &sorted(&named), 0).await?;
         let held: HashMap<CommitId, u64> = held.into_iter().map(|node| (node.id, node.generation)).collect();
 
-        let fresh: Vec<_> = reachable
-            .iter()
-            .filter(|id| !held.contains_key(id))
-            .map(edges)
-            .collect();
+        let fresh: Vec<_> = reachable.iter().filter(|id| !held.contains_key(id)).map(edges).collect();
         let known = |id: &CommitId| held.contains_key(id) || incoming.commits.contains_key(id);
-        let absent: HashSet<CommitId> = fresh
-            .iter()
-            .flat_map(|(_, parents)| parents.iter().copied())
-            .filter(|id| !known(id))
-            .collect();
+        let absent: HashSet<CommitId> =
+            fresh.iter().flat_map(|(_, parents)| parents.iter().copied()).filter(|id| !known(id)).collect();
         if !absent.is_empty() {
-            return Err(PushError::Incomplete(Missing {
-                commits: sorted(&absent),
-                ..Missing::default()
-            }));
+            return Err(PushError::Incomplete(Missing { commits: sorted(&absent), ..Missing::default() }));
         }
         let order = topological_order(&fresh)?;
         let nodes = number_commits(&fresh, &order, |id| held.get(&id).copied())
@@ -263,9 +220,7 @@ impl Hub {
         let mut repo = repo.clone();
         for _ in 0..MAX_RACES {
             if repo.scheme.is_some_and(|fixed| fixed != scheme) {
-                return Err(PushError::OtherScheme {
-                    scheme: repo.scheme.unwrap_or(scheme),
-                });
+                return Err(PushError::OtherScheme { scheme: repo.scheme.unwrap_or(scheme) });
             }
             let first = repo.default_branch.as_ref() != Some(branch)
                 && self.backends.history.branches(&repo.repo_id).await?.is_empty();
@@ -292,9 +247,7 @@ impl Hub {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(PushError::Busy {
-            branch: branch.clone(),
-        })
+        Err(PushError::Busy { branch: branch.clone() })
     }
 
     /// Whether the branch may move from where it stands to `tip`.
@@ -320,11 +273,7 @@ impl Hub {
         if self.walk(&repo.repo_id, &mut walk).await? {
             Ok(())
         } else {
-            Err(PushError::NotFastForward {
-                branch: branch.clone(),
-                head,
-                tip,
-            })
+            Err(PushError::NotFastForward { branch: branch.clone(), head, tip })
         }
     }
 
@@ -334,11 +283,8 @@ impl Hub {
         repo: &RepositoryRecord,
         branch: &BranchName,
     ) -> Result<(), PushError> {
-        let below = |upper: &str, lower: &str| {
-            lower
-                .strip_prefix(upper)
-                .is_some_and(|rest| rest.starts_with('/'))
-        };
+        let below =
+            |upper: &str, lower: &str| lower.strip_prefix(upper).is_some_and(|rest| rest.starts_with('/'));
         let name = branch.as_str();
         let branches = self.backends.history.branches(&repo.repo_id).await?;
         match branches
@@ -346,10 +292,7 @@ impl Hub {
             .find(|row| below(row.name.as_str(), name) || below(name, row.name.as_str()))
         {
             None => Ok(()),
-            Some(row) => Err(PushError::BranchConflict {
-                branch: branch.clone(),
-                existing: row.name,
-            }),
+            Some(row) => Err(PushError::BranchConflict { branch: branch.clone(), existing: row.name }),
         }
     }
 
@@ -361,18 +304,10 @@ impl Hub {
         incoming: &Incoming,
         receipt: &PutReceipt,
     ) -> MoveRows {
-        let packed: HashMap<ObjectKey, &PackedObject> = receipt
-            .objects
-            .iter()
-            .map(|object| (object.key, object))
-            .collect();
+        let packed: HashMap<ObjectKey, &PackedObject> =
+            receipt.objects.iter().map(|object| (object.key, object)).collect();
         let commits = novelty.nodes.iter().map(|node| {
-            commit_row(
-                &incoming.commits[&node.id],
-                node,
-                packed[&node.id.key()].place,
-                &entry.pusher,
-            )
+            commit_row(&incoming.commits[&node.id], node, packed[&node.id.key()].place, &entry.pusher)
         });
         let snapshots = novelty.snapshots.iter().map(|snapshot| SnapshotRow {
             id: snapshot.id,
@@ -380,10 +315,7 @@ impl Hub {
             size: payload_size(&snapshot.canonical),
             place: packed[&snapshot.id.key()].place,
         });
-        let written = receipt
-            .objects
-            .iter()
-            .filter(|object| object.key.kind == ObjectKind::Blob);
+        let written = receipt.objects.iter().filter(|object| object.key.kind == ObjectKind::Blob);
         let written = written.map(|object| BlobRow {
             id: object.key.id.into(),
             size: object.size,
@@ -435,19 +367,13 @@ impl Novelty {
     fn objects(&self, incoming: &Incoming) -> Vec<NewObject> {
         let commits = self.nodes.iter().map(|node| {
             let commit: &Commit = &incoming.commits[&node.id];
-            NewObject {
-                key: node.id.key(),
-                body: ObjectBody::Canonical(commit.canonical()),
-            }
+            NewObject { key: node.id.key(), body: ObjectBody::Canonical(commit.canonical()) }
         });
         let snapshots = self.snapshots.iter().map(|snapshot| NewObject {
             key: snapshot.id.key(),
             body: ObjectBody::Canonical(snapshot.canonical.clone()),
         });
-        let blobs = self.blobs.iter().map(|(id, body)| NewObject {
-            key: id.key(),
-            body: body.clone(),
-        });
+        let blobs = self.blobs.iter().map(|(id, body)| NewObject { key: id.key(), body: body.clone() });
         commits.chain(snapshots).chain(blobs).collect()
     }
 }
@@ -467,10 +393,7 @@ fn source(
         return Some((staged.size, ObjectBody::Staged(staged)));
     }
     if scheme.blob_id(id.object_id().algorithm(), b"") == id {
-        return Some((
-            0,
-            ObjectBody::Canonical(canonical::encode(ObjectKind::Blob, b"").into()),
-        ));
+        return Some((0, ObjectBody::Canonical(canonical::encode(ObjectKind::Blob, b"").into())));
     }
     None
 }

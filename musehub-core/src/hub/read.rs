@@ -37,9 +37,7 @@ impl Hub {
     /// [`ReadError::NotFound`] where the repository does not hold it.
     pub async fn commit(&self, repo: &RepositoryRecord, id: CommitId) -> Result<CommitRow, ReadError> {
         let mut rows = self.backends.history.commits(&repo.repo_id, &[id]).await?;
-        rows.pop().ok_or_else(|| ReadError::NotFound {
-            what: format!("commit {id}"),
-        })
+        rows.pop().ok_or_else(|| ReadError::NotFound { what: format!("commit {id}") })
     }
 
     /// One snapshot.
@@ -48,16 +46,10 @@ impl Hub {
     /// [`ReadError::NotFound`] where the repository does not hold it.
     pub async fn snapshot(&self, repo: &RepositoryRecord, id: SnapshotId) -> Result<Snapshot, ReadError> {
         let row = self.backends.history.snapshots(&repo.repo_id, &[id]).await?.pop();
-        let row = row.ok_or_else(|| ReadError::NotFound {
-            what: format!("snapshot {id}"),
-        })?;
+        let row = row.ok_or_else(|| ReadError::NotFound { what: format!("snapshot {id}") })?;
         let bytes = self.read([row.place]).await?.swap_remove(0);
         Snapshot::decode(id, &bytes).map_err(|error| {
-            BackendError::Damaged {
-                what: format!("snapshot {id}"),
-                reason: error.to_string(),
-            }
-            .into()
+            BackendError::Damaged { what: format!("snapshot {id}"), reason: error.to_string() }.into()
         })
     }
 
@@ -78,10 +70,9 @@ impl Hub {
         let payload = |(bytes, row): (Bytes, &BlobRow)| match canonical::payload_of(ObjectKind::Blob, &bytes)
         {
             Ok(payload) => Ok(bytes.slice_ref(payload)),
-            Err(error) => Err(BackendError::Damaged {
-                what: format!("blob {}", row.id),
-                reason: error.to_string(),
-            }),
+            Err(error) => {
+                Err(BackendError::Damaged { what: format!("blob {}", row.id), reason: error.to_string() })
+            }
         };
         canonical.into_iter().zip(blobs).map(payload).collect()
     }

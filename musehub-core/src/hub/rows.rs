@@ -14,11 +14,7 @@ pub(super) fn commit_row(commit: &Commit, node: &CommitNode, place: Place, pushe
         parents: commit.parents().to_vec(),
         generation: node.generation,
         snapshot: commit.snapshot(),
-        author: if author.is_empty() {
-            pusher.to_string()
-        } else {
-            author.to_owned()
-        },
+        author: if author.is_empty() { pusher.to_string() } else { author.to_owned() },
         message: commit.text("message").to_owned(),
         committed_at: commit.text("committed_at").to_owned(),
         agent_id: commit.text("agent_id").to_owned(),

@@ -30,11 +30,7 @@ struct LastMove {
 }
 
 fn node(row: &CommitRow) -> CommitNode {
-    CommitNode {
-        id: row.id,
-        parents: row.parents.clone(),
-        generation: row.generation,
-    }
+    CommitNode { id: row.id, parents: row.parents.clone(), generation: row.generation }
 }
 
 impl Holdings {
@@ -51,11 +47,7 @@ impl Holdings {
     /// Refuses rows that contradict the ones held under the same ids.
     fn check_contents(&self, rows: &MoveRows) -> Result<(), BackendError> {
         for row in &rows.snapshots {
-            if self
-                .snapshots
-                .get(&row.id)
-                .is_some_and(|held| held.entry_count != row.entry_count)
-            {
+            if self.snapshots.get(&row.id).is_some_and(|held| held.entry_count != row.entry_count) {
                 return Err(conflict(row.id.key().to_string()));
             }
         }
@@ -84,11 +76,7 @@ impl Holdings {
                 return Err(conflict(format!("{} with generation {generation}", row.id.key())));
             }
             if !snapshots.contains(&row.snapshot) && !self.snapshots.contains_key(&row.snapshot) {
-                return Err(missing(format!(
-                    "{}, which {} records",
-                    row.snapshot.key(),
-                    row.id.key()
-                )));
+                return Err(missing(format!("{}, which {} records", row.snapshot.key(), row.id.key())));
             }
             let differs = |held: &CommitRow| held.parents != row.parents || held.snapshot != row.snapshot;
             if self.commits.get(&row.id).is_some_and(differs) {
@@ -103,9 +91,7 @@ impl Holdings {
         if entry.sequence == 0 {
             return Err(conflict("a move without a number"));
         }
-        if let Some(new) = entry
-            .new
-            .filter(|new| !added.contains_key(new) && !self.commits.contains_key(new))
+        if let Some(new) = entry.new.filter(|new| !added.contains_key(new) && !self.commits.contains_key(new))
         {
             return Err(missing(format!("{}, the head of '{}'", new.key(), entry.branch)));
         }
@@ -126,13 +112,7 @@ impl Holdings {
         for row in rows.blobs {
             self.blobs.entry(row.id).or_insert(row);
         }
-        let RefLogEntry {
-            branch,
-            sequence,
-            new: head,
-            at,
-            ..
-        } = rows.entry;
+        let RefLogEntry { branch, sequence, new: head, at, .. } = rows.entry;
         if sequence > self.last_sequence(&branch) {
             self.branches.insert(branch, LastMove { sequence, head, at });
         }
@@ -141,16 +121,11 @@ impl Holdings {
     /// Nodes of the commits asked for, then of up to `window` ancestors, nearest first.
     fn nodes(&self, ids: &[CommitId], window: usize) -> Vec<CommitNode> {
         let mut seen = HashSet::new();
-        let asked = ids
-            .iter()
-            .filter(|id| seen.insert(**id))
-            .filter_map(|id| self.commits.get(id));
+        let asked = ids.iter().filter(|id| seen.insert(**id)).filter_map(|id| self.commits.get(id));
         let mut nodes: Vec<CommitNode> = asked.map(node).collect();
         let wanted = nodes.len() + window;
-        let mut next: VecDeque<CommitId> = nodes
-            .iter()
-            .flat_map(|node| node.parents.iter().copied())
-            .collect();
+        let mut next: VecDeque<CommitId> =
+            nodes.iter().flat_map(|node| node.parents.iter().copied()).collect();
         while nodes.len() < wanted
             && let Some(id) = next.pop_front()
         {
@@ -192,19 +167,10 @@ impl HistoryIndex for MemoryIndex {
 
     async fn branches(&self, repo: &RepoId) -> Result<Vec<BranchRow>, BackendError> {
         let state = self.state();
-        let branches = state
-            .holdings
-            .get(repo)
-            .into_iter()
-            .flat_map(|holdings| &holdings.branches);
+        let branches = state.holdings.get(repo).into_iter().flat_map(|holdings| &holdings.branches);
         let row = |(name, last): (&BranchName, &LastMove)| {
             let (sequence, moved_at) = (last.sequence, last.at);
-            last.head.map(|head| BranchRow {
-                name: name.clone(),
-                head,
-                sequence,
-                moved_at,
-            })
+            last.head.map(|head| BranchRow { name: name.clone(), head, sequence, moved_at })
         };
         Ok(branches.filter_map(row).collect())
     }
@@ -215,10 +181,7 @@ impl HistoryIndex for MemoryIndex {
         branch: &BranchName,
     ) -> Result<(Option<CommitId>, u64), BackendError> {
         let state = self.state();
-        let last = state
-            .holdings
-            .get(repo)
-            .and_then(|holdings| holdings.branches.get(branch));
+        let last = state.holdings.get(repo).and_then(|holdings| holdings.branches.get(branch));
         Ok(last.map_or((None, 0), |last| (last.head, last.sequence)))
     }
 
@@ -230,45 +193,25 @@ impl HistoryIndex for MemoryIndex {
     ) -> Result<Vec<CommitNode>, BackendError> {
         let window = if self.window { window as usize } else { 0 };
         let state = self.state();
-        Ok(state
-            .holdings
-            .get(repo)
-            .map(|holdings| holdings.nodes(ids, window))
-            .unwrap_or_default())
+        Ok(state.holdings.get(repo).map(|holdings| holdings.nodes(ids, window)).unwrap_or_default())
     }
 
     async fn commits(&self, repo: &RepoId, ids: &[CommitId]) -> Result<Vec<CommitRow>, BackendError> {
         let state = self.state();
-        Ok(state
-            .holdings
-            .get(repo)
-            .map(|holdings| rows_of(&holdings.commits, ids))
-            .unwrap_or_default())
+        Ok(state.holdings.get(repo).map(|holdings| rows_of(&holdings.commits, ids)).unwrap_or_default())
     }
 
     async fn snapshots(&self, repo: &RepoId, ids: &[SnapshotId]) -> Result<Vec<SnapshotRow>, BackendError> {
         let state = self.state();
-        Ok(state
-            .holdings
-            .get(repo)
-            .map(|holdings| rows_of(&holdings.snapshots, ids))
-            .unwrap_or_default())
+        Ok(state.holdings.get(repo).map(|holdings| rows_of(&holdings.snapshots, ids)).unwrap_or_default())
     }
 
     async fn blobs(&self, repo: &RepoId, ids: &[BlobId]) -> Result<Vec<BlobRow>, BackendError> {
         let state = self.state();
-        Ok(state
-            .holdings
-            .get(repo)
-            .map(|holdings| rows_of(&holdings.blobs, ids))
-            .unwrap_or_default())
+        Ok(state.holdings.get(repo).map(|holdings| rows_of(&holdings.blobs, ids)).unwrap_or_default())
     }
 
     async fn commit_count(&self, repo: &RepoId) -> Result<u64, BackendError> {
-        Ok(self
-            .state()
-            .holdings
-            .get(repo)
-            .map_or(0, |holdings| holdings.commits.len() as u64))
+        Ok(self.state().holdings.get(repo).map_or(0, |holdings| holdings.commits.len() as u64))
     }
 }

@@ -18,16 +18,8 @@ pub(super) struct Identities {
 impl IdentityStore for MemoryIndex {
     async fn add_token(&self, token: &NewToken) -> Result<(), BackendError> {
         let mut state = self.state();
-        let owner = state
-            .identities
-            .tokens
-            .entry(token.hash)
-            .or_insert_with(|| token.handle.clone());
-        if *owner == token.handle {
-            Ok(())
-        } else {
-            Err(conflict("a token of somebody else"))
-        }
+        let owner = state.identities.tokens.entry(token.hash).or_insert_with(|| token.handle.clone());
+        if *owner == token.handle { Ok(()) } else { Err(conflict("a token of somebody else")) }
     }
 
     async fn token_owner(&self, hash: TokenHash) -> Result<Option<Handle>, BackendError> {

@@ -41,10 +41,7 @@ pub(super) struct State {
 
 impl Default for MemoryIndex {
     fn default() -> Self {
-        Self {
-            state: Mutex::default(),
-            window: true,
-        }
+        Self { state: Mutex::default(), window: true }
     }
 }
 
@@ -70,11 +67,7 @@ impl MemoryIndex {
 
 impl State {
     pub(super) fn require_repository(&self, repo: &RepoId) -> Result<(), BackendError> {
-        if self.repositories.contains_key(repo) {
-            Ok(())
-        } else {
-            Err(missing(format!("repository {repo}")))
-        }
+        if self.repositories.contains_key(repo) { Ok(()) } else { Err(missing(format!("repository {repo}"))) }
     }
 }
 
@@ -88,11 +81,7 @@ impl RepositoryIndex for MemoryIndex {
         }
         let before = held.map(|held| folded(&held.owner, &held.slug));
         let name = folded(&record.owner, &record.slug);
-        if state
-            .names
-            .get(&name)
-            .is_some_and(|holder| *holder != record.repo_id)
-        {
+        if state.names.get(&name).is_some_and(|holder| *holder != record.repo_id) {
             return Err(conflict(format!("{}/{}", record.owner, record.slug)));
         }
         if let Some(before) = before {
@@ -123,9 +112,7 @@ impl RepositoryIndex for MemoryIndex {
         limit: u32,
     ) -> Result<Vec<RepositoryRecord>, BackendError> {
         let state = self.state();
-        let start = after.map_or(Bound::Unbounded, |(owner, slug)| {
-            Bound::Excluded(folded(owner, slug))
-        });
+        let start = after.map_or(Bound::Unbounded, |(owner, slug)| Bound::Excluded(folded(owner, slug)));
         let later = state.names.range((start, Bound::Unbounded));
         let records = later.filter_map(|(_, repo)| state.repositories.get(repo));
         let public = records.filter(|record| record.visibility == Visibility::Public && !record.deleted);

@@ -29,10 +29,7 @@ fn check_scan(meta: &BreakageMeta, issues: &[BreakageIssue]) -> Result<(), Backe
 }
 
 fn matches(issue: &BreakageIssue, filter: &BreakageFilter) -> bool {
-    filter
-        .issue_type
-        .as_ref()
-        .is_none_or(|wanted| *wanted == issue.issue_type)
+    filter.issue_type.as_ref().is_none_or(|wanted| *wanted == issue.issue_type)
         && filter.severity.is_none_or(|wanted| wanted == issue.severity)
 }
 
@@ -64,21 +61,10 @@ impl BreakageIndex for MemoryIndex {
         filter: &BreakageFilter,
     ) -> Result<(Vec<BreakageIssue>, u64), BackendError> {
         let state = self.state();
-        let issues = state
-            .intel
-            .scans
-            .get(repo)
-            .into_iter()
-            .flat_map(|(_, issues)| issues);
+        let issues = state.intel.scans.get(repo).into_iter().flat_map(|(_, issues)| issues);
         let matching: Vec<&BreakageIssue> = issues.filter(|issue| matches(issue, filter)).collect();
-        let page = matching
-            .iter()
-            .skip(filter.offset as usize)
-            .take(filter.limit as usize);
-        Ok((
-            page.map(|issue| (*issue).clone()).collect(),
-            matching.len() as u64,
-        ))
+        let page = matching.iter().skip(filter.offset as usize).take(filter.limit as usize);
+        Ok((page.map(|issue| (*issue).clone()).collect(), matching.len() as u64))
     }
 }
 
@@ -90,10 +76,7 @@ impl FactCache for MemoryIndex {
             return Ok(Vec::new());
         };
         let blobs: HashSet<&BlobId> = blobs.iter().collect();
-        Ok(blobs
-            .into_iter()
-            .filter_map(|blob| known.get(blob).map(|facts| (*blob, facts.clone())))
-            .collect())
+        Ok(blobs.into_iter().filter_map(|blob| known.get(blob).map(|facts| (*blob, facts.clone()))).collect())
     }
 
     async fn put_facts(&self, kind: &str, facts: &[(BlobId, String)]) -> Result<(), BackendError> {

@@ -47,23 +47,9 @@ impl Jobs {
             return;
         }
         self.count += 1;
-        let job = Job {
-            id: id.clone(),
-            work: work.clone(),
-            status: JobStatus::Pending,
-            attempts: 0,
-            error: None,
-        };
-        self.queued.insert(
-            id,
-            Queued {
-                job,
-                age: (now, self.count),
-                due: now,
-                lease: None,
-                summary: None,
-            },
-        );
+        let job =
+            Job { id: id.clone(), work: work.clone(), status: JobStatus::Pending, attempts: 0, error: None };
+        self.queued.insert(id, Queued { job, age: (now, self.count), due: now, lease: None, summary: None });
     }
 
     /// The job, where `worker` holds its lease.
@@ -92,13 +78,7 @@ impl JobQueue for MemoryIndex {
     ) -> Result<Option<Job>, BackendError> {
         let mut state = self.state();
         let due = |queued: &&mut Queued| kinds.contains(&queued.job.work.kind.as_str()) && queued.is_due(now);
-        let Some(queued) = state
-            .jobs
-            .queued
-            .values_mut()
-            .filter(due)
-            .min_by_key(|queued| queued.age)
-        else {
+        let Some(queued) = state.jobs.queued.values_mut().filter(due).min_by_key(|queued| queued.age) else {
             return Ok(None);
         };
         queued.job.status = JobStatus::Running;
@@ -145,11 +125,7 @@ impl JobQueue for MemoryIndex {
             return Ok(false);
         };
         queued.job.error = Some(error.to_owned());
-        queued.job.status = if retry_at.is_some() {
-            JobStatus::Pending
-        } else {
-            JobStatus::Failed
-        };
+        queued.job.status = if retry_at.is_some() { JobStatus::Pending } else { JobStatus::Failed };
         queued.due = retry_at.unwrap_or(queued.due);
         queued.lease = None;
         Ok(true)
@@ -161,8 +137,6 @@ impl JobQueue for MemoryIndex {
             let work = &queued.job.work;
             work.repo_id == *repo && work.kind == kind
         });
-        Ok(of_kind
-            .max_by_key(|queued| queued.age)
-            .map(|queued| queued.job.clone()))
+        Ok(of_kind.max_by_key(|queued| queued.age).map(|queued| queued.job.clone()))
     }
 }

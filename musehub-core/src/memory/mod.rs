@@ -40,18 +40,12 @@ fn missing(what: impl Into<String>) -> BackendError {
 }
 
 fn damaged(what: impl Into<String>, reason: impl Into<String>) -> BackendError {
-    BackendError::Damaged {
-        what: what.into(),
-        reason: reason.into(),
-    }
+    BackendError::Damaged { what: what.into(), reason: reason.into() }
 }
 
 /// A repository's name as it is compared: without case.
 type FoldedName = (String, String);
 
 fn folded(owner: &Handle, slug: &Slug) -> FoldedName {
-    (
-        owner.as_str().to_ascii_lowercase(),
-        slug.as_str().to_ascii_lowercase(),
-    )
+    (owner.as_str().to_ascii_lowercase(), slug.as_str().to_ascii_lowercase())
 }

@@ -57,10 +57,7 @@ impl MemoryObjects {
     /// An empty store that takes the times of its uploads from `clock`.
     #[must_use]
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        Self {
-            state: Arc::default(),
-            clock,
-        }
+        Self { state: Arc::default(), clock }
     }
 }
 
@@ -83,9 +80,7 @@ impl fmt::Debug for MemoryObjects {
 
 /// Whether a blob's id is its hash under one of the schemes.
 pub(super) fn is_blob_hash(id: &ObjectId, canonical: &[u8], payload: &[u8]) -> bool {
-    [payload, canonical]
-        .iter()
-        .any(|bytes| hash::digest(id.algorithm(), &[bytes]) == *id.digest())
+    [payload, canonical].iter().any(|bytes| hash::digest(id.algorithm(), &[bytes]) == *id.digest())
 }
 
 /// Refuses bytes that cannot be those of `key`; gives the length of their payload.
@@ -100,13 +95,8 @@ fn check(key: &ObjectKey, bytes: &[u8]) -> Result<u64, BackendError> {
 
 impl State {
     fn record(&self, place: &Place) -> Result<&Bytes, BackendError> {
-        let records = self
-            .packs
-            .get(&place.pack)
-            .ok_or_else(|| missing(format!("pack {}", place.pack)))?;
-        let at = records
-            .binary_search_by_key(&place.offset, |(object, _)| object.place.offset)
-            .ok();
+        let records = self.packs.get(&place.pack).ok_or_else(|| missing(format!("pack {}", place.pack)))?;
+        let at = records.binary_search_by_key(&place.offset, |(object, _)| object.place.offset).ok();
         at.map(|at| &records[at])
             .filter(|(object, _)| object.place == *place)
             .map(|(_, bytes)| bytes)
@@ -116,10 +106,9 @@ impl State {
     fn bytes_of(&self, object: NewObject) -> Result<Bytes, BackendError> {
         match object.body {
             ObjectBody::Canonical(bytes) => Ok(bytes),
-            ObjectBody::Staged(staged) if staged.id.key() != object.key => Err(conflict(format!(
-                "another object than {} in the upload",
-                object.key
-            ))),
+            ObjectBody::Staged(staged) if staged.id.key() != object.key => {
+                Err(conflict(format!("another object than {} in the upload", object.key)))
+            }
             ObjectBody::Staged(staged) => {
                 let upload = self.uploads.get(&staged.upload);
                 let bytes = upload.and_then(|upload| upload.bytes_of(&staged));
@@ -151,11 +140,7 @@ impl State {
         let mut packed = Vec::with_capacity(records.len());
         for (key, size, bytes) in records {
             let length = bytes.len() as u64;
-            packed.push(PackedObject {
-                key: *key,
-                place: Place { pack, offset, length },
-                size: *size,
-            });
+            packed.push(PackedObject { key: *key, place: Place { pack, offset, length }, size: *size });
             offset += length;
         }
         if !self.packs.contains_key(&pack) {
@@ -163,8 +148,7 @@ impl State {
                 self.places.entry(object.key).or_default().push(object.place);
             }
             let bytes = records.iter().map(|(_, _, bytes)| bytes.clone());
-            self.packs
-                .insert(pack, packed.iter().copied().zip(bytes).collect());
+            self.packs.insert(pack, packed.iter().copied().zip(bytes).collect());
         }
         (pack, packed)
     }
@@ -195,24 +179,15 @@ impl ObjectStore for MemoryObjects {
             given.push(at);
         }
         if records.is_empty() {
-            return Ok(PutReceipt {
-                pack: None,
-                objects: Vec::new(),
-            });
+            return Ok(PutReceipt { pack: None, objects: Vec::new() });
         }
         let (pack, packed) = state.write_pack(&records);
-        Ok(PutReceipt {
-            pack: Some(pack),
-            objects: given.into_iter().map(|at| packed[at]).collect(),
-        })
+        Ok(PutReceipt { pack: Some(pack), objects: given.into_iter().map(|at| packed[at]).collect() })
     }
 
     async fn locate(&self, keys: &[ObjectKey]) -> Result<Vec<Option<Place>>, BackendError> {
         let state = lock(&self.state);
-        Ok(keys
-            .iter()
-            .map(|key| state.places.get(key).and_then(|places| places.first().copied()))
-            .collect())
+        Ok(keys.iter().map(|key| state.places.get(key).and_then(|places| places.first().copied())).collect())
     }
 
     async fn read(&self, places: &[Place]) -> Result<Vec<Bytes>, BackendError> {
@@ -236,10 +211,7 @@ impl ObjectStore for MemoryObjects {
 
     async fn pack_objects(&self, pack: PackId) -> Result<Vec<PackedObject>, BackendError> {
         let state = lock(&self.state);
-        let records = state
-            .packs
-            .get(&pack)
-            .ok_or_else(|| missing(format!("pack {pack}")))?;
+        let records = state.packs.get(&pack).ok_or_else(|| missing(format!("pack {pack}")))?;
         Ok(records.iter().map(|(object, _)| *object).collect())
     }
 }

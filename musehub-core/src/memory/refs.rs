@@ -46,12 +46,7 @@ fn check_next(what: &str, last: u64, next: u64) -> Result<(), BackendError> {
 }
 
 fn check_successor(last: &RepositoryRecord, next: &RepositoryRecord) -> Result<(), BackendError> {
-    let refuse = |what| {
-        Err(conflict(format!(
-            "{}/{} with another {what}",
-            last.owner, last.slug
-        )))
-    };
+    let refuse = |what| Err(conflict(format!("{}/{} with another {what}", last.owner, last.slug)));
     if last.repo_id != next.repo_id {
         return refuse("id");
     }
@@ -90,20 +85,11 @@ impl RefStore for MemoryRefs {
         slug: &Slug,
     ) -> Result<Option<RepositoryRecord>, BackendError> {
         let state = lock(&self.0);
-        Ok(state
-            .records
-            .get(&folded(owner, slug))
-            .and_then(|versions| versions.last())
-            .cloned())
+        Ok(state.records.get(&folded(owner, slug)).and_then(|versions| versions.last()).cloned())
     }
 
     async fn repositories(&self) -> Result<Vec<RepositoryRecord>, BackendError> {
-        Ok(lock(&self.0)
-            .records
-            .values()
-            .filter_map(|versions| versions.last())
-            .cloned()
-            .collect())
+        Ok(lock(&self.0).records.values().filter_map(|versions| versions.last()).cloned().collect())
     }
 
     async fn append(&self, entry: &RefLogEntry) -> Result<(), BackendError> {
@@ -112,9 +98,7 @@ impl RefStore for MemoryRefs {
             return Err(missing(format!("repository {}", entry.repo_id)));
         }
         let branches = state.moves.get(&entry.repo_id);
-        let last = branches
-            .and_then(|branches| branches.get(&entry.branch))
-            .and_then(|moves| moves.last());
+        let last = branches.and_then(|branches| branches.get(&entry.branch)).and_then(|moves| moves.last());
         let what = format!("branch '{}' move", entry.branch);
         check_next(&what, last.map_or(0, |last| last.sequence), entry.sequence)?;
         let head = last.and_then(|last| last.new);
@@ -125,10 +109,7 @@ impl RefStore for MemoryRefs {
             return Err(missing(format!("branch '{}'", entry.branch)));
         }
         let branches = state.moves.entry(entry.repo_id.clone()).or_default();
-        branches
-            .entry(entry.branch.clone())
-            .or_default()
-            .push(entry.clone());
+        branches.entry(entry.branch.clone()).or_default().push(entry.clone());
         Ok(())
     }
 
@@ -145,12 +126,7 @@ impl RefStore for MemoryRefs {
         after: u64,
     ) -> Result<Vec<RefLogEntry>, BackendError> {
         let state = lock(&self.0);
-        let moves = state
-            .moves
-            .get(repo)
-            .and_then(|branches| branches.get(branch))
-            .into_iter()
-            .flatten();
+        let moves = state.moves.get(repo).and_then(|branches| branches.get(branch)).into_iter().flatten();
         Ok(moves.filter(|entry| entry.sequence > after).cloned().collect())
     }
 }

@@ -23,10 +23,7 @@ pub(super) struct Upload {
 impl Upload {
     /// The canonical bytes of a staged blob, where the handle is one that this upload gave out.
     pub(super) fn bytes_of(&self, staged: &Staged) -> Option<Bytes> {
-        self.blobs
-            .get(&staged.id)
-            .filter(|(held, _)| held == staged)
-            .map(|(_, bytes)| bytes.clone())
+        self.blobs.get(&staged.id).filter(|(held, _)| held == staged).map(|(_, bytes)| bytes.clone())
     }
 }
 
@@ -51,17 +48,13 @@ impl Staging for MemoryObjects {
         let state = lock(&self.state);
         let staged = |id| {
             let mut uploads = state.uploads.values().filter(|upload| upload.repo == *repo);
-            uploads
-                .find_map(|upload| upload.blobs.get(id))
-                .map(|(staged, _)| staged.clone())
+            uploads.find_map(|upload| upload.blobs.get(id)).map(|(staged, _)| staged.clone())
         };
         Ok(ids.iter().map(staged).collect())
     }
 
     async fn discard(&self, repo: &RepoId, uploads: &[String]) -> Result<(), BackendError> {
-        lock(&self.state)
-            .uploads
-            .retain(|name, upload| upload.repo != *repo || !uploads.contains(name));
+        lock(&self.state).uploads.retain(|name, upload| upload.repo != *repo || !uploads.contains(name));
         Ok(())
     }
 
@@ -104,13 +97,7 @@ impl Writer {
         if self.broken {
             return self.refuse("an earlier step failed");
         }
-        let Some(Current {
-            id,
-            size,
-            left,
-            canonical,
-        }) = self.current.take()
-        else {
+        let Some(Current { id, size, left, canonical }) = self.current.take() else {
             return Ok(());
         };
         if left > 0 {
@@ -121,13 +108,7 @@ impl Writer {
             return self.refuse(format!("the bytes of {} have another hash", id.key()));
         }
         let length = canonical.len() as u64;
-        let staged = Staged {
-            id,
-            size,
-            upload: self.upload.clone(),
-            offset: self.offset,
-            length,
-        };
+        let staged = Staged { id, size, upload: self.upload.clone(), offset: self.offset, length };
         self.offset += length;
         self.blobs.insert(id, (staged, canonical.into()));
         Ok(())
@@ -138,12 +119,8 @@ impl Writer {
 impl StageWriter for Writer {
     async fn begin_blob(&mut self, id: BlobId, size: u64) -> Result<(), BackendError> {
         self.close()?;
-        self.current = Some(Current {
-            id,
-            size,
-            left: size,
-            canonical: canonical::header(ObjectKind::Blob, size),
-        });
+        self.current =
+            Some(Current { id, size, left: size, canonical: canonical::header(ObjectKind::Blob, size) });
         Ok(())
     }
 
@@ -165,23 +142,9 @@ impl StageWriter for Writer {
 
     async fn finish(mut self: Box<Self>) -> Result<(), BackendError> {
         self.close()?;
-        let Self {
-            state,
-            clock,
-            repo,
-            upload,
-            blobs,
-            ..
-        } = *self;
+        let Self { state, clock, repo, upload, blobs, .. } = *self;
         if !blobs.is_empty() {
-            lock(&state).uploads.insert(
-                upload,
-                Upload {
-                    repo,
-                    finished_at: clock.now(),
-                    blobs,
-                },
-            );
+            lock(&state).uploads.insert(upload, Upload { repo, finished_at: clock.now(), blobs });
         }
         Ok(())
     }

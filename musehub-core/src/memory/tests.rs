@@ -51,10 +51,7 @@ fn commit_id(seed: &str) -> CommitId {
 }
 
 fn object(key: ObjectKey, bytes: impl Into<Bytes>) -> NewObject {
-    NewObject {
-        key,
-        body: ObjectBody::Canonical(bytes.into()),
-    }
+    NewObject { key, body: ObjectBody::Canonical(bytes.into()) }
 }
 
 fn put(store: &MemoryObjects, objects: &[NewObject]) -> Result<Vec<Place>, BackendError> {
@@ -154,10 +151,7 @@ fn places_come_from_receipts_only() {
     let place = put(&store, &[object(blob_id(b"x").key(), &b"blob 1\0x"[..])]).unwrap()[0];
     assert_missing(now(store.read(&[Place { offset: 1, ..place }])));
     assert_missing(now(store.read(&[Place { length: 7, ..place }])));
-    assert_missing(now(store.stream(Place {
-        pack: PackId::new([0; 32]),
-        ..place
-    })));
+    assert_missing(now(store.stream(Place { pack: PackId::new([0; 32]), ..place })));
     assert_missing(now(store.pack_objects(PackId::new([0; 32]))));
 }
 
@@ -194,10 +188,7 @@ fn uploads_expire_by_the_clock_of_the_store() {
     assert_eq!(now(store.expire(Timestamp::from_millis(1_500))).unwrap(), 0);
     assert_eq!(now(store.expire(Timestamp::from_millis(2_001))).unwrap(), 2);
     let found = now(store.find(&repo(1), &[blob_id(b"b"), blob_id(b"c")])).unwrap();
-    assert_eq!(
-        found.iter().map(Option::is_some).collect::<Vec<_>>(),
-        [false, true]
-    );
+    assert_eq!(found.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true]);
 }
 
 #[test]
@@ -207,27 +198,12 @@ fn a_staged_body_must_be_the_one_that_was_found() {
     now(writer.begin_blob(blob_id(b"x"), 1)).unwrap();
     now(writer.write(Bytes::from_static(b"x"))).unwrap();
     now(writer.finish()).unwrap();
-    let staged = now(store.find(&repo(1), &[blob_id(b"x")]))
-        .unwrap()
-        .remove(0)
-        .unwrap();
+    let staged = now(store.find(&repo(1), &[blob_id(b"x")])).unwrap().remove(0).unwrap();
     let mut moved = staged.clone();
     moved.offset += 1;
-    assert_missing(put(
-        &store,
-        &[NewObject {
-            key: moved.id.key(),
-            body: ObjectBody::Staged(moved),
-        }],
-    ));
+    assert_missing(put(&store, &[NewObject { key: moved.id.key(), body: ObjectBody::Staged(moved) }]));
     let other = blob_id(b"y").key();
-    assert_conflict(put(
-        &store,
-        &[NewObject {
-            key: other,
-            body: ObjectBody::Staged(staged),
-        }],
-    ));
+    assert_conflict(put(&store, &[NewObject { key: other, body: ObjectBody::Staged(staged) }]));
 }
 
 #[test]
@@ -253,31 +229,13 @@ fn versions_keep_what_stays() {
     assert_conflict(now(refs.put_repository(&record(1, 0))));
     now(refs.put_repository(&record(1, 1))).unwrap();
     assert_missing(now(refs.put_repository(&record(1, 3))));
-    let flat = RepositoryRecord {
-        scheme: Some(IdScheme::FlatV1),
-        ..record(1, 2)
-    };
+    let flat = RepositoryRecord { scheme: Some(IdScheme::FlatV1), ..record(1, 2) };
     now(refs.put_repository(&flat)).unwrap();
     for wrong in [
-        RepositoryRecord {
-            repo_id: repo(2),
-            version: 3,
-            ..flat.clone()
-        },
-        RepositoryRecord {
-            scheme: Some(IdScheme::TypedV2),
-            version: 3,
-            ..flat.clone()
-        },
-        RepositoryRecord {
-            created_at: Timestamp::from_millis(1),
-            version: 3,
-            ..flat.clone()
-        },
-        RepositoryRecord {
-            repo_id: repo(1),
-            ..record(2, 1)
-        },
+        RepositoryRecord { repo_id: repo(2), version: 3, ..flat.clone() },
+        RepositoryRecord { scheme: Some(IdScheme::TypedV2), version: 3, ..flat.clone() },
+        RepositoryRecord { created_at: Timestamp::from_millis(1), version: 3, ..flat.clone() },
+        RepositoryRecord { repo_id: repo(1), ..record(2, 1) },
     ] {
         assert_conflict(now(refs.put_repository(&wrong)));
     }
@@ -290,11 +248,7 @@ fn index_with_repository() -> MemoryIndex {
 }
 
 fn place() -> Place {
-    Place {
-        pack: PackId::new([0; 32]),
-        offset: 0,
-        length: 9,
-    }
+    Place { pack: PackId::new([0; 32]), offset: 0, length: 9 }
 }
 
 fn commit(seed: &str, parents: &[&str], generation: u64) -> CommitRow {
@@ -315,19 +269,8 @@ fn commit(seed: &str, parents: &[&str], generation: u64) -> CommitRow {
 
 fn rows(entry: RefLogEntry, commits: Vec<CommitRow>) -> MoveRows {
     let id = SnapshotId::new(HashAlgorithm::Sha256, [0; 32]);
-    let snapshots = vec![SnapshotRow {
-        id,
-        entry_count: 0,
-        size: 2,
-        place: place(),
-    }];
-    MoveRows {
-        entry,
-        commits,
-        snapshots,
-        blobs: Vec::new(),
-        jobs: Vec::new(),
-    }
+    let snapshots = vec![SnapshotRow { id, entry_count: 0, size: 2, place: place() }];
+    MoveRows { entry, commits, snapshots, blobs: Vec::new(), jobs: Vec::new() }
 }
 
 #[test]
@@ -335,17 +278,9 @@ fn history_is_whole_when_it_is_recorded() {
     let index = index_with_repository();
     let first = || entry(1, None, Some("a"));
     let root = || commit("a", &[], 1);
-    let nowhere = MoveRows {
-        entry: RefLogEntry {
-            repo_id: repo(9),
-            ..first()
-        },
-        ..rows(first(), vec![root()])
-    };
-    let no_snapshot = MoveRows {
-        snapshots: Vec::new(),
-        ..rows(first(), vec![root()])
-    };
+    let nowhere =
+        MoveRows { entry: RefLogEntry { repo_id: repo(9), ..first() }, ..rows(first(), vec![root()]) };
+    let no_snapshot = MoveRows { snapshots: Vec::new(), ..rows(first(), vec![root()]) };
     for wrong in [
         nowhere,
         no_snapshot,
@@ -356,12 +291,8 @@ fn history_is_whole_when_it_is_recorded() {
         assert_missing(now(index.record_move(wrong)));
     }
     assert_conflict(now(index.record_move(rows(first(), vec![commit("a", &[], 2)]))));
-    assert_conflict(now(
-        index.record_move(rows(entry(0, None, Some("a")), vec![root()]))
-    ));
-    assert_conflict(now(
-        index.record_move(rows(entry(1, Some("z"), Some("a")), vec![root()]))
-    ));
+    assert_conflict(now(index.record_move(rows(entry(0, None, Some("a")), vec![root()]))));
+    assert_conflict(now(index.record_move(rows(entry(1, Some("z"), Some("a")), vec![root()]))));
     assert_eq!(now(index.commit_count(&repo(1))).unwrap(), 0);
     now(index.record_move(rows(first(), vec![root()]))).unwrap();
     let generations = vec![commit("b", &["a"], 2), commit("c", &["a", "b"], 3)];
@@ -372,30 +303,12 @@ fn history_is_whole_when_it_is_recorded() {
 #[test]
 fn rows_do_not_contradict_those_held() {
     let index = index_with_repository();
-    let blob = BlobRow {
-        id: blob_id(b"x"),
-        size: 1,
-        place: place(),
-    };
+    let blob = BlobRow { id: blob_id(b"x"), size: 1, place: place() };
     let blobs = |size| vec![BlobRow { size, ..blob }];
-    let first = || {
-        rows(
-            entry(1, None, Some("b")),
-            vec![commit("a", &[], 1), commit("b", &["a"], 2)],
-        )
-    };
-    now(index.record_move(MoveRows {
-        blobs: blobs(1),
-        ..first()
-    }))
-    .unwrap();
-    assert_conflict(now(index.record_move(MoveRows {
-        blobs: blobs(2),
-        ..first()
-    })));
-    assert_conflict(now(
-        index.record_move(rows(entry(1, None, Some("b")), vec![commit("b", &[], 1)]))
-    ));
+    let first = || rows(entry(1, None, Some("b")), vec![commit("a", &[], 1), commit("b", &["a"], 2)]);
+    now(index.record_move(MoveRows { blobs: blobs(1), ..first() })).unwrap();
+    assert_conflict(now(index.record_move(MoveRows { blobs: blobs(2), ..first() })));
+    assert_conflict(now(index.record_move(rows(entry(1, None, Some("b")), vec![commit("b", &[], 1)]))));
 }
 
 #[test]
@@ -406,11 +319,7 @@ fn without_a_window_no_ancestors_are_sent() {
         vec![commit("a", &[], 1), commit("b", &["a"], 2)],
     )))
     .unwrap();
-    let nodes = |index: &MemoryIndex| {
-        now(index.commit_nodes(&repo(1), &[commit_id("b")], 9))
-            .unwrap()
-            .len()
-    };
+    let nodes = |index: &MemoryIndex| now(index.commit_nodes(&repo(1), &[commit_id("b")], 9)).unwrap().len();
     assert_eq!(nodes(&index), 1);
     assert_eq!(nodes(&index.with_window(true)), 2);
 }
@@ -418,15 +327,9 @@ fn without_a_window_no_ancestors_are_sent() {
 #[test]
 fn names_of_the_index_are_of_one_repository() {
     let index = index_with_repository();
-    let taken = RepositoryRecord {
-        repo_id: repo(2),
-        ..record(1, 1)
-    };
+    let taken = RepositoryRecord { repo_id: repo(2), ..record(1, 1) };
     assert_conflict(now(index.put_repository(&taken)));
-    let renamed = RepositoryRecord {
-        repo_id: repo(1),
-        ..record(2, 2)
-    };
+    let renamed = RepositoryRecord { repo_id: repo(1), ..record(2, 2) };
     now(index.put_repository(&renamed)).unwrap();
     now(index.put_repository(&taken)).unwrap();
 }
@@ -434,16 +337,9 @@ fn names_of_the_index_are_of_one_repository() {
 #[test]
 fn unknown_repositories_have_no_jobs_and_no_scans() {
     let index = index_with_repository();
-    let job = NewJob {
-        repo_id: repo(9),
-        kind: "scan".to_owned(),
-        payload: "{}".to_owned(),
-    };
+    let job = NewJob { repo_id: repo(9), kind: "scan".to_owned(), payload: "{}".to_owned() };
     assert_missing(now(index.enqueue(&job, Timestamp::from_millis(0))));
-    let jobs = MoveRows {
-        jobs: vec![job],
-        ..rows(entry(1, None, Some("a")), vec![commit("a", &[], 1)])
-    };
+    let jobs = MoveRows { jobs: vec![job], ..rows(entry(1, None, Some("a")), vec![commit("a", &[], 1)]) };
     assert_missing(now(index.record_move(jobs)));
     assert_eq!(now(index.commit_count(&repo(1))).unwrap(), 0);
 }

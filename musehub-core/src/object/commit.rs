@@ -35,15 +35,9 @@ impl Commit {
     /// # Errors
     /// [`ObjectError`] with the first rule that the record breaks.
     pub fn verify(scheme: IdScheme, mut record: Map<String, Value>) -> Result<Self, ObjectError> {
-        let claimed_text = record
-            .get("commit_id")
-            .and_then(Value::as_str)
-            .unwrap_or("without an id")
-            .to_owned();
-        let fields = Fields {
-            id: &claimed_text,
-            record: &record,
-        };
+        let claimed_text =
+            record.get("commit_id").and_then(Value::as_str).unwrap_or("without an id").to_owned();
+        let fields = Fields { id: &claimed_text, record: &record };
         let claimed = fields.commit("commit_id")?;
         let snapshot = fields.snapshot()?;
         fields.text("message")?;
@@ -69,13 +63,7 @@ impl Commit {
                 computed: id.to_string(),
             });
         }
-        Ok(Self {
-            id,
-            parents,
-            snapshot,
-            payload,
-            record,
-        })
+        Ok(Self { id, parents, snapshot, payload, record })
     }
 
     /// The payload of a record and the id that it has.
@@ -88,29 +76,15 @@ impl Commit {
         snapshot: &SnapshotId,
     ) -> Result<(CommitId, Bytes), ObjectError> {
         let kind = ObjectKind::Commit;
-        let fields = Fields {
-            id: claimed_text,
-            record,
-        };
+        let fields = Fields { id: claimed_text, record };
         let id_text = || claimed_text.to_owned();
-        let payload = json::to_vec(record).map_err(|source| ObjectError::Json {
-            kind,
-            id: id_text(),
-            source,
-        })?;
+        let payload =
+            json::to_vec(record).map_err(|source| ObjectError::Json { kind, id: id_text(), source })?;
         let size = payload.len() as u64;
         if size > MAX_COMMIT_BYTES {
-            return Err(ObjectError::TooLarge {
-                kind,
-                id: id_text(),
-                size,
-                limit: MAX_COMMIT_BYTES,
-            });
+            return Err(ObjectError::TooLarge { kind, id: id_text(), size, limit: MAX_COMMIT_BYTES });
         }
-        if record
-            .iter()
-            .any(|(key, value)| key.contains('\0') || holds_nul(value))
-        {
+        if record.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)) {
             return Err(ObjectError::Nul { kind, id: id_text() });
         }
         let id = match scheme {
@@ -119,13 +93,8 @@ impl Commit {
                     return Err(fields.wrong("commit_id", "an id"));
                 }
                 let (message, time) = (fields.text("message")?, fields.text("committed_at")?);
-                flat_v1::commit_id(parents, snapshot, message, time).map_err(|source| {
-                    ObjectError::Formula {
-                        kind,
-                        id: id_text(),
-                        source,
-                    }
-                })?
+                flat_v1::commit_id(parents, snapshot, message, time)
+                    .map_err(|source| ObjectError::Formula { kind, id: id_text(), source })?
             }
             IdScheme::TypedV2 => {
                 let algorithm =
@@ -142,24 +111,12 @@ impl Commit {
     /// [`ObjectError`] where they are not those of a commit.
     pub fn decode(scheme: IdScheme, id: CommitId, bytes: &[u8]) -> Result<Self, ObjectError> {
         let payload = canonical::payload_of(ObjectKind::Commit, bytes)?;
-        let record: Map<String, Value> =
-            serde_json::from_slice(payload).map_err(|source| ObjectError::Record {
-                kind: ObjectKind::Commit,
-                source,
-            })?;
+        let record: Map<String, Value> = serde_json::from_slice(payload)
+            .map_err(|source| ObjectError::Record { kind: ObjectKind::Commit, source })?;
         let id_text = id.to_string();
-        let fields = Fields {
-            id: &id_text,
-            record: &record,
-        };
+        let fields = Fields { id: &id_text, record: &record };
         let (snapshot, parents) = (fields.snapshot()?, fields.parents(scheme)?);
-        Ok(Self {
-            id,
-            parents,
-            snapshot,
-            payload: Bytes::copy_from_slice(payload),
-            record,
-        })
+        Ok(Self { id, parents, snapshot, payload: Bytes::copy_from_slice(payload), record })
     }
 
     /// Its id.
@@ -213,36 +170,23 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn wrong(&self, field: &'static str, expected: &'static str) -> ObjectError {
-        ObjectError::Field {
-            kind: ObjectKind::Commit,
-            id: self.id.to_owned(),
-            field,
-            expected,
-        }
+        ObjectError::Field { kind: ObjectKind::Commit, id: self.id.to_owned(), field, expected }
     }
 
     fn bad_id(&self, field: &'static str, source: IdError) -> ObjectError {
-        ObjectError::Id {
-            kind: ObjectKind::Commit,
-            id: self.id.to_owned(),
-            field,
-            source,
-        }
+        ObjectError::Id { kind: ObjectKind::Commit, id: self.id.to_owned(), field, source }
     }
 
     fn text(&self, field: &'static str) -> Result<&'a str, ObjectError> {
-        self.record
-            .get(field)
-            .and_then(Value::as_str)
-            .ok_or_else(|| self.wrong(field, "a text"))
+        self.record.get(field).and_then(Value::as_str).ok_or_else(|| self.wrong(field, "a text"))
     }
 
     fn commit(&self, field: &'static str) -> Result<Option<CommitId>, ObjectError> {
         match self.record.get(field) {
             None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => CommitId::parse(text)
-                .map(Some)
-                .map_err(|source| self.bad_id(field, source)),
+            Some(Value::String(text)) => {
+                CommitId::parse(text).map(Some).map_err(|source| self.bad_id(field, source))
+            }
             Some(_) => Err(self.wrong(field, "an id or null")),
         }
     }
@@ -255,10 +199,7 @@ impl<'a> Fields<'a> {
     fn parents(&self, scheme: IdScheme) -> Result<Vec<CommitId>, ObjectError> {
         match scheme {
             IdScheme::FlatV1 => {
-                let (first, second) = (
-                    self.commit("parent_commit_id")?,
-                    self.commit("parent2_commit_id")?,
-                );
+                let (first, second) = (self.commit("parent_commit_id")?, self.commit("parent2_commit_id")?);
                 if first.is_none() && second.is_some() {
                     return Err(self.wrong("parent_commit_id", "an id where there is a second parent"));
                 }
@@ -269,11 +210,7 @@ impl<'a> Fields<'a> {
                 let list = list.filter(|list| list.len() <= 2);
                 let list = list.ok_or_else(|| self.wrong("parents", "a list of at most two ids"))?;
                 list.iter()
-                    .map(|parent| {
-                        parent
-                            .as_str()
-                            .ok_or_else(|| self.wrong("parents", "a list of ids"))
-                    })
+                    .map(|parent| parent.as_str().ok_or_else(|| self.wrong("parents", "a list of ids")))
                     .map(|text| CommitId::parse(text?).map_err(|source| self.bad_id("parents", source)))
                     .collect()
             }

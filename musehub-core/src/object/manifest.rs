@@ -56,10 +56,7 @@ impl Manifest {
         let mut prefixes: Vec<&RepoPath> = Vec::new();
         for (path, _) in &self.0 {
             let text = path.as_str();
-            while prefixes
-                .last()
-                .is_some_and(|prefix| !text.starts_with(prefix.as_str()))
-            {
+            while prefixes.last().is_some_and(|prefix| !text.starts_with(prefix.as_str())) {
                 prefixes.pop();
             }
             for prefix in &prefixes {
@@ -99,10 +96,7 @@ impl Manifest {
     /// The blob of a path.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<BlobId> {
-        self.0
-            .binary_search_by(|(p, _)| p.as_str().cmp(path))
-            .ok()
-            .map(|at| self.0[at].1)
+        self.0.binary_search_by(|(p, _)| p.as_str().cmp(path)).ok().map(|at| self.0[at].1)
     }
 }
 

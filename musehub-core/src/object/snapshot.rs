@@ -3,12 +3,13 @@
 use std::fmt;
 
 use bytes::Bytes;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::{Manifest, ObjectError, holds_nul};
 use crate::canonical::{self, json};
-use crate::id::{HashAlgorithm, ObjectKind, SnapshotId};
+use crate::id::{BlobId, HashAlgorithm, ObjectKind, SnapshotId};
 use crate::path::RepoPath;
 use crate::scheme::{IdScheme, flat_v1, typed_v2};
 
@@ -42,25 +43,15 @@ impl Snapshot {
     pub fn verify(scheme: IdScheme, mut record: SnapshotRecord) -> Result<Self, ObjectError> {
         let claimed = record.id;
         let id_text = || claimed.map_or_else(|| "without an id".to_owned(), |id| id.to_string());
-        if record
-            .extra
-            .iter()
-            .any(|(key, value)| key.contains('\0') || holds_nul(value))
-        {
-            return Err(ObjectError::Nul {
-                kind: ObjectKind::Snapshot,
-                id: id_text(),
-            });
+        if record.extra.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)) {
+            return Err(ObjectError::Nul { kind: ObjectKind::Snapshot, id: id_text() });
         }
         sort_unique(&mut record.directories);
         sort_unique(&mut record.executables);
         let computed = match scheme {
             IdScheme::FlatV1 => {
                 if !record.directories.is_empty() || !record.executables.is_empty() {
-                    return Err(ObjectError::UnknownField {
-                        id: id_text(),
-                        field: "directories".into(),
-                    });
+                    return Err(ObjectError::UnknownField { id: id_text(), field: "directories".into() });
                 }
                 flat_v1::snapshot_id(record.manifest.iter().map(|(path, blob)| (path.as_str(), blob)))
                     .map_err(|source| ObjectError::Formula {
@@ -71,10 +62,7 @@ impl Snapshot {
             }
             IdScheme::TypedV2 => {
                 if let Some(field) = record.extra.keys().find(|field| *field != "created_at") {
-                    return Err(ObjectError::UnknownField {
-                        id: id_text(),
-                        field: field.clone(),
-                    });
+                    return Err(ObjectError::UnknownField { id: id_text(), field: field.clone() });
                 }
                 record.extra.clear();
                 let algorithm = claimed.map_or(HashAlgorithm::default(), |id| id.object_id().algorithm());
@@ -99,13 +87,22 @@ impl Snapshot {
     /// [`ObjectError`] where they are not those of a snapshot.
     pub fn decode(id: SnapshotId, bytes: &[u8]) -> Result<Self, ObjectError> {
         let payload = canonical::payload_of(ObjectKind::Snapshot, bytes)?;
-        let mut record: SnapshotRecord =
-            serde_json::from_slice(payload).map_err(|source| ObjectError::Record {
-                kind: ObjectKind::Snapshot,
-                source,
-            })?;
+        let mut record: SnapshotRecord = serde_json::from_slice(payload)
+            .map_err(|source| ObjectError::Record { kind: ObjectKind::Snapshot, source })?;
         record.id = Some(id);
         Ok(Self { id, record })
+    }
+
+    /// The blobs that canonical bytes name, with repeats and in no order: what a fetch asks of thousands of snapshots
+    /// without needing their paths.
+    ///
+    /// # Errors
+    /// [`ObjectError`] where the bytes are not those of a snapshot.
+    pub fn blob_ids(bytes: &[u8]) -> Result<Vec<BlobId>, ObjectError> {
+        let payload = canonical::payload_of(ObjectKind::Snapshot, bytes)?;
+        let named: NamedBlobs = serde_json::from_slice(payload)
+            .map_err(|source| ObjectError::Record { kind: ObjectKind::Snapshot, source })?;
+        Ok(named.manifest.0)
     }
 
     /// Its id.
@@ -145,12 +142,8 @@ impl Snapshot {
             Id,
             Extra(&'a Value),
         }
-        let mut fields: Vec<(&str, Field<'_>)> = self
-            .record
-            .extra
-            .iter()
-            .map(|(key, value)| (key.as_str(), Field::Extra(value)))
-            .collect();
+        let mut fields: Vec<(&str, Field<'_>)> =
+            self.record.extra.iter().map(|(key, value)| (key.as_str(), Field::Extra(value))).collect();
         fields.push(("manifest", Field::Manifest));
         fields.push(("snapshot_id", Field::Id));
         fields.sort_by_key(|(key, _)| *key);
@@ -162,13 +155,9 @@ impl Snapshot {
             match field {
                 Field::Manifest => write_manifest(&mut out, &self.record.manifest, |blob| blob.to_hex()),
                 Field::Id => json::write_string(&mut out, &self.id.to_hex()),
-                Field::Extra(value) => {
-                    json::write_value(&mut out, value).map_err(|source| ObjectError::Json {
-                        kind: ObjectKind::Snapshot,
-                        id: self.id.to_string(),
-                        source,
-                    })?
-                }
+                Field::Extra(value) => json::write_value(&mut out, value).map_err(|source| {
+                    ObjectError::Json { kind: ObjectKind::Snapshot, id: self.id.to_string(), source }
+                })?,
             }
         }
         out.push(b'}');
@@ -199,7 +188,7 @@ fn write_paths(out: &mut Vec<u8>, paths: &[RepoPath]) {
     out.push(b']');
 }
 
-fn write_manifest(out: &mut Vec<u8>, manifest: &Manifest, id: impl Fn(&crate::id::BlobId) -> String) {
+fn write_manifest(out: &mut Vec<u8>, manifest: &Manifest, id: impl Fn(&BlobId) -> String) {
     out.push(b'{');
     for (at, (path, blob)) in manifest.iter().enumerate() {
         if at > 0 {
@@ -216,6 +205,38 @@ fn write_manifest(out: &mut Vec<u8>, manifest: &Manifest, id: impl Fn(&crate::id
 fn sort_unique(paths: &mut Vec<RepoPath>) {
     paths.sort();
     paths.dedup();
+}
+
+/// A snapshot of which only the blobs are wanted.
+#[derive(Deserialize)]
+struct NamedBlobs {
+    manifest: Blobs,
+}
+
+struct Blobs(Vec<BlobId>);
+
+impl<'de> Deserialize<'de> for Blobs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BlobsVisitor;
+
+        impl<'de> Visitor<'de> for BlobsVisitor {
+            type Value = Blobs;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map from paths to blob ids")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Blobs, A::Error> {
+                let mut blobs = Vec::new();
+                while let Some((IgnoredAny, blob)) = map.next_entry()? {
+                    blobs.push(blob);
+                }
+                Ok(Blobs(blobs))
+            }
+        }
+
+        deserializer.deserialize_map(BlobsVisitor)
+    }
 }
 
 impl<'de> Deserialize<'de> for SnapshotRecord {

@@ -14,8 +14,10 @@ fn map(value: Value) -> Map<String, Value> {
 }
 
 fn snapshot(entries: &[(&str, &[u8])]) -> SnapshotRecord {
-    let entries =
-        entries.iter().map(|(path, bytes)| (RepoPath::parse(path).unwrap(), flat_v1::blob_id(bytes))).collect();
+    let entries = entries
+        .iter()
+        .map(|(path, bytes)| (RepoPath::parse(path).unwrap(), flat_v1::blob_id(bytes)))
+        .collect();
     SnapshotRecord { manifest: Manifest::new(entries).unwrap(), ..SnapshotRecord::default() }
 }
 
@@ -37,7 +39,10 @@ fn a_commit_keeps_every_field_through_its_canonical_bytes() {
     assert!(bytes.starts_with(format!("commit {}\0{{\"a_field_of_tomorrow\":", commit.size()).as_bytes()));
     let back = Commit::decode(IdScheme::FlatV1, commit.id(), &bytes).unwrap();
     assert_eq!(back.record(), &record());
-    assert_eq!((back.id(), back.parents(), back.snapshot()), (commit.id(), commit.parents(), commit.snapshot()));
+    assert_eq!(
+        (back.id(), back.parents(), back.snapshot()),
+        (commit.id(), commit.parents(), commit.snapshot())
+    );
 }
 
 #[test]
@@ -157,7 +162,10 @@ fn a_manifest_that_no_file_system_holds_is_refused() {
     assert!(matches!(manifest(&["a/b", "a"]), Err(ManifestError::FileAndDirectory { .. })));
     // What sorts between a file and what is below it does not hide them from each other.
     assert!(matches!(manifest(&["a", "a-b", "a.c", "a/b/c"]), Err(ManifestError::FileAndDirectory { .. })));
-    assert!(matches!(manifest(&["x/a", "x/a!", "x/a!b", "x/a/c"]), Err(ManifestError::FileAndDirectory { .. })));
+    assert!(matches!(
+        manifest(&["x/a", "x/a!", "x/a!b", "x/a/c"]),
+        Err(ManifestError::FileAndDirectory { .. })
+    ));
     assert!(matches!(manifest(&["a", "b", "a"]), Err(ManifestError::Duplicate(_))));
 }
 

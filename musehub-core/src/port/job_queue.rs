@@ -17,10 +17,7 @@ impl JobId {
     #[must_use]
     pub fn of(repo: &RepoId, kind: &str, payload: &str) -> Self {
         let parts = [repo.as_str(), "\0", kind, "\0", payload];
-        Self(hex::encode(hash::digest(
-            HashAlgorithm::Blake3,
-            &parts.map(str::as_bytes),
-        )))
+        Self(hex::encode(hash::digest(HashAlgorithm::Blake3, &parts.map(str::as_bytes))))
     }
 
     /// An id as a backend kept it.

@@ -74,10 +74,7 @@ pub enum BackendError {
 impl BackendError {
     /// A failure of the backend itself while doing `action`.
     pub fn unavailable(action: &'static str, source: impl Into<Cause>) -> Self {
-        Self::Unavailable {
-            action,
-            source: source.into(),
-        }
+        Self::Unavailable { action, source: source.into() }
     }
 }
 

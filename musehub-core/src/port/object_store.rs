@@ -36,9 +36,7 @@ impl PackId {
         if text.contains(':') {
             return Err(PlaceError);
         }
-        ObjectId::parse(text)
-            .map(|id| Self(*id.digest()))
-            .map_err(|_| PlaceError)
+        ObjectId::parse(text).map(|id| Self(*id.digest())).map_err(|_| PlaceError)
     }
 }
 
@@ -231,11 +229,7 @@ mod tests {
 
     #[test]
     fn a_place_comes_back_from_its_text() {
-        let place = Place {
-            pack: PackId::new([0xab; 32]),
-            offset: 16,
-            length: u64::MAX,
-        };
+        let place = Place { pack: PackId::new([0xab; 32]), offset: 16, length: u64::MAX };
         assert_eq!(place.to_string().parse(), Ok(place));
         for bad in ["", "pack:", "pack:00#1+2", "file:x", "pack:zz#1+2"] {
             assert!(bad.parse::<Place>().is_err());

@@ -90,11 +90,7 @@ pub fn contains_nul(text: &str) -> bool {
 }
 
 fn refuse_nul(text: &str) -> Result<(), FormulaError> {
-    if contains_nul(text) {
-        Err(FormulaError::Nul)
-    } else {
-        Ok(())
-    }
+    if contains_nul(text) { Err(FormulaError::Nul) } else { Ok(()) }
 }
 
 fn digits(id: ObjectId) -> Result<[u8; 64], FormulaError> {
@@ -130,20 +126,11 @@ mod tests {
     #[test]
     fn ids_of_another_hash_function_are_refused() {
         let foreign = blob(HashAlgorithm::Blake3);
-        assert_eq!(
-            snapshot_id([("a", &foreign)]),
-            Err(FormulaError::ForeignAlgorithm)
-        );
+        assert_eq!(snapshot_id([("a", &foreign)]), Err(FormulaError::ForeignAlgorithm));
         let [ours, theirs] = [ALGORITHM, HashAlgorithm::Blake3].map(|a| SnapshotId::new(a, [1; 32]));
-        assert_eq!(
-            commit_id(&[], &theirs, "m", TIME),
-            Err(FormulaError::ForeignAlgorithm)
-        );
+        assert_eq!(commit_id(&[], &theirs, "m", TIME), Err(FormulaError::ForeignAlgorithm));
         let parent = CommitId::new(HashAlgorithm::Blake3, [1; 32]);
-        assert_eq!(
-            commit_id(&[parent], &ours, "m", TIME),
-            Err(FormulaError::ForeignAlgorithm)
-        );
+        assert_eq!(commit_id(&[parent], &ours, "m", TIME), Err(FormulaError::ForeignAlgorithm));
     }
 
     #[test]

@@ -125,12 +125,7 @@ impl BlobHasher {
             IdScheme::FlatV1 => {}
             IdScheme::TypedV2 => hasher.update(&typed_v2::header(ObjectKind::Blob, size)),
         }
-        Self {
-            hasher,
-            algorithm,
-            announced: size,
-            actual: 0,
-        }
+        Self { hasher, algorithm, announced: size, actual: 0 }
     }
 
     /// Adds the next bytes.
@@ -158,10 +153,7 @@ impl BlobHasher {
     }
 
     const fn mismatch(&self) -> FormulaError {
-        FormulaError::SizeMismatch {
-            announced: self.announced,
-            actual: self.actual,
-        }
+        FormulaError::SizeMismatch { announced: self.announced, actual: self.actual }
     }
 }
 
@@ -210,15 +202,9 @@ mod tests {
         for scheme in SCHEMES {
             let mut hasher = BlobHasher::new(scheme, HashAlgorithm::Sha256, 3);
             hasher.update(b"ab").unwrap();
-            let short = FormulaError::SizeMismatch {
-                announced: 3,
-                actual: 2,
-            };
+            let short = FormulaError::SizeMismatch { announced: 3, actual: 2 };
             assert_eq!(hasher.clone().finish(), Err(short));
-            let long = FormulaError::SizeMismatch {
-                announced: 3,
-                actual: 4,
-            };
+            let long = FormulaError::SizeMismatch { announced: 3, actual: 4 };
             assert_eq!(hasher.update(b"cd"), Err(long.clone()));
             assert_eq!(hasher.finish(), Err(long));
         }

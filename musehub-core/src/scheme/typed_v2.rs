@@ -28,10 +28,7 @@ mod tests {
     fn a_header_is_kind_size_and_nul() {
         assert_eq!(&*header(ObjectKind::Blob, 0), b"blob 0\0");
         assert_eq!(&*header(ObjectKind::Commit, 120), b"commit 120\0");
-        assert_eq!(
-            &*header(ObjectKind::Snapshot, u64::MAX),
-            b"snapshot 18446744073709551615\0"
-        );
+        assert_eq!(&*header(ObjectKind::Snapshot, u64::MAX), b"snapshot 18446744073709551615\0");
     }
 
     #[test]
@@ -39,9 +36,6 @@ mod tests {
         let of = |algorithm, kind| object_id(algorithm, kind, b"{}");
         let snapshot = of(HashAlgorithm::Sha256, ObjectKind::Snapshot);
         assert_ne!(snapshot, of(HashAlgorithm::Sha256, ObjectKind::Commit));
-        assert_ne!(
-            snapshot.digest(),
-            of(HashAlgorithm::Blake3, ObjectKind::Snapshot).digest()
-        );
+        assert_ne!(snapshot.digest(), of(HashAlgorithm::Blake3, ObjectKind::Snapshot).digest());
     }
 }

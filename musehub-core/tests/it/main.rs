@@ -9,7 +9,9 @@ fn every_file_of_this_folder_is_a_module_of_this_binary() {
     let main = include_str!("main.rs");
     for entry in std::fs::read_dir(folder).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let Some(module) = name.strip_suffix(".rs").filter(|module| *module != "main") else { continue };
+        let Some(module) = name.strip_suffix(".rs").filter(|module| *module != "main") else {
+            continue;
+        };
         assert!(main.contains(&format!("mod {module};")), "tests/it/{name} is not declared in main.rs");
     }
 }

@@ -42,10 +42,7 @@ fn flat_v1_blobs_and_snapshots_have_the_ids_of_the_client() {
     assert_eq!(flat_v1::blob_id(b"hello\n").to_hex(), HELLO);
     assert_eq!(snapshot([]).to_hex(), EMPTY);
     for (id, expected) in [
-        (
-            snapshot_3(),
-            "9f99c35ae5511096ffaacf8d194ba223cac0fff853f1868c6f7c8f32905bc7b1",
-        ),
+        (snapshot_3(), "9f99c35ae5511096ffaacf8d194ba223cac0fff853f1868c6f7c8f32905bc7b1"),
         (
             snapshot([("hello.txt", HELLO)]),
             "e75a3b4c08635dec0bf722c75a9cbbaf9ad8a9df8b6aeef1a29d2a37e5e620ad",
@@ -69,21 +66,13 @@ fn flat_v1_commits_have_the_ids_of_the_client() {
     let second = CommitId::parse(&"0".repeat(64)).unwrap();
     let merge_time = "2026-03-20T12:00:02+00:00";
     for (id, expected) in [
-        (
-            commit_4(),
-            "e96da750e0754b0847804a43cf0073ed8518bd0c8a7a0937be0eb4a7d5bec9d3",
-        ),
+        (commit_4(), "e96da750e0754b0847804a43cf0073ed8518bd0c8a7a0937be0eb4a7d5bec9d3"),
         (
             commit(&[], &three, "first", "2026-03-20T12:00:00Z"),
             "ac2d6d9632dd29a4bb33f14d40efd2917327add2ebeec5ab829b90de85d48956",
         ),
         (
-            commit(
-                &[commit_4()],
-                &three,
-                "second",
-                "2026-03-20T12:00:01.000001+00:00",
-            ),
+            commit(&[commit_4()], &three, "second", "2026-03-20T12:00:01.000001+00:00"),
             "4e7b35745addbffafcda18f04bfd274dad091b597f4ba34040111c186b94f8ec",
         ),
         (
@@ -99,12 +88,7 @@ fn flat_v1_commits_have_the_ids_of_the_client() {
             "0d165db8c4216a13104dcf5e27489aedd1cd14b23f84d0e2cf732a0f2e3bf7ad",
         ),
         (
-            commit(
-                &[],
-                &hello,
-                "Añadir 🎵\nline2",
-                "2026-01-01T00:00:00.000100+02:00",
-            ),
+            commit(&[], &hello, "Añadir 🎵\nline2", "2026-01-01T00:00:00.000100+02:00"),
             "99844c7a08f622b96b6496c9d8682b150e7e5079298cddff2b59aa552006fb28",
         ),
     ] {
@@ -116,36 +100,19 @@ fn flat_v1_commits_have_the_ids_of_the_client() {
 fn a_nul_that_would_make_two_commits_collide_is_refused() {
     let [a, b] = ["a", "b"].map(|digit| digit.repeat(64));
     let one_parent = [a.as_bytes(), b"\0", b.as_bytes(), b"\0", b"s\0m", b"\0", b"t"];
-    let two_parents = [
-        a.as_bytes(),
-        b"\0",
-        b.as_bytes(),
-        b"\0",
-        b"s",
-        b"\0",
-        b"m",
-        b"\0",
-        b"t",
-    ];
+    let two_parents = [a.as_bytes(), b"\0", b.as_bytes(), b"\0", b"s", b"\0", b"m", b"\0", b"t"];
     let collision = "8d160f5984308a44b98e9b4e068cb4a852e241ea52b6a487ae20d8436643a388";
     assert_eq!(hex::encode(sha256(&one_parent)), collision);
     assert_eq!(hex::encode(sha256(&two_parents)), collision);
 
     let parent = CommitId::parse(&a).unwrap();
     let snapshot = SnapshotId::parse(&b).unwrap();
-    assert_eq!(
-        flat_v1::commit_id(&[parent], &snapshot, "s\0m", "t"),
-        Err(FormulaError::Nul)
-    );
+    assert_eq!(flat_v1::commit_id(&[parent], &snapshot, "s\0m", "t"), Err(FormulaError::Nul));
 }
 
 /// RFC 2104 for keys of at most one block.
 fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
-    let pad = |byte: u8| -> Vec<u8> {
-        (0..64)
-            .map(|at| key.get(at).copied().unwrap_or(0) ^ byte)
-            .collect()
-    };
+    let pad = |byte: u8| -> Vec<u8> { (0..64).map(|at| key.get(at).copied().unwrap_or(0) ^ byte).collect() };
     sha256(&[&pad(0x5c), &sha256(&[&pad(0x36), message])])
 }
 
@@ -208,12 +175,7 @@ fn check_canonical_lines(lines: &str) -> usize {
         assert_eq!(json::to_vec(&value).unwrap(), vector.canonical.as_bytes());
         assert_eq!(json::parse_canonical(vector.canonical.as_bytes()).unwrap(), value);
         let already = vector.input == vector.canonical;
-        assert_eq!(
-            json::is_canonical(vector.input.as_bytes()),
-            already,
-            "{}",
-            vector.input
-        );
+        assert_eq!(json::is_canonical(vector.input.as_bytes()), already, "{}", vector.input);
         count += 1;
     }
     count
@@ -221,14 +183,8 @@ fn check_canonical_lines(lines: &str) -> usize {
 
 #[test]
 fn canonical_json_is_what_python_prints() {
-    assert_eq!(
-        check_canonical_lines(include_str!("../vectors/canonical-json.jsonl")),
-        240
-    );
-    assert_eq!(
-        check_canonical_lines(include_str!("../vectors/canonical-json-own.jsonl")),
-        834
-    );
+    assert_eq!(check_canonical_lines(include_str!("../vectors/canonical-json.jsonl")), 240);
+    assert_eq!(check_canonical_lines(include_str!("../vectors/canonical-json-own.jsonl")), 834);
 }
 
 #[test]
@@ -237,11 +193,7 @@ fn floats_are_what_python_prints() {
     for line in include_str!("../vectors/floats.txt").lines() {
         let (bits, repr) = line.split_once(' ').unwrap();
         let float = f64::from_bits(u64::from_str_radix(bits, 16).unwrap());
-        assert_eq!(
-            String::from_utf8(json::to_vec(&float).unwrap()).unwrap(),
-            repr,
-            "{bits}"
-        );
+        assert_eq!(String::from_utf8(json::to_vec(&float).unwrap()).unwrap(), repr, "{bits}");
         let read: f64 = serde_json::from_str(repr).unwrap();
         assert_eq!(read.to_bits(), float.to_bits(), "{repr}");
         count += 1;
@@ -274,9 +226,7 @@ impl TypedObject {
     fn payload(&self) -> Vec<u8> {
         match (&self.text, self.pattern, &self.record) {
             (Some(text), None, None) => text.clone().into_bytes(),
-            (None, Some(size), None) => (0..size)
-                .map(|at| ((at * 131 + (at >> 8)) & 0xff) as u8)
-                .collect(),
+            (None, Some(size), None) => (0..size).map(|at| ((at * 131 + (at >> 8)) & 0xff) as u8).collect(),
             (None, None, Some(record)) => json::to_vec(record).unwrap(),
             _ => panic!("a vector has one source"),
         }
@@ -293,20 +243,16 @@ fn typed_v2_ids_are_hashes_of_canonical_bytes() {
         if let Some(expected) = &object.payload {
             assert_eq!(std::str::from_utf8(&payload).unwrap(), expected);
         }
-        for (algorithm, expected) in [
-            (HashAlgorithm::Sha256, object.sha256),
-            (HashAlgorithm::Blake3, object.blake3),
-        ] {
+        for (algorithm, expected) in
+            [(HashAlgorithm::Sha256, object.sha256), (HashAlgorithm::Blake3, object.blake3)]
+        {
             let expected = ObjectId::parse(&expected).unwrap();
             assert_eq!(expected.algorithm(), algorithm);
             assert_eq!(typed_v2::object_id(algorithm, kind, &payload), expected);
             let canonical = [&*typed_v2::header(kind, payload.len() as u64), &payload].concat();
             assert_eq!(digest(algorithm, &[&canonical]), *expected.digest());
             if kind == ObjectKind::Blob {
-                assert_eq!(
-                    IdScheme::TypedV2.blob_id(algorithm, &payload).object_id(),
-                    expected
-                );
+                assert_eq!(IdScheme::TypedV2.blob_id(algorithm, &payload).object_id(), expected);
                 let mut hasher = BlobHasher::new(IdScheme::TypedV2, algorithm, payload.len() as u64);
                 for piece in payload.chunks(10_007) {
                     hasher.update(piece).unwrap();
@@ -315,11 +261,7 @@ fn typed_v2_ids_are_hashes_of_canonical_bytes() {
             }
         }
     }
-    let expected = [
-        (ObjectKind::Blob, 26),
-        (ObjectKind::Snapshot, 7),
-        (ObjectKind::Commit, 3),
-    ];
+    let expected = [(ObjectKind::Blob, 26), (ObjectKind::Snapshot, 7), (ObjectKind::Commit, 3)];
     assert_eq!(count, BTreeMap::from(expected));
 }
 

@@ -16,11 +16,7 @@ enum Failure {
     /// The part with this index is not below `parent`.
     Module { parent: Node, part: String },
     /// The name is not in `node`.
-    Name {
-        node: Node,
-        name: String,
-        typing_only: bool,
-    },
+    Name { node: Node, name: String, typing_only: bool },
     /// The dots lead above every package.
     Beyond,
 }
@@ -58,12 +54,7 @@ impl Resolver<'_> {
             broken.push(self.describe(file, import, failure));
         }
         if !self.snapshot.files[file].is_stub {
-            broken.extend(
-                facts
-                    .uses
-                    .iter()
-                    .filter_map(|used| self.check_use(file, facts, used)),
-            );
+            broken.extend(facts.uses.iter().filter_map(|used| self.check_use(file, facts, used)));
         }
         broken
     }
@@ -80,12 +71,11 @@ impl Resolver<'_> {
         };
         match self.walk_relative(file, base, &parts) {
             Walk::Open => None,
-            Walk::Missing { parent, index } => Some(Failure::Module {
-                parent,
-                part: parts[index].to_owned(),
-            }),
+            Walk::Missing { parent, index } => {
+                Some(Failure::Module { parent, part: parts[index].to_owned() })
+            }
             Walk::Found(node) => {
-                let failure = self.name_failure(file, node, import, true)?;
+                let failure = self.name_failure(file, node, import, self.is_closed(base))?;
                 let moved = matches!(node, Node::Package(_) | Node::Namespace(_))
                     && self.is_merged_submodule(file, base, &parts, import);
                 (!moved).then_some(failure)
@@ -105,10 +95,7 @@ impl Resolver<'_> {
         for attempt in self.attempts(file, parts) {
             let failure = match attempt.walk {
                 Walk::Open => return None,
-                Walk::Missing { parent, index } => Failure::Module {
-                    parent,
-                    part: parts[index].to_owned(),
-                },
+                Walk::Missing { parent, index } => Failure::Module { parent, part: parts[index].to_owned() },
                 Walk::Found(node) => match self.name_failure(file, node, import, attempt.closed) {
                     None => return None,
                     // The package of the importing file is in `sys.modules` already: no other reading is possible.
@@ -129,9 +116,7 @@ impl Resolver<'_> {
                 worst = Some((attempt.strength, failure));
             }
         }
-        worst
-            .filter(|(strength, _)| *strength > Strength::Weak)
-            .map(|(_, failure)| failure)
+        worst.filter(|(strength, _)| *strength > Strength::Weak).map(|(_, failure)| failure)
     }
 
     /// What `import` takes from `node` and does not find.
@@ -148,11 +133,7 @@ impl Resolver<'_> {
                     Presence::TypingOnly => true,
                     Presence::Absent => false,
                 };
-                Some(Failure::Name {
-                    node,
-                    name: name.to_owned(),
-                    typing_only,
-                })
+                Some(Failure::Name { node, name: name.to_owned(), typing_only })
             }
         }
     }
@@ -167,14 +148,8 @@ impl Resolver<'_> {
         if facts.reading != Reading::Whole {
             return None;
         }
-        let missing = names
-            .iter()
-            .find(|name| self.presence(node, name, closed) == Presence::Absent)?;
-        Some(Failure::Name {
-            node,
-            name: missing.clone(),
-            typing_only: false,
-        })
+        let missing = names.iter().find(|name| self.presence(node, name, closed) == Presence::Absent)?;
+        Some(Failure::Name { node, name: missing.clone(), typing_only: false })
     }
 
     fn describe(&self, file: FileId, import: &Import, failure: Failure) -> Broken {
@@ -188,11 +163,7 @@ impl Resolver<'_> {
                 None,
             ),
             Failure::Module { parent, part } => {
-                let from = if import.form == ImportForm::From || star {
-                    "from "
-                } else {
-                    ""
-                };
+                let from = if import.form == ImportForm::From || star { "from " } else { "" };
                 let why = match parent {
                     Node::Module(_) => {
                         format!("{} is a module, not a package", self.snapshot.path_of(parent))
@@ -206,44 +177,23 @@ impl Resolver<'_> {
                     None,
                 )
             }
-            Failure::Name {
-                node,
-                name,
-                typing_only,
-            } => {
+            Failure::Name { node, name, typing_only } => {
                 let what = match (star, typing_only) {
                     (true, _) => format!("imports '*' from '{module}', whose __all__ lists '{name}'"),
                     (false, _) => format!("imports '{name}' from '{module}'"),
                 };
                 let why = self.lack(node, typing_only);
-                (
-                    format!("{what}, but {why}"),
-                    IssueType::StaleImport,
-                    Some((node, name.clone())),
-                    Some(name),
-                )
+                (format!("{what}, but {why}"), IssueType::StaleImport, Some((node, name.clone())), Some(name))
             }
         };
         let target = lacks.as_ref().map(|(node, _)| self.snapshot.path_of(*node));
         let finding = self.finding(file, issue_type, import.at, import.guard, text);
-        Broken {
-            finding: Finding {
-                module,
-                name,
-                target,
-                ..finding
-            },
-            lacks,
-        }
+        Broken { finding: Finding { module, name, target, ..finding }, lacks }
     }
 
     /// How a sentence says that `node` lacks a name.
     fn lack(&self, node: Node, typing_only: bool) -> String {
-        let defines = if typing_only {
-            "defines it for type checkers only"
-        } else {
-            "defines no such name"
-        };
+        let defines = if typing_only { "defines it for type checkers only" } else { "defines no such name" };
         match (node, self.snapshot.module_of(node)) {
             (Node::Namespace(_), _) | (_, None) => format!("{} holds no such module", self.folder_name(node)),
             (Node::Module(_), Some(module)) => format!("{} {defines}", self.snapshot.path_of_module(module)),
@@ -300,34 +250,20 @@ impl Resolver<'_> {
         let name = chain[index].to_owned();
         let local = import.alias.as_deref().or(import.name.as_deref());
         let local = local.unwrap_or_else(|| import.module.split('.').next().unwrap_or_default());
-        let owner = std::iter::once(local)
-            .chain(chain[..index].iter().copied())
-            .collect::<Vec<_>>()
-            .join(".");
+        let owner =
+            std::iter::once(local).chain(chain[..index].iter().copied()).collect::<Vec<_>>().join(".");
         // The import itself asked for this submodule, and is reported for it.
         let dotted = format!("{owner}.{name}");
         let imported =
             |import: &Import| import.module == dotted || import.module.starts_with(&format!("{dotted}."));
-        if facts
-            .imports
-            .iter()
-            .any(|import| import.level == 0 && imported(import))
-        {
+        if facts.imports.iter().any(|import| import.level == 0 && imported(import)) {
             return None;
         }
         let text = format!("uses '{owner}.{name}', but {}", self.lack(node, false));
         let finding = self.finding(file, IssueType::MissingSymbol, used.at, used.guard, text);
         let target = Some(self.snapshot.path_of(node));
-        let finding = Finding {
-            module: owner,
-            name: Some(name.clone()),
-            target,
-            ..finding
-        };
-        Some(Broken {
-            finding,
-            lacks: Some((node, name)),
-        })
+        let finding = Finding { module: owner, name: Some(name.clone()), target, ..finding };
+        Some(Broken { finding, lacks: Some((node, name)) })
     }
 
     /// The modules that a local name may stand for, when it certainly stands for one of them.
@@ -386,9 +322,5 @@ impl Resolver<'_> {
 fn gone_module(import: &Import) -> IssueType {
     let always =
         import.scope == Scope::Module && import.guard == Guard::None && import.form != ImportForm::Call;
-    if always {
-        IssueType::MissingModule
-    } else {
-        IssueType::StaleImport
-    }
+    if always { IssueType::MissingModule } else { IssueType::StaleImport }
 }

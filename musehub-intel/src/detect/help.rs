@@ -22,18 +22,9 @@ impl<'s> Definitions<'s> {
     pub(super) fn new(snapshot: &'s Snapshot) -> Self {
         let mut names: HashMap<&str, Vec<_>> = HashMap::new();
         let mut modules: HashMap<&str, Vec<_>> = HashMap::new();
-        for (id, file) in snapshot
-            .files
-            .iter()
-            .enumerate()
-            .filter(|(_, file)| !file.is_stub)
-        {
+        for (id, file) in snapshot.files.iter().enumerate().filter(|(_, file)| !file.is_stub) {
             let module = &snapshot.modules[file.module];
-            let name = if module.name == "__init__" {
-                snapshot.dir_name(file.dir)
-            } else {
-                &module.name
-            };
+            let name = if module.name == "__init__" { snapshot.dir_name(file.dir) } else { &module.name };
             modules.entry(name).or_default().push(id);
             for (name, binding) in file.facts.iter().flat_map(|facts| &facts.names) {
                 if binding.kind >= BindingKind::Variable {
@@ -41,11 +32,7 @@ impl<'s> Definitions<'s> {
                 }
             }
         }
-        Self {
-            snapshot,
-            names,
-            modules,
-        }
+        Self { snapshot, names, modules }
     }
 
     /// Help for a name that is not where it is looked for.
@@ -70,18 +57,12 @@ impl<'s> Definitions<'s> {
     }
 
     fn place(&self, file: FileId, line: u32) -> Place {
-        Place {
-            file_path: self.snapshot.files[file].path.clone(),
-            line,
-        }
+        Place { file_path: self.snapshot.files[file].path.clone(), line }
     }
 }
 
 fn help(moved_to: Option<Place>, did_you_mean: Option<String>) -> Option<Help> {
-    (moved_to.is_some() || did_you_mean.is_some()).then_some(Help {
-        did_you_mean,
-        moved_to,
-    })
+    (moved_to.is_some() || did_you_mean.is_some()).then_some(Help { did_you_mean, moved_to })
 }
 
 /// The candidate with the fewest edits, at most a third of the name; the first in order among equals.
@@ -123,10 +104,7 @@ mod tests {
 
     #[test]
     fn the_nearest_name_wins_and_far_ones_are_not_offered() {
-        assert_eq!(
-            nearest("pasre", vec!["parse", "parser", "zip"]).as_deref(),
-            Some("parse")
-        );
+        assert_eq!(nearest("pasre", vec!["parse", "parser", "zip"]).as_deref(), Some("parse"));
         assert_eq!(nearest("load", vec!["dump", "save"]), None);
         assert_eq!(edits("kitten", "sitting"), 3);
     }

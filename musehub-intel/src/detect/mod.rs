@@ -30,10 +30,8 @@ pub fn detect(snapshot: &Snapshot, policy: Policy) -> Report {
         list.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
     }
     let reading = |wanted| {
-        let readings = snapshot
-            .files
-            .iter()
-            .map(|file| file.facts.as_ref().map_or(Reading::Not, |facts| facts.reading));
+        let readings =
+            snapshot.files.iter().map(|file| file.facts.as_ref().map_or(Reading::Not, |facts| facts.reading));
         readings.filter(|&reading| reading == wanted).count()
     };
     Report {
@@ -46,21 +44,13 @@ pub fn detect(snapshot: &Snapshot, policy: Policy) -> Report {
 }
 
 fn sort_key(finding: &Finding) -> (&str, u32, u32, IssueType, &str) {
-    (
-        &finding.file_path,
-        finding.line,
-        finding.column,
-        finding.issue_type,
-        &finding.description,
-    )
+    (&finding.file_path, finding.line, finding.column, finding.issue_type, &finding.description)
 }
 
 fn resolved(snapshot: &Snapshot) -> Vec<Finding> {
     let resolver = Resolver::new(snapshot);
-    let broken: Vec<Broken> = (0..snapshot.files.len())
-        .into_par_iter()
-        .flat_map_iter(|file| resolver.check(file))
-        .collect();
+    let broken: Vec<Broken> =
+        (0..snapshot.files.len()).into_par_iter().flat_map_iter(|file| resolver.check(file)).collect();
     if broken.is_empty() {
         return Vec::new();
     }

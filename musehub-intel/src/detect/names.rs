@@ -104,11 +104,7 @@ impl Resolver<'_> {
         seen: &mut HashSet<ModuleId>,
         trail: &mut Vec<ModuleId>,
     ) -> bool {
-        for import in facts
-            .imports
-            .iter()
-            .filter(|import| import.form == ImportForm::Star)
-        {
+        for import in facts.imports.iter().filter(|import| import.form == ImportForm::Star) {
             let (nodes, complete) = self.targets(file, import);
             if !complete {
                 return false;
@@ -150,11 +146,7 @@ impl Resolver<'_> {
             }
         }
         // Its `__all__` may be out of sight.
-        if module.opaque || module.is_patched || module.source.is_none() {
-            Passes::Yes
-        } else {
-            passes
-        }
+        if module.opaque || module.is_patched || module.source.is_none() { Passes::Yes } else { passes }
     }
 
     /// The names that a reader could have meant when `node` lacks one.

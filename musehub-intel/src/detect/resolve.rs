@@ -1,6 +1,6 @@
 //! Dotted names to files, as CPython's import system would find them from any `sys.path` that is plausible.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use rayon::prelude::*;
 
@@ -55,18 +55,24 @@ pub(super) struct Resolver<'s> {
     pub(super) snapshot: &'s Snapshot,
     /// Attributes that some file sets on a module; the name `*` stands for any.
     pub(super) written: HashSet<(Node, String)>,
+    /// Folders without `__init__` from which most relative imports succeed, so that they do serve as packages, and do
+    /// not hold examples, test data or parts of something larger.
+    proven: HashSet<DirId>,
 }
 
 impl<'s> Resolver<'s> {
     pub(super) fn new(snapshot: &'s Snapshot) -> Self {
-        let mut resolver = Self {
-            snapshot,
-            written: HashSet::new(),
-        };
-        let written: Vec<_> = (0..snapshot.files.len())
-            .into_par_iter()
-            .flat_map_iter(|file| resolver.written_by(file))
-            .collect();
+        let mut resolver = Self { snapshot, written: HashSet::new(), proven: HashSet::new() };
+        let files = 0..snapshot.files.len();
+        let bases: Vec<_> =
+            files.clone().into_par_iter().flat_map_iter(|file| resolver.relative_bases(file)).collect();
+        let mut balance: HashMap<DirId, i64> = HashMap::new();
+        for (base, succeeds) in bases {
+            *balance.entry(base).or_default() += if succeeds { 1 } else { -1 };
+        }
+        resolver.proven =
+            balance.into_iter().filter(|(_, balance)| *balance > 0).map(|(base, _)| base).collect();
+        let written: Vec<_> = files.into_par_iter().flat_map_iter(|file| resolver.written_by(file)).collect();
         resolver.written.extend(written);
         resolver
     }
@@ -96,18 +102,13 @@ impl<'s> Resolver<'s> {
             }
             Node::Namespace(dir) => {
                 // Other distributions may add to a namespace, unless it lies in a package and has that one's path.
-                let inside = snapshot
-                    .ancestors(dir)
-                    .any(|dir| snapshot.dirs[dir].init.is_some());
+                let inside = snapshot.ancestors(dir).any(|dir| snapshot.dirs[dir].init.is_some());
                 !(closed || inside) || snapshot.dirs[dir].open_children || snapshot.may_be_built(dir, name)
             }
             Node::Module(module) => {
                 let module = &snapshot.modules[module];
                 let replaced = module.source.is_none_or(|file| {
-                    snapshot.files[file]
-                        .facts
-                        .as_ref()
-                        .is_none_or(|facts| facts.open.names)
+                    snapshot.files[file].facts.as_ref().is_none_or(|facts| facts.open.names)
                 });
                 module.opaque || module.open_children || replaced
             }
@@ -126,8 +127,7 @@ impl<'s> Resolver<'s> {
             .filter_map(|&root| {
                 let entry = self.snapshot.entry(root, top)?;
                 let strength = self.strength(file, root, entry, top);
-                self.is_plausible(file, root, strength)
-                    .then_some((entry, strength))
+                self.is_plausible(file, root, strength).then_some((entry, strength))
             })
             .collect();
         readings.sort_by_key(|&(_, strength)| std::cmp::Reverse(strength));
@@ -139,21 +139,11 @@ impl<'s> Resolver<'s> {
         let walk = |entry| match self.walk(entry, &parts[1..], closed) {
             _ if injected => Walk::Open,
             // `import yaml.x` beside a file yaml.py: the name stands for two things, and the other was meant.
-            Walk::Missing {
-                parent: Node::Module(_),
-                index: 0,
-            } => Walk::Open,
-            Walk::Missing { parent, index } => Walk::Missing {
-                parent,
-                index: index + 1,
-            },
+            Walk::Missing { parent: Node::Module(_), index: 0 } => Walk::Open,
+            Walk::Missing { parent, index } => Walk::Missing { parent, index: index + 1 },
             other => other,
         };
-        let attempt = |(entry, strength)| Attempt {
-            walk: walk(entry),
-            strength,
-            closed,
-        };
+        let attempt = |(entry, strength)| Attempt { walk: walk(entry), strength, closed };
         readings.into_iter().map(attempt).collect()
     }
 
@@ -162,10 +152,7 @@ impl<'s> Resolver<'s> {
         strength > Strength::Weak
             || self.snapshot.dirs[root].init.is_none()
             || self.snapshot.dirs[root].open_children
-            || self
-                .snapshot
-                .ancestors(self.snapshot.files[file].dir)
-                .any(|dir| dir == root)
+            || self.snapshot.ancestors(self.snapshot.files[file].dir).any(|dir| dir == root)
     }
 
     fn strength(&self, file: FileId, root: DirId, entry: Node, top: &str) -> Strength {
@@ -177,18 +164,20 @@ impl<'s> Resolver<'s> {
         if dir.init.is_some() && root != TOP {
             return Strength::Weak;
         }
-        let home = snapshot.files[file].dir;
-        if let Node::Package(package) = entry
-            && snapshot
-                .ancestors(home)
-                .take_while(|&dir| snapshot.dirs[dir].init.is_some())
-                .any(|dir| dir == package)
-        {
-            return Strength::Own;
-        }
         let lower = top.to_ascii_lowercase();
         let common = snapshot.outside.is_well_known(top) || snapshot.hints.dependencies.contains(&lower);
         let source_root = snapshot.is_source_root(root) && dir.init.is_none();
+        let home = snapshot.files[file].dir;
+        let own = |package| {
+            let mut around = snapshot.ancestors(home).take_while(|&dir| snapshot.dirs[dir].init.is_some());
+            around.any(|dir| dir == package)
+        };
+        if let Node::Package(package) = entry
+            && (source_root || !common)
+            && own(package)
+        {
+            return Strength::Own;
+        }
         let regular = !matches!(entry, Node::Namespace(_));
         match () {
             () if source_root && (regular || !common) => Strength::Strong,
@@ -213,16 +202,33 @@ impl<'s> Resolver<'s> {
         let is_package = snapshot.dirs[dir].init.is_some();
         // A root without `__init__` is on the path, not in a package, whatever files lie in it.
         let root = snapshot.is_source_root(dir) || !is_identifier(snapshot.dir_name(dir));
-        if level > 1 && through_packages && !is_package && root {
-            Base::Beyond
-        } else {
-            Base::At(dir)
-        }
+        if level > 1 && through_packages && !is_package && root { Base::Beyond } else { Base::At(dir) }
+    }
+
+    /// The folders without `__init__` that a relative import of `file` starts from, each with whether it succeeds.
+    fn relative_bases(&self, file: FileId) -> Vec<(DirId, bool)> {
+        let snapshot = self.snapshot;
+        let facts = snapshot.files[file].facts.iter();
+        let relative = facts.flat_map(|facts| &facts.imports).filter(|import| import.level > 0);
+        relative
+            .filter_map(|import| match self.base(file, import.level) {
+                Base::At(base) if snapshot.dirs[base].init.is_none() => {
+                    let first = parts_of(import).first().copied().or(import.name.as_deref())?;
+                    Some((base, snapshot.entry(base, first).is_some()))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Whether a folder's submodules are all to be seen, for a relative import.
+    pub(super) fn is_closed(&self, base: DirId) -> bool {
+        self.snapshot.dirs[base].init.is_some() || self.proven.contains(&base)
     }
 
     /// Follows the module of a relative import; dotted names inside it may also be found through another root.
     pub(super) fn walk_relative(&self, file: FileId, base: DirId, parts: &[&str]) -> Walk {
-        let walk = self.walk(self.snapshot.folder(base), parts, true);
+        let walk = self.walk(self.snapshot.folder(base), parts, self.is_closed(base));
         let Walk::Missing { .. } = walk else { return walk };
         // A build may merge two folders of the same package.
         let root = self.snapshot.import_root(base);
@@ -233,9 +239,7 @@ impl<'s> Resolver<'s> {
         }
         let dotted: Vec<&str> = above.split('/').chain(parts.iter().copied()).collect();
         let attempts = self.attempts(file, &dotted);
-        let elsewhere = attempts
-            .iter()
-            .find(|attempt| matches!(attempt.walk, Walk::Found(_)));
+        let elsewhere = attempts.iter().find(|attempt| matches!(attempt.walk, Walk::Found(_)));
         elsewhere.map_or(walk, |_| Walk::Open)
     }
 
@@ -254,11 +258,7 @@ impl<'s> Resolver<'s> {
         let attempts = self.attempts(file, &parts);
         let known = attempts.iter().any(|attempt| attempt.strength > Strength::Weak);
         let own = attempts.iter().find(|attempt| attempt.strength == Strength::Own);
-        if let Some(Attempt {
-            walk: Walk::Found(node),
-            ..
-        }) = own
-        {
+        if let Some(Attempt { walk: Walk::Found(node), .. }) = own {
             return (vec![*node], true);
         }
         let mut nodes = Vec::new();
@@ -294,19 +294,13 @@ impl<'s> Resolver<'s> {
     /// The modules that the local name of an import may stand for.
     pub(super) fn bound_nodes(&self, file: FileId, import: &Import) -> Vec<Node> {
         if import.form == ImportForm::Plain && import.alias.is_none() {
-            let top = Import {
-                module: parts_of(import)[0].to_owned(),
-                ..import.clone()
-            };
+            let top = Import { module: parts_of(import)[0].to_owned(), ..import.clone() };
             return self.targets(file, &top).0;
         }
         let (nodes, _) = self.targets(file, import);
         match &import.name {
             None => nodes,
-            Some(name) => nodes
-                .into_iter()
-                .filter_map(|node| self.snapshot.child(node, name))
-                .collect(),
+            Some(name) => nodes.into_iter().filter_map(|node| self.snapshot.child(node, name)).collect(),
         }
     }
 }

@@ -22,9 +22,7 @@ pub(super) fn findings(snapshot: &Snapshot) -> Vec<Finding> {
     }
     let known = |name: &str, module: &str| symbols.contains(name) || modules.contains(module);
     let files = snapshot.files.iter();
-    files
-        .flat_map(|file| stale(file).filter(|finding| !known(name_of(finding), &finding.module)))
-        .collect()
+    files.flat_map(|file| stale(file).filter(|finding| !known(name_of(finding), &finding.module))).collect()
 }
 
 fn name_of(finding: &Finding) -> &str {
@@ -34,24 +32,22 @@ fn name_of(finding: &Finding) -> &str {
 /// Every import statement of a file, phrased as if it were stale.
 fn stale(file: &File) -> impl Iterator<Item = Finding> {
     let imports = file.facts.iter().flat_map(|facts| &facts.imports);
-    imports
-        .filter(|import| import.form != ImportForm::Call)
-        .map(|import| {
-            let name = bound_name(import);
-            Finding {
-                issue_type: IssueType::StaleImport,
-                severity: IssueType::StaleImport.severity(),
-                file_path: file.path.clone(),
-                line: import.at.line,
-                column: import.at.column,
-                description: format!("imports '{name}' but no symbol with that name exists in HEAD"),
-                module: import.module.clone(),
-                name: Some(name),
-                target: None,
-                help: None,
-                guard: Guard::None,
-            }
-        })
+    imports.filter(|import| import.form != ImportForm::Call).map(|import| {
+        let name = bound_name(import);
+        Finding {
+            issue_type: IssueType::StaleImport,
+            severity: IssueType::StaleImport.severity(),
+            file_path: file.path.clone(),
+            line: import.at.line,
+            column: import.at.column,
+            description: format!("imports '{name}' but no symbol with that name exists in HEAD"),
+            module: import.module.clone(),
+            name: Some(name),
+            target: None,
+            help: None,
+            guard: Guard::None,
+        }
+    })
 }
 
 fn bound_name(import: &Import) -> String {

@@ -18,18 +18,12 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Decoded> {
         return None;
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
-        return Some(Decoded {
-            text: text.to_owned(),
-            clean: true,
-        });
+        return Some(Decoded { text: text.to_owned(), clean: true });
     }
     // Identifiers and keywords are ASCII in nearly all such files, so reading each other byte as one character keeps
     // every position and every name. Multi-byte encodings may garble strings; the parser then recovers.
     let text = bytes.iter().map(|&byte| char::from(byte)).collect();
-    Some(Decoded {
-        text,
-        clean: declares_encoding(bytes),
-    })
+    Some(Decoded { text, clean: declares_encoding(bytes) })
 }
 
 /// Whether one of the first two lines carries a PEP 263 cookie other than UTF-8.
@@ -39,10 +33,7 @@ fn declares_encoding(bytes: &[u8]) -> bool {
         let Some((before, after)) = line.split_once("coding") else {
             return false;
         };
-        let name = after
-            .trim_start_matches([':', '='])
-            .trim_start()
-            .to_ascii_lowercase();
+        let name = after.trim_start_matches([':', '=']).trim_start().to_ascii_lowercase();
         before.trim_start().starts_with('#')
             && after.starts_with([':', '='])
             && !name.is_empty()

@@ -59,11 +59,7 @@ pub(super) fn is_own_module(expr: &Expr) -> bool {
         }
         Expr::Call(call) => {
             matches!(last_name(&call.func), Some("import_module" | "__import__"))
-                && call
-                    .arguments
-                    .args
-                    .first()
-                    .is_some_and(|argument| is_name(argument, "__name__"))
+                && call.arguments.args.first().is_some_and(|argument| is_name(argument, "__name__"))
         }
         _ => false,
     }
@@ -98,11 +94,14 @@ pub(super) fn leading_part(key: &Expr) -> Option<Leading<'_>> {
 /// A call statement such as `install(__name__)`: whoever is told the module's name may put things into it.
 pub(super) fn is_handed_own_name(call: &ast::ExprCall) -> bool {
     !matches!(last_name(&call.func), Some("getLogger" | "main" | "print"))
-        && call
-            .arguments
-            .args
-            .iter()
-            .any(|argument| is_name(argument, "__name__"))
+        && call.arguments.args.iter().any(|argument| is_name(argument, "__name__"))
+}
+
+/// `old, new = recreate_module(__name__, …)`: as above, but most functions that return something only want a label.
+fn replaces_module(call: &ast::ExprCall) -> bool {
+    const TELLING: [&str; 6] = ["module", "lazy", "import", "attach", "export", "deprecat"];
+    let function = last_name(&call.func).unwrap_or_default().to_ascii_lowercase();
+    is_handed_own_name(call) && TELLING.iter().any(|part| function.contains(part))
 }
 
 /// `sys.exit()`, `pytest.skip(…, allow_module_level=True)`: the rest of the module does not run.
@@ -110,10 +109,7 @@ pub(super) fn leaves_module(call: &ast::ExprCall) -> bool {
     match last_name(&call.func) {
         Some("exit" | "_exit" | "quit") => true,
         Some("skip") => call.arguments.keywords.iter().any(|keyword| {
-            keyword
-                .arg
-                .as_ref()
-                .is_some_and(|name| name.as_str() == "allow_module_level")
+            keyword.arg.as_ref().is_some_and(|name| name.as_str() == "allow_module_level")
                 && matches!(&keyword.value, Expr::BooleanLiteral(literal) if literal.value)
         }),
         _ => false,
@@ -135,6 +131,9 @@ fn only_looks(function: &str) -> bool {
             | "repr"
             | "type"
             | "isinstance"
+            | "eval"
+            | "get_type_hints"
+            | "__import__"
     ) || probes(function)
 }
 
@@ -149,6 +148,7 @@ impl<'a> Walker<'a> {
             return;
         }
         self.note_call(whole);
+        self.facts.open.names |= self.at_module_level() && replaces_module(call);
         let function = last_name(&call.func).unwrap_or_default();
         let arguments = &*call.arguments.args;
         self.special_call(call, function, arguments);
@@ -231,9 +231,7 @@ impl<'a> Walker<'a> {
 
     /// Notes that the functions and classes around the present statement write into other modules.
     pub(super) fn note_patcher(&mut self) {
-        self.facts
-            .patchers
-            .extend(self.bodies.iter().map(|body| body.name.to_string()));
+        self.facts.patchers.extend(self.bodies.iter().map(|body| body.name.to_string()));
     }
 
     /// Notes an assignment into the names of another module.
@@ -266,17 +264,9 @@ impl<'a> Walker<'a> {
 
     fn note_built(&mut self, call: &ast::ExprCall) {
         let named = |keyword: &&ast::Keyword| {
-            keyword
-                .arg
-                .as_ref()
-                .is_some_and(|name| matches!(name.as_str(), "name" | "target"))
+            keyword.arg.as_ref().is_some_and(|name| matches!(name.as_str(), "name" | "target"))
         };
-        let keyword = call
-            .arguments
-            .keywords
-            .iter()
-            .find(named)
-            .map(|keyword| &keyword.value);
+        let keyword = call.arguments.keywords.iter().find(named).map(|keyword| &keyword.value);
         if let Some(Expr::StringLiteral(literal)) = call.arguments.args.first().or(keyword)
             && self.has_room(self.facts.built.len())
         {

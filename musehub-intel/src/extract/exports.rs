@@ -19,16 +19,10 @@ impl ExportsOf {
             Expr::Name(name) if name.id.as_str() == "__all__" => {}
             // Unpacked into: the value is not looked at.
             Expr::Tuple(tuple) => {
-                return tuple
-                    .elts
-                    .iter()
-                    .for_each(|target| self.assign(target, None, adds, certain));
+                return tuple.elts.iter().for_each(|target| self.assign(target, None, adds, certain));
             }
             Expr::List(list) => {
-                return list
-                    .elts
-                    .iter()
-                    .for_each(|target| self.assign(target, None, adds, certain));
+                return list.elts.iter().for_each(|target| self.assign(target, None, adds, certain));
             }
             _ => return,
         }

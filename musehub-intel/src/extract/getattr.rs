@@ -8,12 +8,8 @@ pub(super) fn answered(function: &ast::StmtFunctionDef, body: &[Stmt]) -> Option
     let [parameter] = &*function.parameters.args else {
         return None;
     };
-    let mut reader = Reader {
-        parameter: parameter.parameter.name.as_str(),
-        body,
-        names: Vec::new(),
-        loose: false,
-    };
+    let mut reader =
+        Reader { parameter: parameter.parameter.name.as_str(), body, names: Vec::new(), loose: false };
     // Falling off the end answers `None` for every name.
     let ends = reader.block(&function.body) || leaves(&function.body);
     (ends && !reader.loose).then_some(reader.names)
@@ -37,10 +33,9 @@ impl<'a> Reader<'a> {
                 continue;
             };
             match self.pins(&branch.test) {
-                Some(true) => branch
-                    .elif_else_clauses
-                    .iter()
-                    .for_each(|clause| self.visit_elif_else_clause(clause)),
+                Some(true) => {
+                    branch.elif_else_clauses.iter().for_each(|clause| self.visit_elif_else_clause(clause))
+                }
                 // `if name not in known: raise`: what follows knows the name.
                 Some(false) if leaves(&branch.body) && branch.elif_else_clauses.is_empty() => {
                     self.block(&branch.body);
@@ -111,11 +106,7 @@ fn strings(expr: &Expr) -> Option<Vec<String>> {
         Expr::List(list) => list.elts.iter().map(string).collect(),
         Expr::Tuple(tuple) => tuple.elts.iter().map(string).collect(),
         Expr::Set(set) => set.elts.iter().map(string).collect(),
-        Expr::Dict(dict) => dict
-            .items
-            .iter()
-            .map(|item| item.key.as_ref().and_then(string))
-            .collect(),
+        Expr::Dict(dict) => dict.items.iter().map(|item| item.key.as_ref().and_then(string)).collect(),
         Expr::Call(call) if matches!(&*call.func, Expr::Name(name) if matches!(name.id.as_str(), "set" | "frozenset")) => {
             strings(call.arguments.args.first()?)
         }

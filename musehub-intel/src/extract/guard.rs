@@ -13,28 +13,20 @@ pub(super) struct Caught {
 
 impl Caught {
     fn or(self, other: Self) -> Self {
-        Self {
-            imports: self.imports || other.imports,
-            attributes: self.attributes || other.attributes,
-        }
+        Self { imports: self.imports || other.imports, attributes: self.attributes || other.attributes }
     }
 }
 
 /// What the handlers of one `try` swallow together.
 pub(super) fn caught_by(handlers: &[ast::ExceptHandler]) -> Caught {
-    handlers.iter().fold(Caught::default(), |caught, handler| {
-        caught.or(caught_by_handler(handler))
-    })
+    handlers.iter().fold(Caught::default(), |caught, handler| caught.or(caught_by_handler(handler)))
 }
 
 /// What one handler swallows; a bare `except` swallows everything.
 pub(super) fn caught_by_handler(handler: &ast::ExceptHandler) -> Caught {
     let ast::ExceptHandler::ExceptHandler(handler) = handler;
     match handler.type_.as_deref() {
-        None => Caught {
-            imports: true,
-            attributes: true,
-        },
+        None => Caught { imports: true, attributes: true },
         Some(kind) => caught_by_class(kind),
     }
 }
@@ -51,10 +43,7 @@ fn caught_by_class(kind: &Expr) -> Caught {
         Expr::Attribute(attribute) => attribute.attr.as_str(),
         // A computed class may be any.
         _ => {
-            return Caught {
-                imports: true,
-                attributes: true,
-            };
+            return Caught { imports: true, attributes: true };
         }
     };
     let any = matches!(name, "Exception" | "BaseException");
@@ -69,16 +58,11 @@ pub(super) fn caught_by_context(context: &Expr) -> Caught {
     let Expr::Call(call) = context else {
         return Caught::default();
     };
-    let arguments = call
-        .arguments
-        .args
-        .iter()
-        .chain(call.arguments.keywords.iter().map(|keyword| &keyword.value));
+    let arguments =
+        call.arguments.args.iter().chain(call.arguments.keywords.iter().map(|keyword| &keyword.value));
     arguments
         .filter(|argument| matches!(argument, Expr::Name(_) | Expr::Attribute(_) | Expr::Tuple(_)))
-        .fold(Caught::default(), |caught, argument| {
-            caught.or(caught_by_class(argument))
-        })
+        .fold(Caught::default(), |caught, argument| caught.or(caught_by_class(argument)))
 }
 
 /// What the test of an `if` says about its two branches.
@@ -151,13 +135,9 @@ fn is_platform_name(name: &str) -> bool {
         "python_version",
         "python_version_tuple",
     ];
-    const PARTS: [&str; 8] = [
-        "WIN32", "WINDOWS", "MACOS", "DARWIN", "LINUX", "POSIX", "PYPY", "CPYTHON",
-    ];
+    const PARTS: [&str; 8] = ["WIN32", "WINDOWS", "MACOS", "DARWIN", "LINUX", "POSIX", "PYPY", "CPYTHON"];
     if NAMES.contains(&name)
-        || name
-            .strip_prefix("PY3")
-            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        || name.strip_prefix("PY3").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
     {
         return true;
     }
@@ -172,11 +152,8 @@ fn mentions(expr: &Expr, wanted: impl Fn(&str) -> bool + Copy) -> bool {
         Expr::Attribute(attribute) => {
             let os_name = attribute.attr.as_str() == "name"
                 && matches!(&*attribute.value, Expr::Name(name) if name.id.as_str() == "os");
-            wanted(if os_name {
-                "platform"
-            } else {
-                attribute.attr.as_str()
-            }) || mentions(&attribute.value, wanted)
+            wanted(if os_name { "platform" } else { attribute.attr.as_str() })
+                || mentions(&attribute.value, wanted)
         }
         Expr::Compare(compare) => {
             mentions(&compare.left, wanted) || compare.comparators.iter().any(|side| mentions(side, wanted))

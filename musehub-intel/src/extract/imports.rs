@@ -53,10 +53,7 @@ impl Walker<'_> {
         let damaged = self.is_damaged(statement.range);
         for alias in &statement.names {
             let top = alias.name.as_str().split('.').next().unwrap_or_default();
-            let local = alias
-                .asname
-                .as_ref()
-                .map_or_else(|| Name::new(top), |name| name.id.clone());
+            let local = alias.asname.as_ref().map_or_else(|| Name::new(top), |name| name.id.clone());
             self.bind(&local, BindingKind::Import, alias.range.start());
             if damaged || !is_dotted_name(alias.name.as_str()) {
                 continue;
@@ -86,11 +83,7 @@ impl Walker<'_> {
             let local = alias.asname.as_ref().unwrap_or(&alias.name);
             let own = statement.level == 1 && module.is_empty() && local.id == alias.name.id;
             if !star {
-                let kind = if own {
-                    BindingKind::Submodule
-                } else {
-                    BindingKind::Import
-                };
+                let kind = if own { BindingKind::Submodule } else { BindingKind::Import };
                 self.bind(&local.id, kind, alias.range.start());
             }
             if damaged {
@@ -123,11 +116,7 @@ impl Walker<'_> {
         let package = call.arguments.args.get(1).or_else(|| {
             let package =
                 |keyword: &&ast::Keyword| keyword.arg.as_ref().is_some_and(|arg| arg.as_str() == "package");
-            call.arguments
-                .keywords
-                .iter()
-                .find(package)
-                .map(|keyword| &keyword.value)
+            call.arguments.keywords.iter().find(package).map(|keyword| &keyword.value)
         });
         let own_package = matches!(package, Some(Expr::Name(name)) if name.id.as_str() == "__package__");
         if !is_dotted_name(name) || (level > 0 && !own_package) {
@@ -185,39 +174,22 @@ impl Walker<'_> {
             }
         };
         // A star import may bring any of the names, so none is certain to be what it looks like.
-        let starred = self
-            .facts
-            .imports
-            .iter()
-            .any(|import| import.form == ImportForm::Star);
+        let starred = self.facts.imports.iter().any(|import| import.form == ImportForm::Star);
         let mut seen = HashSet::new();
         let uses = std::mem::take(&mut self.raw_uses).into_iter();
         self.facts.uses = uses
             .filter(|_| !starred)
-            .filter(|used| {
-                !used
-                    .chain
-                    .split('.')
-                    .any(|attribute| self.probed.contains(attribute))
-            })
+            .filter(|used| !used.chain.split('.').any(|attribute| self.probed.contains(attribute)))
             .filter_map(|used| {
                 let import = import_of(&used.root, &used.scopes)?;
                 let new = seen.insert((import, used.chain.clone()));
-                new.then_some(AttributeUse {
-                    import,
-                    chain: used.chain,
-                    at: used.at,
-                    guard: used.guard,
-                })
+                new.then_some(AttributeUse { import, chain: used.chain, at: used.at, guard: used.guard })
             })
             .collect();
         let writes = std::mem::take(&mut self.raw_writes).into_iter();
         self.facts.writes = writes
             .filter_map(|write| {
-                Some(AttributeWrite {
-                    import: import_of(&write.root, &write.scopes)?,
-                    chain: write.chain,
-                })
+                Some(AttributeWrite { import: import_of(&write.root, &write.scopes)?, chain: write.chain })
             })
             .collect();
         self.facts.writes.sort();
@@ -231,8 +203,6 @@ fn is_dotted_name(text: &str) -> bool {
 
 fn is_identifier(text: &str) -> bool {
     let mut chars = text.chars();
-    chars
-        .next()
-        .is_some_and(|first| first == '_' || first.is_alphabetic())
+    chars.next().is_some_and(|first| first == '_' || first.is_alphabetic())
         && chars.all(|c| c == '_' || c.is_alphanumeric())
 }

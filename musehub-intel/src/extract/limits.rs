@@ -28,19 +28,13 @@ pub(super) struct Fit {
 /// Measures `text`; when it passes a limit, finds the longest run of whole lines, to about a thousandth, that does not.
 pub(super) fn fit(text: &str) -> Fit {
     if let Some(depth) = depth_of(text) {
-        return Fit {
-            end: text.len(),
-            depth,
-        };
+        return Fit { end: text.len(), depth };
     }
     let (mut fits, mut passes) = (Fit { end: 0, depth: 0 }, text.len());
     for _ in 0..MAX_CUTS {
         let middle = fits.end + (passes - fits.end) / 2;
         // Cutting behind a line feed never splits a character; a cut inside a string is one more syntax error.
-        let Some(line) = text.as_bytes()[fits.end..middle]
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-        else {
+        let Some(line) = text.as_bytes()[fits.end..middle].iter().rposition(|&byte| byte == b'\n') else {
             passes = middle;
             continue;
         };
@@ -164,18 +158,7 @@ mod tests {
 
     #[test]
     fn the_text_before_a_deep_line_is_kept() {
-        for deep in [
-            "(",
-            "a.",
-            "not ",
-            "lambda a, b: ",
-            "1+",
-            "f(1)(",
-            "[[",
-            "x if y else ",
-            "-",
-            "await ",
-        ] {
+        for deep in ["(", "a.", "not ", "lambda a, b: ", "1+", "f(1)(", "[[", "x if y else ", "-", "await "] {
             let text = format!("import os\n{}\n", deep.repeat(MAX_DEPTH + 1));
             assert_eq!(fit(&text).end, 10, "{deep}");
         }

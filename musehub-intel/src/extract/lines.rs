@@ -34,15 +34,8 @@ impl<'a> Lines<'a> {
         let start = self.starts[line as usize - 1] as usize;
         let before = self.text.get(start..usize::from(offset)).unwrap_or_default();
         // Counting characters of a line of megabytes for each fact on it would be quadratic.
-        let column = if before.len() > 4096 {
-            before.len()
-        } else {
-            before.chars().count()
-        };
-        Position {
-            line,
-            column: u32::try_from(column + 1).unwrap_or(u32::MAX),
-        }
+        let column = if before.len() > 4096 { before.len() } else { before.chars().count() };
+        Position { line, column: u32::try_from(column + 1).unwrap_or(u32::MAX) }
     }
 }
 
@@ -59,9 +52,6 @@ mod tests {
             let position = lines.position(TextSize::new(u32::try_from(offset).expect("short")));
             (position.line, position.column)
         };
-        assert_eq!(
-            [at("a"), at("b"), at("c"), at("d")],
-            [(1, 1), (2, 5), (3, 1), (4, 1)]
-        );
+        assert_eq!([at("a"), at("b"), at("c"), at("d")], [(1, 1), (2, 5), (3, 1), (4, 1)]);
     }
 }

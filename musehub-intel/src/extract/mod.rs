@@ -30,11 +30,7 @@ const DEEP_STACK: usize = 128 << 20;
 /// The facts of one file. `path` decides between `.py` and `.pyi` and is otherwise ignored.
 #[must_use]
 pub fn extract(path: &str, source: &[u8]) -> FileFacts {
-    let kind = if path.ends_with(".pyi") {
-        PySourceType::Stub
-    } else {
-        PySourceType::Python
-    };
+    let kind = if path.ends_with(".pyi") { PySourceType::Stub } else { PySourceType::Python };
     let Some(decoded) = decode::decode(source) else {
         return unreadable();
     };
@@ -62,11 +58,7 @@ where
     I::Iter: IndexedParallelIterator,
 {
     // One at a time: file sizes differ by orders of magnitude.
-    files
-        .into_par_iter()
-        .with_max_len(1)
-        .map(|(path, source)| extract(path, source))
-        .collect()
+    files.into_par_iter().with_max_len(1).map(|(path, source)| extract(path, source)).collect()
 }
 
 fn parse(text: &str, kind: PySourceType, whole: bool) -> FileFacts {
@@ -83,10 +75,7 @@ fn parse(text: &str, kind: PySourceType, whole: bool) -> FileFacts {
 }
 
 fn unreadable() -> FileFacts {
-    let mut facts = FileFacts {
-        reading: Reading::Not,
-        ..FileFacts::default()
-    };
+    let mut facts = FileFacts { reading: Reading::Not, ..FileFacts::default() };
     facts.open.names = true;
     facts
 }

@@ -20,11 +20,7 @@ pub(super) struct Body {
 
 impl Body {
     pub(super) fn of(name: &Name, scopes: Rc<[u32]>) -> Self {
-        Self {
-            name: name.clone(),
-            scopes,
-            globals: HashSet::new(),
-        }
+        Self { name: name.clone(), scopes, globals: HashSet::new() }
     }
 }
 

@@ -22,12 +22,7 @@ fn collect(body: &[Stmt], class: &str, lines: &Lines<'_>, symbols: &mut Vec<Symb
         };
         let end_line = lines.line(stmt.range().end());
         let qualified_name = format!("{class}{name}");
-        symbols.push(Symbol {
-            qualified_name,
-            kind,
-            line,
-            end_line,
-        });
+        symbols.push(Symbol { qualified_name, kind, line, end_line });
     };
     for stmt in body {
         match stmt {

@@ -32,19 +32,11 @@ impl<'a> Walker<'a> {
                 }
                 let at = self.position(name);
                 let guard = self.now.attribute_guard();
-                self.raw_uses.push(RawUse {
-                    root: name.id.clone(),
-                    scopes,
-                    chain,
-                    at,
-                    guard,
-                });
+                self.raw_uses.push(RawUse { root: name.id.clone(), scopes, chain, at, guard });
             }
             _ if self.is_namespace(root) => {
-                self.facts.open.names |= !matches!(
-                    chain.as_str(),
-                    "get" | "keys" | "values" | "items" | "copy" | "__contains__"
-                );
+                self.facts.open.names |=
+                    !matches!(chain.as_str(), "get" | "keys" | "values" | "items" | "copy" | "__contains__");
             }
             _ if dynamic::is_own_module(root) => {
                 self.facts.open.names |= chain.starts_with("__") && !chain.starts_with("__doc__");
@@ -60,11 +52,7 @@ impl<'a> Walker<'a> {
         }
         if let Some(at) = chain.find("__dict__") {
             let owner = chain[..at].trim_end_matches('.');
-            let target = if owner.is_empty() {
-                "*".to_owned()
-            } else {
-                format!("{owner}.*")
-            };
+            let target = if owner.is_empty() { "*".to_owned() } else { format!("{owner}.*") };
             self.write(&root.id, target);
         }
     }
@@ -84,11 +72,7 @@ impl<'a> Walker<'a> {
     /// Notes that `chain` is set on whatever `root` stands for.
     pub(super) fn write(&mut self, root: &ast::name::Name, chain: String) {
         if self.has_room(self.raw_writes.len()) {
-            self.raw_writes.insert(RawWrite {
-                root: root.clone(),
-                scopes: self.scopes(),
-                chain,
-            });
+            self.raw_writes.insert(RawWrite { root: root.clone(), scopes: self.scopes(), chain });
         }
     }
 
@@ -112,11 +96,7 @@ impl<'a> Walker<'a> {
             (Expr::Name(name), _) if name.id.as_str() == "__name__" => self.facts.open.names = true,
             (_, Some(Leading::OwnName)) => self.facts.open.children = true,
             (_, Some(Leading::Text(text))) if self.has_room(self.facts.injected.len()) => {
-                let open = if matches!(key, Expr::StringLiteral(_)) {
-                    ""
-                } else {
-                    "*"
-                };
+                let open = if matches!(key, Expr::StringLiteral(_)) { "" } else { "*" };
                 self.facts.injected.push(format!("{text}{open}"));
             }
             _ => self.note_importer(),

@@ -33,10 +33,7 @@ fn every_binding_statement_binds() {
         ("(a := 1)", &["a"]),
         ("[b := x for x in y]", &["b"]),
         ("def f(x=(a := 1)): ...", &["a", "f"]),
-        (
-            "for a, b in x:\n    c = 1\nelse:\n    d = 1",
-            &["a", "b", "c", "d"],
-        ),
+        ("for a, b in x:\n    c = 1\nelse:\n    d = 1", &["a", "b", "c", "d"]),
         ("while x:\n    a = 1", &["a"]),
         ("with x as a, y as (b, c):\n    d = 1", &["a", "b", "c", "d"]),
         (
@@ -47,10 +44,7 @@ fn every_binding_statement_binds() {
             "match x:\n    case [a, *b]: ...\n    case {'k': c, **d}: ...\n    case P(e) as f: g = 1",
             &["a", "b", "c", "d", "e", "f", "g"],
         ),
-        (
-            "if x:\n    if y:\n        a = 1\n    elif z:\n        b = 1\nelse:\n    c = 1",
-            &["a", "b", "c"],
-        ),
+        ("if x:\n    if y:\n        a = 1\n    elif z:\n        b = 1\nelse:\n    c = 1", &["a", "b", "c"]),
         ("type A = int", &["A"]),
         ("import a.b, c as d", &["a", "d"]),
         ("from a import b, c as d", &["b", "d"]),
@@ -75,10 +69,7 @@ fn definitions_win_over_imports_and_type_checking_is_noted() {
     );
     assert!(facts.names["a"].typing_only);
     assert!(!facts.names["b"].typing_only);
-    assert_eq!(
-        (facts.names["b"].kind, facts.names["b"].line),
-        (BindingKind::Variable, 6)
-    );
+    assert_eq!((facts.names["b"].kind, facts.names["b"].line), (BindingKind::Variable, 6));
 }
 
 #[test]
@@ -90,10 +81,7 @@ fn all_is_read_from_its_literal_forms() {
         ("__all__: list[str] = ['a']", listed(&["a"])),
         ("__all__ = ('a',) + ('b',)", listed(&["a", "b"])),
         ("__all__ = ['a']\n__all__ += ['b']", listed(&["a", "b"])),
-        (
-            "__all__ = ['a']\n__all__.extend(('b', 'c'))\n__all__.append('d')",
-            listed(&["a", "b", "c", "d"]),
-        ),
+        ("__all__ = ['a']\n__all__.extend(('b', 'c'))\n__all__.append('d')", listed(&["a", "b", "c", "d"])),
         ("__all__ = ['a'] + m.__all__", Exports::Computed),
         ("__all__ = []\nif x:\n    __all__ += ['a']", Exports::Computed),
         ("__all__ = ['a']\n__all__.remove('a')", Exports::Computed),
@@ -133,6 +121,7 @@ fn modules_that_make_names_at_run_time_are_open() {
         "if 'a' in globals(): ...",
         "x = '%(a)s' % globals()",
         "f(**globals())",
+        "m = __import__(name, globals(), locals(), ['x'])",
         "def f():\n    exec(code)\n    locals()['a'] = 1",
         "log = getLogger(__name__)",
         "x = getattr(sys.modules[__name__], 'a')",
@@ -143,28 +132,14 @@ fn modules_that_make_names_at_run_time_are_open() {
     assert!(facts("__path__ = extend_path(__path__, __name__)").open.children);
     assert!(facts("__path__.append(x)").open.children);
     assert!(facts("import sys\nsys.modules[f'{x}.y'] = z").open.importer);
-    assert!(
-        facts("import sys\nsys.modules[f'{__name__}.y'] = z")
-            .open
-            .children
-    );
+    assert!(facts("import sys\nsys.modules[f'{__name__}.y'] = z").open.children);
     assert_eq!(facts("import sys\nsys.modules['a.' + x] = z").injected, ["a.*"]);
     assert!(facts("import sys\nsys.meta_path.append(x)").open.importer);
     let patcher = "class B:\n    def export(cls):\n        setattr(sys.modules[cls.__module__], name, cls)\n";
     assert_eq!(facts(patcher).patchers, ["B", "export"]);
-    assert_eq!(
-        facts("def f():\n    sys._getframe(1).f_globals['x'] = 1").patchers,
-        ["f"]
-    );
-    assert!(
-        facts("def f():\n    return sys._getframe(1).f_globals['__name__']")
-            .patchers
-            .is_empty()
-    );
-    assert_eq!(
-        facts("@B.export\nclass C: ...\ninstall()\ndef f(): g()").calls,
-        ["export", "install"]
-    );
+    assert_eq!(facts("def f():\n    sys._getframe(1).f_globals['x'] = 1").patchers, ["f"]);
+    assert!(facts("def f():\n    return sys._getframe(1).f_globals['__name__']").patchers.is_empty());
+    assert_eq!(facts("@B.export\nclass C: ...\ninstall()\ndef f(): g()").calls, ["export", "install"]);
     assert_eq!(facts("import sys\nsys.modules['a.b'] = z").injected, ["a.b"]);
     assert_eq!(
         facts("ext_modules = [Extension('p._fast', s), RustExtension(name='p.rs')]").built,
@@ -181,10 +156,7 @@ fn a_getattr_that_shows_its_names_answers_only_those() {
         "def __getattr__(n):\n    if n == 'y':\n        return 1\n    elif 'x' == n:\n        return n\n    raise AttributeError",
     ];
     for source in answered {
-        assert!(
-            !facts(source).open.names && facts(source).names.contains_key("x"),
-            "{source}"
-        );
+        assert!(!facts(source).open.names && facts(source).names.contains_key("x"), "{source}");
     }
     let open = [
         "def __getattr__(name): return load(name)",
@@ -201,10 +173,7 @@ fn a_getattr_that_shows_its_names_answers_only_those() {
 #[test]
 fn imports_keep_their_form_and_place() {
     let plain = import("import a.b as c");
-    assert_eq!(
-        (plain.form, &*plain.module, plain.alias.as_deref()),
-        (ImportForm::Plain, "a.b", Some("c"))
-    );
+    assert_eq!((plain.form, &*plain.module, plain.alias.as_deref()), (ImportForm::Plain, "a.b", Some("c")));
     let from = import("x = 1\nfrom ..a import (\n    b,\n)");
     assert_eq!(
         (from.form, from.level, &*from.module, from.name.as_deref()),
@@ -232,87 +201,27 @@ fn guards_are_told_apart() {
         ("if x:\n    import a", Guard::None, Scope::Conditional),
         ("def f():\n    import a", Guard::None, Scope::Function),
         ("class C:\n    import a", Guard::None, Scope::Module),
-        (
-            "try:\n    import a\nexcept ImportError: ...",
-            Guard::Handled,
-            Scope::Module,
-        ),
-        (
-            "try:\n    import a\nexcept (KeyError, ModuleNotFoundError): ...",
-            Guard::Handled,
-            Scope::Module,
-        ),
-        (
-            "try:\n    import a\nexcept Exception as e: ...",
-            Guard::Handled,
-            Scope::Module,
-        ),
+        ("try:\n    import a\nexcept ImportError: ...", Guard::Handled, Scope::Module),
+        ("try:\n    import a\nexcept (KeyError, ModuleNotFoundError): ...", Guard::Handled, Scope::Module),
+        ("try:\n    import a\nexcept Exception as e: ...", Guard::Handled, Scope::Module),
         ("try:\n    import a\nexcept: ...", Guard::Handled, Scope::Module),
-        (
-            "try: ...\nexcept ImportError:\n    import a",
-            Guard::Handled,
-            Scope::Conditional,
-        ),
-        (
-            "try:\n    import a\nexcept KeyError: ...",
-            Guard::None,
-            Scope::Module,
-        ),
-        (
-            "try: ...\nexcept ImportError: ...\nelse:\n    import a",
-            Guard::None,
-            Scope::Conditional,
-        ),
+        ("try: ...\nexcept ImportError:\n    import a", Guard::Handled, Scope::Conditional),
+        ("try:\n    import a\nexcept KeyError: ...", Guard::None, Scope::Module),
+        ("try: ...\nexcept ImportError: ...\nelse:\n    import a", Guard::None, Scope::Conditional),
         ("try:\n    import a\nfinally: ...", Guard::None, Scope::Module),
-        (
-            "try:\n    def f():\n        import a\nexcept ImportError: ...",
-            Guard::None,
-            Scope::Function,
-        ),
-        (
-            "with suppress(ImportError):\n    import a",
-            Guard::Suppressed,
-            Scope::Module,
-        ),
-        (
-            "with pytest.raises(builtins.ImportError):\n    import a",
-            Guard::Suppressed,
-            Scope::Module,
-        ),
+        ("try:\n    def f():\n        import a\nexcept ImportError: ...", Guard::None, Scope::Function),
+        ("with suppress(ImportError):\n    import a", Guard::Suppressed, Scope::Module),
+        ("with pytest.raises(builtins.ImportError):\n    import a", Guard::Suppressed, Scope::Module),
         ("with open(f):\n    import a", Guard::None, Scope::Module),
-        (
-            "if sys.version_info >= (3, 8):\n    import a",
-            Guard::Platform,
-            Scope::Conditional,
-        ),
-        (
-            "if x: ...\nelif os.name == 'nt':\n    import a",
-            Guard::Platform,
-            Scope::Conditional,
-        ),
-        (
-            "if sys.platform == 'win32': ...\nelse:\n    import a",
-            Guard::Platform,
-            Scope::Conditional,
-        ),
-        (
-            "if TYPE_CHECKING:\n    import a",
-            Guard::TypeChecking,
-            Scope::Conditional,
-        ),
-        (
-            "if typing.TYPE_CHECKING: ...\nelse:\n    import a",
-            Guard::None,
-            Scope::Module,
-        ),
+        ("if sys.version_info >= (3, 8):\n    import a", Guard::Platform, Scope::Conditional),
+        ("if x: ...\nelif os.name == 'nt':\n    import a", Guard::Platform, Scope::Conditional),
+        ("if sys.platform == 'win32': ...\nelse:\n    import a", Guard::Platform, Scope::Conditional),
+        ("if TYPE_CHECKING:\n    import a", Guard::TypeChecking, Scope::Conditional),
+        ("if typing.TYPE_CHECKING: ...\nelse:\n    import a", Guard::None, Scope::Module),
         ("if not TYPE_CHECKING:\n    import a", Guard::None, Scope::Module),
         ("if False:\n    import a", Guard::Unreachable, Scope::Conditional),
         ("raise SkipTest\nimport a", Guard::Unreachable, Scope::Module),
-        (
-            "pytest.skip('x', allow_module_level=True)\nimport a",
-            Guard::Unreachable,
-            Scope::Module,
-        ),
+        ("pytest.skip('x', allow_module_level=True)\nimport a", Guard::Unreachable, Scope::Module),
     ];
     for (source, guard, scope) in cases {
         let import = import(source);
@@ -322,13 +231,7 @@ fn guards_are_told_apart() {
 
 #[test]
 fn attribute_uses_are_kept_only_where_the_name_is_certain() {
-    let uses = |source: &str| {
-        facts(source)
-            .uses
-            .into_iter()
-            .map(|used| used.chain)
-            .collect::<Vec<_>>()
-    };
+    let uses = |source: &str| facts(source).uses.into_iter().map(|used| used.chain).collect::<Vec<_>>();
     assert_eq!(uses("import a.b\na.b.c()\na.b.c()\n"), ["b.c"]);
     assert_eq!(uses("from a import b\ndef f(): return b.c.d"), ["c.d"]);
     for source in [
@@ -352,11 +255,8 @@ fn attribute_uses_are_kept_only_where_the_name_is_certain() {
 fn symbols_list_the_parts_of_a_module() {
     let facts =
         facts("X = 1\nclass C:\n    class D:\n        async def m(self): ...\n\n@d\ndef f():\n    y = 1\n");
-    let symbols: Vec<_> = facts
-        .symbols
-        .iter()
-        .map(|s| (&*s.qualified_name, s.kind, s.line, s.end_line))
-        .collect();
+    let symbols: Vec<_> =
+        facts.symbols.iter().map(|s| (&*s.qualified_name, s.kind, s.line, s.end_line)).collect();
     assert_eq!(
         symbols,
         [
@@ -381,17 +281,8 @@ fn the_rest_of_a_file_with_syntax_errors_is_used() {
 
 #[test]
 fn damaged_imports_are_not_guessed() {
-    for source in [
-        "from {{ a }}.b import c\n",
-        "import a.\n",
-        "from a import\n",
-        "from a. import b\n",
-    ] {
-        assert!(
-            facts(source).imports.is_empty(),
-            "{source}: {:?}",
-            facts(source).imports
-        );
+    for source in ["from {{ a }}.b import c\n", "import a.\n", "from a import\n", "from a. import b\n"] {
+        assert!(facts(source).imports.is_empty(), "{source}: {:?}", facts(source).imports);
     }
 }
 
@@ -428,10 +319,7 @@ fn deep_nesting_costs_neither_stack_nor_the_rest_of_the_file() {
         "x = 1".to_owned() + &" ** 1".repeat(n),
         "if x: ".repeat(n),
         (0..2_000).map(|depth| " ".repeat(depth) + "if x:\n").collect(),
-        "(\n".to_owned()
-            + &(0..2_000)
-                .map(|depth| " ".repeat(depth) + "def f():\n")
-                .collect::<String>(),
+        "(\n".to_owned() + &(0..2_000).map(|depth| " ".repeat(depth) + "def f():\n").collect::<String>(),
         "@a\n".repeat(n),
         "match x:\n case ".to_owned() + &"[".repeat(n),
         "x = ".to_owned() + &"*".repeat(n) + "1",

@@ -107,9 +107,7 @@ impl<'a> Walker<'a> {
     /// Whether the parser stumbled inside `range`, so that what it made of it is a guess.
     pub(super) fn is_damaged(&self, range: TextRange) -> bool {
         let first = self.errors.partition_point(|error| error.start() < range.start());
-        self.errors
-            .get(first)
-            .is_some_and(|error| error.start() <= range.end())
+        self.errors.get(first).is_some_and(|error| error.start() <= range.end())
     }
 
     /// Binds `name` in the scope of the present statement.
@@ -138,46 +136,30 @@ impl<'a> Walker<'a> {
             return;
         }
         let line = self.lines.line(at);
-        let new = Binding {
-            kind,
-            line,
-            typing_only,
-        };
+        let new = Binding { kind, line, typing_only };
         self.facts
             .names
             .entry(name.to_string())
             .and_modify(|old| {
                 let better = if kind > old.kind { new } else { *old };
-                *old = Binding {
-                    typing_only: typing_only && old.typing_only,
-                    ..better
-                };
+                *old = Binding { typing_only: typing_only && old.typing_only, ..better };
             })
             .or_insert(new);
     }
 
     /// The number of the scope in which the present statement binds `name`.
     pub(super) fn scope_of(&self, name: &Name) -> u32 {
-        self.bodies.last().map_or(0, |body| {
-            if body.globals.contains(name) {
-                0
-            } else {
-                body.scopes[0]
-            }
-        })
+        self.bodies.last().map_or(0, |body| if body.globals.contains(name) { 0 } else { body.scopes[0] })
     }
 
     /// Notes that something other than an import binds `name` here.
     pub(super) fn shadow(&mut self, name: &Name) {
-        self.bound
-            .insert((self.scope_of(name), name.clone()), Root::Other);
+        self.bound.insert((self.scope_of(name), name.clone()), Root::Other);
     }
 
     fn enter(&mut self, name: &Name) {
         self.scopes_entered += 1;
-        let scopes = std::iter::once(self.scopes_entered)
-            .chain(self.scopes().iter().copied())
-            .collect();
+        let scopes = std::iter::once(self.scopes_entered).chain(self.scopes().iter().copied()).collect();
         self.bodies.push(Body::of(name, scopes));
     }
 
@@ -185,10 +167,7 @@ impl<'a> Walker<'a> {
     pub(super) fn bind_target(&mut self, target: &'a Expr, kind: BindingKind) {
         match target {
             Expr::Name(name) => self.bind(&name.id, kind, name.range.start()),
-            Expr::Tuple(tuple) => tuple
-                .elts
-                .iter()
-                .for_each(|target| self.bind_target(target, kind)),
+            Expr::Tuple(tuple) => tuple.elts.iter().for_each(|target| self.bind_target(target, kind)),
             Expr::List(list) => list.elts.iter().for_each(|target| self.bind_target(target, kind)),
             Expr::Starred(starred) => self.bind_target(&starred.value, kind),
             Expr::Attribute(attribute) => self.write_attribute(attribute),
@@ -209,11 +188,7 @@ impl<'a> Walker<'a> {
             self.note_call(&decorator.expression);
             self.visit_expr(&decorator.expression);
         }
-        self.bind(
-            &function.name.id,
-            BindingKind::Function,
-            function.name.range.start(),
-        );
+        self.bind(&function.name.id, BindingKind::Function, function.name.range.start());
         if function.name.as_str() == "__getattr__" && self.at_module_level() {
             self.module_getattr(function);
         }
@@ -233,11 +208,7 @@ impl<'a> Walker<'a> {
             return;
         };
         for name in names {
-            self.bind(
-                &Name::new(name),
-                BindingKind::Variable,
-                function.name.range.start(),
-            );
+            self.bind(&Name::new(name), BindingKind::Variable, function.name.range.start());
         }
     }
 
@@ -292,17 +263,10 @@ impl<'a> Walker<'a> {
                 self.bind(&name.id, BindingKind::Target, name.range.start());
             }
             // The fallback runs only where the first choice failed: it is part of the same guard.
-            let fallback = self
-                .now
-                .perhaps()
-                .catching(guard::caught_by_handler(handler), Guard::Handled);
+            let fallback = self.now.perhaps().catching(guard::caught_by_handler(handler), Guard::Handled);
             self.block(fallback, &inner.body);
         }
-        let otherwise = if statement.handlers.is_empty() {
-            self.now
-        } else {
-            self.now.perhaps()
-        };
+        let otherwise = if statement.handlers.is_empty() { self.now } else { self.now.perhaps() };
         self.block(otherwise, &statement.orelse);
         self.block(self.now, &statement.finalbody);
     }
@@ -425,8 +389,7 @@ impl<'a> Visitor<'a> for Walker<'a> {
             Stmt::ImportFrom(statement) => self.import_from(statement),
             Stmt::Global(statement) => {
                 if let Some(body) = self.bodies.last_mut() {
-                    body.globals
-                        .extend(statement.names.iter().map(|name| name.id.clone()));
+                    body.globals.extend(statement.names.iter().map(|name| name.id.clone()));
                 }
             }
             Stmt::Delete(statement) => self.delete(statement),

@@ -29,19 +29,10 @@ const COMPILED: [&str; 14] = [
     ".pyx.tp",
 ];
 /// Endings of templates of Python modules.
-const TEMPLATES: [&str; 7] = [
-    ".py.in",
-    ".py.tpl",
-    ".py.tmpl",
-    ".py.jinja",
-    ".py.jinja2",
-    ".py.mako",
-    ".py-tpl",
-];
+const TEMPLATES: [&str; 7] =
+    [".py.in", ".py.tpl", ".py.tmpl", ".py.jinja", ".py.jinja2", ".py.mako", ".py-tpl"];
 /// Endings that show that the project compiles extension modules.
-const NATIVE: [&str; 10] = [
-    ".c", ".cc", ".cpp", ".cxx", ".pyx", ".rs", ".f90", ".f", ".m", ".pyf",
-];
+const NATIVE: [&str; 10] = [".c", ".cc", ".cpp", ".cxx", ".pyx", ".rs", ".f90", ".f", ".m", ".pyf"];
 
 /// Collects the files of a snapshot.
 ///
@@ -123,11 +114,7 @@ impl Tree {
                 Some(&known) => known,
                 None => {
                     let new = self.dirs.len();
-                    self.dirs.push(Dir {
-                        path: path[..end].to_owned(),
-                        parent: Some(dir),
-                        ..Dir::default()
-                    });
+                    self.dirs.push(Dir { path: path[..end].to_owned(), parent: Some(dir), ..Dir::default() });
                     self.dirs[dir].dirs.insert(name.to_owned(), new);
                     self.by_path.insert(path[..end].to_owned(), new);
                     new
@@ -143,11 +130,7 @@ impl Tree {
             return known;
         }
         let id = self.modules.len();
-        self.modules.push(Module {
-            dir,
-            name: name.to_owned(),
-            ..Module::default()
-        });
+        self.modules.push(Module { dir, name: name.to_owned(), ..Module::default() });
         self.dirs[dir].modules.insert(name.to_owned(), id);
         if name == "__init__" {
             self.dirs[dir].init = Some(id);
@@ -170,21 +153,11 @@ impl Tree {
             } else {
                 slot.source = Some(id)
             }
-            self.files.push(File {
-                path,
-                dir,
-                module,
-                is_stub,
-                facts,
-            });
+            self.files.push(File { path, dir, module, is_stub, facts });
             return;
         }
         self.has_native_sources |= NATIVE.iter().any(|ending| name.ends_with(ending));
-        if COMPILED
-            .iter()
-            .chain(&TEMPLATES)
-            .any(|ending| name.ends_with(ending))
-        {
+        if COMPILED.iter().chain(&TEMPLATES).any(|ending| name.ends_with(ending)) {
             let stem = name.split('.').next().unwrap_or(name).to_owned();
             let module = self.module(dir, &stem);
             self.modules[module].opaque = true;
@@ -235,14 +208,9 @@ impl Tree {
 
     /// Opens the modules that call, or are decorated with, something that writes into its caller's module.
     fn open_patched(&mut self) {
-        let facts = || {
-            self.files
-                .iter()
-                .filter_map(|file| Some((file.module, file.facts.as_ref()?)))
-        };
-        let patchers: HashSet<&str> = facts()
-            .flat_map(|(_, facts)| facts.patchers.iter().map(String::as_str))
-            .collect();
+        let facts = || self.files.iter().filter_map(|file| Some((file.module, file.facts.as_ref()?)));
+        let patchers: HashSet<&str> =
+            facts().flat_map(|(_, facts)| facts.patchers.iter().map(String::as_str)).collect();
         let patched: Vec<ModuleId> = facts()
             .filter(|(_, facts)| facts.calls.iter().any(|name| patchers.contains(name.as_str())))
             .map(|(module, _)| module)
@@ -280,9 +248,5 @@ impl Tree {
 /// Hint paths are relative to the folder of the file that gives them.
 pub(super) fn resolve(base: &str, path: &str) -> String {
     let path = path.trim_start_matches("./").trim_matches('/');
-    if path.is_empty() || path == "." {
-        base.to_owned()
-    } else {
-        join(base, path)
-    }
+    if path.is_empty() || path == "." { base.to_owned() } else { join(base, path) }
 }

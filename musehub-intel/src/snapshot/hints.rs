@@ -72,9 +72,8 @@ impl Hints {
 
     /// Whether a module `name` missing from `dir` may be written by a tool.
     pub(crate) fn may_be_generated(&self, dir: &str, name: &str) -> bool {
-        const ALWAYS: [&str; 10] = [
+        const ALWAYS: [&str; 9] = [
             "_version",
-            "__version__",
             "_build_info",
             "build_info",
             "_generated_version",
@@ -89,7 +88,7 @@ impl Hints {
             || SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
             || name.starts_with("ui_")
             || name.starts_with("Ui_")
-            || (name == "version" && (self.writes_version || !self.reads_builds))
+            || (matches!(name, "version" | "__version__") && (self.writes_version || !self.reads_builds))
             || self.generated.contains(name)
             || self.is_ignored(dir, name)
     }
@@ -123,8 +122,7 @@ impl Hints {
     /// Every word may be the name of a module that the build script makes.
     fn read_words(&mut self, text: &str) {
         let words = text.split(|c: char| !(c == '_' || c.is_alphanumeric()));
-        self.generated
-            .extend(words.filter(|word| word.len() > 2).map(str::to_owned));
+        self.generated.extend(words.filter(|word| word.len() > 2).map(str::to_owned));
     }
 
     fn read_build(&mut self, text: &str) {
@@ -166,8 +164,7 @@ impl Hints {
             }
             // `packages = [{ include = "pkg", from = "lib" }]`
             if let Some((_, rest)) = line.split_once("from = ") {
-                self.roots
-                    .extend(values(rest).take(1).map(|root| resolve(dir, root)));
+                self.roots.extend(values(rest).take(1).map(|root| resolve(dir, root)));
             }
         }
     }
@@ -178,17 +175,14 @@ impl Hints {
             let bare = !line.contains(['"', '\'']);
             let quoted = line.split(['"', '\'']).skip(1).step_by(2);
             for item in quoted.chain(bare.then_some(line)).map(str::trim) {
-                let name: String = item
-                    .chars()
-                    .take_while(|c| c.is_alphanumeric() || "-_.".contains(*c))
-                    .collect();
+                let name: String =
+                    item.chars().take_while(|c| c.is_alphanumeric() || "-_.".contains(*c)).collect();
                 let rest = item[name.len()..].trim_start();
                 // A lone word may be anything, `testpaths = ["tests"]` for one; well-known names are listed anyway.
                 if !name.is_empty() && rest.starts_with(['>', '<', '~', '!', '[', ';', '@'])
                     || rest.starts_with("==")
                 {
-                    self.dependencies
-                        .insert(name.to_ascii_lowercase().replace(['-', '.'], "_"));
+                    self.dependencies.insert(name.to_ascii_lowercase().replace(['-', '.'], "_"));
                 }
             }
         }
@@ -249,10 +243,7 @@ mod tests {
 
     #[test]
     fn version_files_named_in_pyproject_are_generated() {
-        let hints = hints(
-            "pyproject.toml",
-            "[tool.setuptools_scm]\nversion_file = \"src/pkg/_v.py\"\n",
-        );
+        let hints = hints("pyproject.toml", "[tool.setuptools_scm]\nversion_file = \"src/pkg/_v.py\"\n");
         assert!(hints.may_be_generated("src/pkg", "_v"));
         assert!(hints.may_be_generated("src/pkg", "version"));
         assert!(!hints.may_be_generated("src/pkg", "gone"));

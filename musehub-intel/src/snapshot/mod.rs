@@ -18,9 +18,7 @@ use outside::Outside;
 /// Whether a path is Python source that [`crate::extract`] reads.
 #[must_use]
 pub fn is_python(path: &str) -> bool {
-    [".py", ".pyi", ".pyw"]
-        .iter()
-        .any(|suffix| path.ends_with(suffix))
+    [".py", ".pyi", ".pyw"].iter().any(|suffix| path.ends_with(suffix))
 }
 
 /// The files of one snapshot, indexed for resolution. Made by [`SnapshotBuilder`].
@@ -117,11 +115,7 @@ impl Snapshot {
     }
 
     pub(crate) fn folder(&self, dir: DirId) -> Node {
-        if self.dirs[dir].init.is_some() {
-            Node::Package(dir)
-        } else {
-            Node::Namespace(dir)
-        }
+        if self.dirs[dir].init.is_some() { Node::Package(dir) } else { Node::Namespace(dir) }
     }
 
     /// The folder whose entries are a node's submodules.
@@ -171,9 +165,7 @@ impl Snapshot {
 
     /// The first folder upward that is no regular package: where a test runner or script run puts `sys.path`.
     pub(crate) fn import_root(&self, dir: DirId) -> DirId {
-        self.ancestors(dir)
-            .find(|&dir| self.dirs[dir].init.is_none())
-            .unwrap_or(TOP)
+        self.ancestors(dir).find(|&dir| self.dirs[dir].init.is_none()).unwrap_or(TOP)
     }
 
     /// A folder that a project's packages start from.
@@ -212,9 +204,5 @@ impl Snapshot {
 
 /// `dir/name`, or `name` at the top.
 pub(crate) fn join(dir: &str, name: &str) -> String {
-    if dir.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{dir}/{name}")
-    }
+    if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
 }

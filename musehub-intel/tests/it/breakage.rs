@@ -79,10 +79,7 @@ fn star_imports_hand_on_public_names_only() {
             ("pkg/base.py", "def f(): ...\ndef _g(): ..."),
             ("pkg/listed.py", "__all__ = ['_h']\ndef _h(): ...\ndef i(): ..."),
             ("pkg/api.py", "from .base import *\nfrom .listed import *"),
-            (
-                "app.py",
-                "from pkg.api import f, _h\nfrom pkg.api import _g\nfrom pkg.api import i",
-            ),
+            ("app.py", "from pkg.api import f, _h\nfrom pkg.api import _g\nfrom pkg.api import i"),
         ],
         &[
             "app.py:2 stale_import: imports '_g' from 'pkg.api', but pkg/api.py defines no such name",
@@ -107,11 +104,7 @@ fn star_imports_are_followed_through_cycles() {
 #[test]
 fn a_star_import_fails_on_a_stale_all() {
     reports(
-        &[
-            PKG,
-            ("pkg/a.py", "__all__ = ['f', 'gone']\ndef f(): ..."),
-            ("app.py", "from pkg.a import *"),
-        ],
+        &[PKG, ("pkg/a.py", "__all__ = ['f', 'gone']\ndef f(): ..."), ("app.py", "from pkg.a import *")],
         &[
             "app.py:1 stale_import: imports '*' from 'pkg.a', whose __all__ lists 'gone', but pkg/a.py defines no such name",
         ],
@@ -123,15 +116,9 @@ fn names_bound_for_type_checkers_only_are_missing_at_run_time() {
     reports(
         &[
             PKG,
-            (
-                "pkg/a.py",
-                "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from x import T",
-            ),
+            ("pkg/a.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from x import T"),
             ("pkg/b.py", "from .a import T"),
-            (
-                "pkg/c.py",
-                "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .a import T",
-            ),
+            ("pkg/c.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .a import T"),
             ("pkg/d.pyi", "from .a import T"),
         ],
         &["pkg/b.py:1 stale_import: imports 'T' from '.a', but pkg/a.py defines it for type checkers only"],
@@ -141,11 +128,7 @@ fn names_bound_for_type_checkers_only_are_missing_at_run_time() {
 #[test]
 fn deleted_names_are_gone() {
     reports(
-        &[
-            PKG,
-            ("pkg/a.py", "x = 1\ndel x"),
-            ("pkg/b.py", "from .a import x"),
-        ],
+        &[PKG, ("pkg/a.py", "x = 1\ndel x"), ("pkg/b.py", "from .a import x")],
         &["pkg/b.py:1 stale_import: imports 'x' from '.a', but pkg/a.py defines no such name"],
     );
 }
@@ -153,12 +136,7 @@ fn deleted_names_are_gone() {
 #[test]
 fn a_broken_reexport_is_reported_where_it_breaks_only() {
     reports(
-        &[
-            PKG,
-            ("pkg/a.py", ""),
-            ("pkg/b.py", "from .a import gone"),
-            ("pkg/c.py", "from .b import gone"),
-        ],
+        &[PKG, ("pkg/a.py", ""), ("pkg/b.py", "from .a import gone"), ("pkg/c.py", "from .b import gone")],
         &["pkg/b.py:1 stale_import: imports 'gone' from '.a', but pkg/a.py defines no such name"],
     );
 }
@@ -187,29 +165,13 @@ fn attributes_of_modules_are_checked() {
 fn guarded_breakage_is_classed_and_not_counted() {
     let report = report(&[
         PKG,
-        (
-            "pkg/a.py",
-            "try:\n    import pkg.gone\nexcept ImportError:\n    pass",
-        ),
-        (
-            "pkg/b.py",
-            "from contextlib import suppress\nwith suppress(ImportError):\n    from .gone import x",
-        ),
-        (
-            "pkg/c.py",
-            "import sys\nif sys.platform == 'win32':\n    from . import _win",
-        ),
-        (
-            "pkg/d.py",
-            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .gone import T",
-        ),
+        ("pkg/a.py", "try:\n    import pkg.gone\nexcept ImportError:\n    pass"),
+        ("pkg/b.py", "from contextlib import suppress\nwith suppress(ImportError):\n    from .gone import x"),
+        ("pkg/c.py", "import sys\nif sys.platform == 'win32':\n    from . import _win"),
+        ("pkg/d.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .gone import T"),
     ]);
     assert!(report.findings.is_empty(), "{:?}", report.findings);
-    let guards: Vec<_> = report
-        .guarded
-        .iter()
-        .map(|f| (f.file_path.as_str(), f.guard.as_str()))
-        .collect();
+    let guards: Vec<_> = report.guarded.iter().map(|f| (f.file_path.as_str(), f.guard.as_str())).collect();
     assert_eq!(
         guards,
         [
@@ -234,11 +196,7 @@ fn help_names_the_nearest_name_and_the_new_home() {
             "from pkg.a import prase\nfrom pkg.a import moved\nfrom pkg.tools import x\nfrom pkg.a import nothing_like_it",
         ),
     ]);
-    let help: Vec<_> = report
-        .findings
-        .iter()
-        .map(|f| f.help.as_ref().map(ToString::to_string))
-        .collect();
+    let help: Vec<_> = report.findings.iter().map(|f| f.help.as_ref().map(ToString::to_string)).collect();
     let help: Vec<_> = help.iter().map(Option::as_deref).collect();
     assert_eq!(
         help,
@@ -256,10 +214,7 @@ fn findings_carry_what_grouping_needs() {
     let report = report(&[PKG, ("pkg/a.py", ""), ("b.py", "x = 'é'; from pkg.a import gone")]);
     let finding = &report.findings[0];
     assert_eq!((finding.line, finding.column), (1, 28));
-    assert_eq!(
-        (finding.module.as_str(), finding.name.as_deref()),
-        ("pkg.a", Some("gone"))
-    );
+    assert_eq!((finding.module.as_str(), finding.name.as_deref()), ("pkg.a", Some("gone")));
     assert_eq!(finding.target.as_deref(), Some("pkg/a.py"));
     assert_eq!(finding.severity.as_str(), "warning");
 }
@@ -273,18 +228,7 @@ fn files_with_syntax_errors_are_counted_and_their_imports_checked() {
         ("pkg/c.py", ""),
         ("pkg/d.py", "from .c import gone\nclass (:\n"),
     ]);
-    let at: Vec<_> = report
-        .findings
-        .iter()
-        .map(|f| (f.file_path.as_str(), f.line))
-        .collect();
+    let at: Vec<_> = report.findings.iter().map(|f| (f.file_path.as_str(), f.line)).collect();
     assert_eq!(at, [("pkg/b.py", 2), ("pkg/d.py", 1)]);
-    assert_eq!(
-        (
-            report.files_scanned,
-            report.files_partly_read,
-            report.files_not_read
-        ),
-        (5, 2, 0)
-    );
+    assert_eq!((report.files_scanned, report.files_partly_read, report.files_not_read), (5, 2, 0));
 }

@@ -32,15 +32,7 @@ fn findings(files: &[(&str, &str)]) -> Vec<String> {
     report(files)
         .findings
         .iter()
-        .map(|f| {
-            format!(
-                "{}:{} {}: {}",
-                f.file_path,
-                f.line,
-                f.issue_type.as_str(),
-                f.description
-            )
-        })
+        .map(|f| format!("{}:{} {}: {}", f.file_path, f.line, f.issue_type.as_str(), f.description))
         .collect()
 }
 

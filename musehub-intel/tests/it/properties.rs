@@ -35,10 +35,7 @@ impl Package {
                 text += &format!("def {}(): ...\n", NAMES[name]);
             }
             for &(from, name) in &module.imported {
-                text += &format!(
-                    "def use():\n    from pkg.m_{} import {}\n",
-                    NAMES[from], NAMES[name]
-                );
+                text += &format!("def use():\n    from pkg.m_{} import {}\n", NAMES[from], NAMES[name]);
             }
             (format!("pkg/m_{}.py", NAMES[index]), text)
         };
@@ -50,9 +47,7 @@ impl Package {
     /// How many imports name something that their module does not define.
     fn broken(&self) -> usize {
         let imports = self.modules.iter().flat_map(|module| &module.imported);
-        imports
-            .filter(|(from, name)| !self.modules[*from].defined.contains(name))
-            .count()
+        imports.filter(|(from, name)| !self.modules[*from].defined.contains(name)).count()
     }
 }
 

@@ -9,10 +9,7 @@ fn src_layouts_are_found() {
             ("pyproject.toml", ""),
             ("src/pkg/__init__.py", ""),
             ("src/pkg/a.py", "x = 1"),
-            (
-                "tests/test_a.py",
-                "from pkg.a import x\nfrom pkg.a import gone\nimport pkg.lost",
-            ),
+            ("tests/test_a.py", "from pkg.a import x\nfrom pkg.a import gone\nimport pkg.lost"),
         ],
         &[
             "tests/test_a.py:2 stale_import: imports 'gone' from 'pkg.a', but src/pkg/a.py defines no such name",
@@ -28,10 +25,7 @@ fn several_projects_in_one_repository_see_each_other() {
             ("one/pyproject.toml", ""),
             ("one/alpha/__init__.py", "x = 1"),
             ("two/setup.py", ""),
-            (
-                "two/src/beta/__init__.py",
-                "from alpha import x\nfrom alpha import gone",
-            ),
+            ("two/src/beta/__init__.py", "from alpha import x\nfrom alpha import gone"),
             ("two/tests/test_b.py", "from beta import x\nfrom beta import lost"),
         ],
         &[
@@ -44,10 +38,7 @@ fn several_projects_in_one_repository_see_each_other() {
 #[test]
 fn packages_of_the_same_name_are_told_apart_from_inside() {
     let files = |service: &'static str| {
-        [
-            (format!("{service}/app/__init__.py"), ""),
-            (format!("{service}/app/m.py"), ""),
-        ]
+        [(format!("{service}/app/__init__.py"), ""), (format!("{service}/app/m.py"), "")]
     };
     let mut all = [files("one"), files("two")].concat();
     all.push(("two/app/m2.py".to_owned(), "from app.m import only_one"));
@@ -60,20 +51,13 @@ fn packages_of_the_same_name_are_told_apart_from_inside() {
 #[test]
 fn scripts_see_their_neighbours() {
     reports(
-        &[
-            ("tools/run.py", "import helper\nfrom helper import f, gone"),
-            ("tools/helper.py", "def f(): ..."),
-        ],
+        &[("tools/run.py", "import helper\nfrom helper import f, gone"), ("tools/helper.py", "def f(): ...")],
         &[
             "tools/run.py:2 stale_import: imports 'gone' from 'helper', but tools/helper.py defines no such name",
         ],
     );
     // Run as a script from inside the package, or not at all: unknown.
-    silent(&[
-        ("pkg/__init__.py", ""),
-        ("pkg/run.py", "from helper import gone"),
-        ("pkg/helper.py", ""),
-    ]);
+    silent(&[("pkg/__init__.py", ""), ("pkg/run.py", "from helper import gone"), ("pkg/helper.py", "")]);
 }
 
 #[test]
@@ -82,10 +66,7 @@ fn test_folders_are_import_roots_of_their_files() {
         &[
             ("pyproject.toml", ""),
             ("tests/unit/deep/__init__.py", ""),
-            (
-                "tests/unit/deep/test_a.py",
-                "from support import f\nfrom support import gone",
-            ),
+            ("tests/unit/deep/test_a.py", "from support import f\nfrom support import gone"),
             ("tests/unit/support.py", "f = 1"),
             ("tests/other/support.py", "g = 1"),
         ],
@@ -112,10 +93,7 @@ fn folders_named_like_well_known_packages_prove_nothing() {
         ("t/unusual_thing.py", ""),
         ("t/a.py", "from unusual_thing import x"),
     ]);
-    silent(&[
-        ("docs/flask.py", ""),
-        ("docs/conf.py", "import flask.json\nfrom flask import Flask"),
-    ]);
+    silent(&[("docs/flask.py", ""), ("docs/conf.py", "import flask.json\nfrom flask import Flask")]);
     silent(&[("redis/dump.py", ""), ("app.py", "from redis import Redis")]);
 }
 
@@ -150,10 +128,7 @@ fn vendored_copies_do_not_speak_for_the_package() {
 fn folders_of_one_package_may_be_merged() {
     silent(&[
         ("src/pkg/__init__.py", ""),
-        (
-            "src/pkg/a.py",
-            "from .made import x\nfrom pkg.made import y\nfrom . import made",
-        ),
+        ("src/pkg/a.py", "from .made import x\nfrom pkg.made import y\nfrom . import made"),
         ("gen/pkg/__init__.py", ""),
         ("gen/pkg/made.py", "x = y = 1"),
     ]);
@@ -166,19 +141,23 @@ fn relative_imports_work_by_folder() {
         ("a/b/d.py", "x = 1"),
         ("a/e.py", "y = 1"),
     ]);
-    silent(&[
-        ("my-app/__init__.py", ""),
-        ("my-app/a.py", "from .b import x"),
-        ("my-app/b.py", "x = 1"),
-    ]);
+    silent(&[("my-app/__init__.py", ""), ("my-app/a.py", "from .b import x"), ("my-app/b.py", "x = 1")]);
     // The snapshot may itself be a package of something larger.
     silent(&[
         ("__init__.py", ""),
         ("a/__init__.py", "from ...other import x\nfrom .. import b"),
         ("b.py", ""),
     ]);
+    silent(&[
+        (
+            "data/case.py",
+            "from . import anything
+from .gone import x",
+        ),
+        ("data/other.py", ""),
+    ]);
     reports(
-        &[("a/b/c.py", "from .gone import x"), ("a/b/d.py", "")],
+        &[("a/b/c.py", "from .gone import x"), ("a/b/d.py", "from . import c")],
         &["a/b/c.py:1 missing_module: imports from '.gone', but a/b/ holds no module 'gone'"],
     );
 }
@@ -187,10 +166,7 @@ fn relative_imports_work_by_folder() {
 fn configured_roots_count() {
     reports(
         &[
-            (
-                "pyproject.toml",
-                "[tool.setuptools.packages.find]\nwhere = [\"code\"]\n",
-            ),
+            ("pyproject.toml", "[tool.setuptools.packages.find]\nwhere = [\"code\"]\n"),
             ("code/pkg/__init__.py", ""),
             ("tests/test_a.py", "from pkg import gone"),
         ],

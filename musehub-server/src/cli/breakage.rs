@@ -87,22 +87,12 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         println!("{}", serde_json::to_string_pretty(&findings)?);
     } else {
         for finding in &findings {
-            let JsonFinding {
-                issue_type,
-                file_path,
-                line,
-                description,
-                severity,
-            } = finding;
+            let JsonFinding { issue_type, file_path, line, description, severity } = finding;
             println!("{file_path}:{line}: {severity}: {description} [{issue_type}]");
         }
         eprintln!("{} findings in {} files", findings.len(), report.files_scanned);
     }
-    Ok(if findings.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The files below a directory, with their sizes, by their paths from it. Links are not followed.
@@ -141,10 +131,7 @@ fn read(
     for (path, size) in files {
         let readable = size <= musehub_intel::MAX_FILE_BYTES as u64;
         if readable && musehub_intel::is_hint(&path) {
-            builder.hint(
-                path.as_str(),
-                &String::from_utf8_lossy(&std::fs::read(root.join(&path))?),
-            );
+            builder.hint(path.as_str(), &String::from_utf8_lossy(&std::fs::read(root.join(&path))?));
         }
         if readable && musehub_intel::is_python(&path) {
             let content = std::fs::read(root.join(&path)).map_err(|error| format!("{path}: {error}"))?;
@@ -163,10 +150,8 @@ fn read(
 }
 
 fn extract(builder: &mut SnapshotBuilder, batch: Vec<(String, Vec<u8>)>) {
-    let files: Vec<(&str, &[u8])> = batch
-        .iter()
-        .map(|(path, content)| (path.as_str(), &content[..]))
-        .collect();
+    let files: Vec<(&str, &[u8])> =
+        batch.iter().map(|(path, content)| (path.as_str(), &content[..])).collect();
     let facts = musehub_intel::extract_many(files);
     for ((path, _), facts) in batch.into_iter().zip(facts) {
         builder.python(path, facts);

@@ -40,15 +40,8 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
 }
 
 fn print_guide(address: SocketAddr, pushed: bool, data: &DataDirectory) {
-    let sample = if pushed {
-        "A sample project was pushed"
-    } else {
-        "The sample project was there already"
-    };
-    println!(
-        "MuseHub is serving on http://{address} from {}. {sample}.",
-        data.data.display()
-    );
+    let sample = if pushed { "A sample project was pushed" } else { "The sample project was there already" };
+    println!("MuseHub is serving on http://{address} from {}. {sample}.", data.data.display());
     println!();
     println!("  the repository     http://{address}/{OWNER}/{SLUG}");
     println!("  its stale imports  http://{address}/{OWNER}/{SLUG}/intel/breakage");
@@ -61,22 +54,14 @@ fn print_guide(address: SocketAddr, pushed: bool, data: &DataDirectory) {
 async fn push_sample(app: &Arc<App>) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
     let sample = sample::build();
     let client = Client { app, token: None };
-    let (status, refs) = client
-        .send(Method::GET, &format!("/{OWNER}/{SLUG}/refs"), None)
-        .await?;
+    let (status, refs) = client.send(Method::GET, &format!("/{OWNER}/{SLUG}/refs"), None).await?;
     if status == StatusCode::OK
-        && sample
-            .branches
-            .iter()
-            .all(|(name, tip)| refs["branch_heads"][name] == **tip)
+        && sample.branches.iter().all(|(name, tip)| refs["branch_heads"][name] == **tip)
     {
         return Ok(false);
     }
     let token = token::create(app, &Handle::parse(OWNER)?).await?;
-    let client = Client {
-        app,
-        token: Some(token),
-    };
+    let client = Client { app, token: Some(token) };
     if status == StatusCode::NOT_FOUND {
         let repository = json!({"name": SLUG, "description": "A small Python project with a stale import"});
         client.ask("/api/v1/repos", &repository).await?;
@@ -104,19 +89,14 @@ impl Client<'_> {
         let base = format!("/{OWNER}/{SLUG}");
         let bundle = sample.bundle(tip);
         let ids = sample.object_ids(&bundle);
-        let missing = self
-            .ask(&format!("{base}/filter-objects"), &json!({"object_ids": ids}))
-            .await?;
+        let missing = self.ask(&format!("{base}/filter-objects"), &json!({"object_ids": ids})).await?;
         let missing: Vec<String> = serde_json::from_value(missing["missing"].clone())?;
         if !missing.is_empty() {
             let objects = sample.upload(&missing)?;
             self.send_ok(&format!("{base}/push/objects"), objects).await?;
         }
-        self.ask(
-            &format!("{base}/push"),
-            &json!({"bundle": bundle, "branch": branch, "force": false}),
-        )
-        .await?;
+        self.ask(&format!("{base}/push"), &json!({"bundle": bundle, "branch": branch, "force": false}))
+            .await?;
         Ok(())
     }
 
@@ -130,11 +110,7 @@ impl Client<'_> {
         body: Vec<u8>,
     ) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
         let (status, answer) = self.send(Method::POST, path, Some(body)).await?;
-        if status.is_success() {
-            Ok(answer)
-        } else {
-            Err(format!("POST {path}: {status}: {answer}").into())
-        }
+        if status.is_success() { Ok(answer) } else { Err(format!("POST {path}: {status}: {answer}").into()) }
     }
 
     async fn send(
@@ -143,10 +119,7 @@ impl Client<'_> {
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Result<(StatusCode, Value), Box<dyn std::error::Error + Send + Sync>> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(ACCEPT, "application/json");
+        let mut request = Request::builder().method(method).uri(path).header(ACCEPT, "application/json");
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }

@@ -47,13 +47,7 @@ enum Command {
 #[derive(Args, Debug, Clone)]
 struct DataDirectory {
     /// Directory of the database and the object store; made where it is not there.
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "musehub-data",
-        env = "MUSEHUB_DATA",
-        global = true
-    )]
+    #[arg(long, value_name = "DIR", default_value = "musehub-data", env = "MUSEHUB_DATA", global = true)]
     data: PathBuf,
 }
 
@@ -61,12 +55,7 @@ struct DataDirectory {
 #[derive(Args, Debug, Clone)]
 struct ServeOptions {
     /// Address to listen on; port 0 takes any that is free.
-    #[arg(
-        long,
-        value_name = "ADDR",
-        default_value = "127.0.0.1:1337",
-        env = "MUSEHUB_LISTEN"
-    )]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:1337", env = "MUSEHUB_LISTEN")]
     listen: SocketAddr,
     /// Largest object, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = Limits::default().object >> 20)]
@@ -141,9 +130,7 @@ async fn run(command: Command) -> Outcome {
 fn start_logging(default: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("{default},sqlx=warn")));
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Only a second call fails, and then there are logs already.
     let _ = logs.with_ansi(std::io::stderr().is_terminal()).try_init();
 }

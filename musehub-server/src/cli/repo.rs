@@ -35,24 +35,9 @@ pub(super) async fn run(command: Command) -> Outcome {
     let Command::Create(arguments) = command;
     let app = App::open(&arguments.data.data, Limits::default()).await?;
     let (owner, slug) = arguments.name;
-    let visibility = if arguments.private {
-        Visibility::Private
-    } else {
-        Visibility::Public
-    };
-    let new = NewRepository {
-        owner,
-        slug,
-        visibility,
-        description: arguments.description,
-        scheme: None,
-    };
+    let visibility = if arguments.private { Visibility::Private } else { Visibility::Public };
+    let new = NewRepository { owner, slug, visibility, description: arguments.description, scheme: None };
     let repo = app.hub.create_repository(new).await?;
-    println!(
-        "created {} repository {}/{}",
-        repo.visibility.as_str(),
-        repo.owner,
-        repo.slug
-    );
+    println!("created {} repository {}/{}", repo.visibility.as_str(), repo.owner, repo.slug);
     Ok(ExitCode::SUCCESS)
 }

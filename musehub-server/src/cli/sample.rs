@@ -36,25 +36,12 @@ pub(super) fn build() -> Sample {
         ("tests/__init__.py", ""),
         ("tests/test_engine.py", TEST_ENGINE),
     ]);
-    let first = sample.commit(
-        "main",
-        &[],
-        "Lay the keel",
-        "ada",
-        "2026-03-02T09:00:00+00:00",
-        &files,
-    );
+    let first = sample.commit("main", &[], "Lay the keel", "ada", "2026-03-02T09:00:00+00:00", &files);
     files.insert("starship/navigation.py", NAVIGATION);
     files.insert("starship/bridge.py", BRIDGE);
     files.insert("tests/test_navigation.py", TEST_NAVIGATION);
-    let second = sample.commit(
-        "main",
-        &[first],
-        "Plot courses",
-        "grace",
-        "2026-03-03T10:30:00+00:00",
-        &files,
-    );
+    let second =
+        sample.commit("main", &[first], "Plot courses", "grace", "2026-03-03T10:30:00+00:00", &files);
 
     let mut shields = files.clone();
     shields.insert("starship/shields.py", SHIELDS);
@@ -92,19 +79,15 @@ impl Sample {
         time: &str,
         files: &Files,
     ) -> CommitId {
-        let manifest: BTreeMap<&str, BlobId> = files
-            .iter()
-            .map(|(path, text)| (*path, flat_v1::blob_id(text.as_bytes())))
-            .collect();
+        let manifest: BTreeMap<&str, BlobId> =
+            files.iter().map(|(path, text)| (*path, flat_v1::blob_id(text.as_bytes()))).collect();
         for (path, blob) in &manifest {
             self.blobs.insert(blob.to_hex(), files[path]);
         }
         let snapshot: SnapshotId = flat_v1::snapshot_id(manifest.iter().map(|(path, blob)| (*path, blob)))
             .expect("a map's paths are in order, and the sample's hold no NUL");
-        let paths: BTreeMap<&str, String> = manifest
-            .iter()
-            .map(|(path, blob)| (*path, blob.to_hex()))
-            .collect();
+        let paths: BTreeMap<&str, String> =
+            manifest.iter().map(|(path, blob)| (*path, blob.to_hex())).collect();
         let record = json!({"snapshot_id": snapshot.to_hex(), "manifest": paths, "created_at": time});
         self.snapshots.insert(snapshot.to_hex(), record);
         let id =
@@ -127,11 +110,8 @@ impl Sample {
 
     /// The commits from which `tip` descends, and their snapshots.
     pub(super) fn bundle(&self, tip: &str) -> Value {
-        let by_id: HashMap<&str, &Value> = self
-            .commits
-            .iter()
-            .filter_map(|commit| Some((commit["commit_id"].as_str()?, commit)))
-            .collect();
+        let by_id: HashMap<&str, &Value> =
+            self.commits.iter().filter_map(|commit| Some((commit["commit_id"].as_str()?, commit))).collect();
         let mut pending = vec![tip];
         let mut reached = HashSet::new();
         while let Some(id) = pending.pop() {
@@ -142,16 +122,9 @@ impl Sample {
         let commits: Vec<&Value> = self
             .commits
             .iter()
-            .filter(|commit| {
-                commit["commit_id"]
-                    .as_str()
-                    .is_some_and(|id| reached.contains(id))
-            })
+            .filter(|commit| commit["commit_id"].as_str().is_some_and(|id| reached.contains(id)))
             .collect();
-        let ids: HashSet<&str> = commits
-            .iter()
-            .filter_map(|commit| commit["snapshot_id"].as_str())
-            .collect();
+        let ids: HashSet<&str> = commits.iter().filter_map(|commit| commit["snapshot_id"].as_str()).collect();
         let snapshots: Vec<&Value> = ids.iter().map(|id| &self.snapshots[*id]).collect();
         json!({"commits": commits, "snapshots": snapshots, "objects": []})
     }
@@ -161,10 +134,7 @@ impl Sample {
         let snapshots = bundle["snapshots"].as_array().into_iter().flatten();
         let manifests = snapshots.filter_map(|snapshot| snapshot["manifest"].as_object());
         let ids = manifests.flat_map(|manifest| manifest.values().filter_map(Value::as_str));
-        let mut ids: Vec<String> = ids
-            .filter(|id| self.blobs.contains_key(*id))
-            .map(str::to_owned)
-            .collect();
+        let mut ids: Vec<String> = ids.filter(|id| self.blobs.contains_key(*id)).map(str::to_owned).collect();
         ids.sort_unstable();
         ids.dedup();
         ids
@@ -183,13 +153,8 @@ impl Sample {
         }
         let object = |id: &'_ String| (id.clone(), ByteBuf::from(self.blobs[id.as_str()].as_bytes()));
         let owned: Vec<(String, ByteBuf)> = ids.iter().map(object).collect();
-        let objects = owned
-            .iter()
-            .map(|(id, content)| Object {
-                object_id: id,
-                content: content.clone(),
-            })
-            .collect();
+        let objects =
+            owned.iter().map(|(id, content)| Object { object_id: id, content: content.clone() }).collect();
         rmp_serde::to_vec_named(&Upload { objects })
     }
 }

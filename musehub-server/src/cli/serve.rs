@@ -35,10 +35,7 @@ pub(super) async fn start(
     let app = App::open(&data.data, options.limits()).await?;
     let caught_up = app.hub.catch_up().await?;
     if caught_up.moves > 0 {
-        tracing::warn!(
-            moves = caught_up.moves,
-            "the index was behind the log and has caught up"
-        );
+        tracing::warn!(moves = caught_up.moves, "the index was behind the log and has caught up");
     }
     let bound = Listener::bind(options.listen).await;
     let listener = bound.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;

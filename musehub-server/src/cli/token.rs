@@ -44,11 +44,7 @@ pub(super) async fn create(
     let mut random = [0_u8; TOKEN_BYTES];
     getrandom::fill(&mut random).map_err(|error| format!("no random bytes: {error}"))?;
     let token = format!("mh_{}", hex::encode(random));
-    let new = NewToken {
-        hash: TokenHash::of(&token),
-        handle: handle.clone(),
-        created_at: app.clock.now(),
-    };
+    let new = NewToken { hash: TokenHash::of(&token), handle: handle.clone(), created_at: app.clock.now() };
     app.identities.add_token(&new).await?;
     Ok(token)
 }

@@ -59,19 +59,13 @@ impl RequestBody {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        Self {
-            inner: body.map_err(Into::into).boxed_unsync(),
-            read: 0,
-            ended: false,
-        }
+        Self { inner: body.map_err(Into::into).boxed_unsync(), read: 0, ended: false }
     }
 
     /// The next piece; none at the end.
     async fn next(&mut self, limit: u64) -> Result<Option<Bytes>, BodyError> {
         while !self.ended {
-            let frame = timeout(IDLE, self.inner.frame())
-                .await
-                .map_err(|_| BodyError::Idle)?;
+            let frame = timeout(IDLE, self.inner.frame()).await.map_err(|_| BodyError::Idle)?;
             match frame {
                 None => self.ended = true,
                 Some(Err(error)) => {
@@ -122,11 +116,7 @@ impl RequestBody {
     {
         let (sender, pieces) = mpsc::channel(PIECES);
         let decoder = tokio::task::spawn_blocking(move || {
-            let mut reader = BodyReader {
-                pieces,
-                piece: Bytes::new(),
-                failed: false,
-            };
+            let mut reader = BodyReader { pieces, piece: Bytes::new(), failed: false };
             decode(&mut reader)
         });
         let mut failure = None;
@@ -160,9 +150,7 @@ impl RequestBody {
     /// Reads on after an answer was decided, so that a client that writes before it reads gets to see the answer.
     pub async fn drain(&mut self) {
         let limit = self.read.saturating_add(DRAIN_BYTES);
-        let drained = timeout(DRAIN_TIME, async {
-            while let Ok(Some(_)) = self.next(limit).await {}
-        });
+        let drained = timeout(DRAIN_TIME, async { while let Ok(Some(_)) = self.next(limit).await {} });
         // Whoever sends more than that has to live with a broken connection.
         let _ = drained.await;
     }

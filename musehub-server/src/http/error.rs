@@ -32,21 +32,13 @@ struct ErrorBody<'a> {
 impl ApiError {
     /// An error whose sentence says everything.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            detail: detail.into(),
-            cause: None,
-        }
+        Self { status, code, detail: detail.into(), cause: None }
     }
 
     /// A failure of the hub itself; the cause goes to the log.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        let mut error = Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "the hub failed; this is logged",
-        );
+        let mut error =
+            Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the hub failed; this is logged");
         error.cause = Some(cause.into());
         error
     }
@@ -80,16 +72,11 @@ impl ApiError {
     /// The answer as JSON, whatever format the request asked for: no client decodes it, people read it.
     #[must_use]
     pub fn reply(&self) -> Reply {
-        let body = ErrorBody {
-            detail: &self.detail,
-            code: self.code,
-        };
+        let body = ErrorBody { detail: &self.detail, code: self.code };
         let body = serde_json::to_vec(&body).expect("two texts are always JSON");
         let mut reply = plain(self.status, "application/json", body);
         if self.status == StatusCode::UNAUTHORIZED {
-            reply
-                .headers_mut()
-                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         reply
     }

@@ -52,14 +52,8 @@ pub async fn serve(app: Arc<App>, listener: Listener, stop: impl Future<Output =
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(HEADER_TIME);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEADER_TIME);
     tokio::pin!(stop);
     loop {
         let Ok(place) = places.clone().acquire_owned().await else {
@@ -85,9 +79,7 @@ pub async fn serve(app: Arc<App>, listener: Listener, stop: impl Future<Output =
             let app = app.clone();
             async move { Ok::<_, Infallible>(app.handle(request.map(RequestBody::new)).await) }
         });
-        let connection = builder
-            .serve_connection(TokioIo::new(stream), service)
-            .into_owned();
+        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -17,15 +17,9 @@ pub type Reply = Response<Body>;
 
 /// An answer whose body is at hand.
 pub fn plain(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
-    let mut reply = Response::new(
-        Full::new(body.into())
-            .map_err(|never| match never {})
-            .boxed_unsync(),
-    );
+    let mut reply = Response::new(Full::new(body.into()).map_err(|never| match never {}).boxed_unsync());
     *reply.status_mut() = status;
-    reply
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     reply
 }
 

@@ -66,10 +66,7 @@ impl Route {
     /// Whether the answer is for people, so that its errors are pages too.
     #[must_use]
     pub const fn is_page(self) -> bool {
-        matches!(
-            self,
-            Self::Home | Self::Repository | Self::Commits | Self::Intel | Self::Breakage
-        )
+        matches!(self, Self::Home | Self::Repository | Self::Commits | Self::Intel | Self::Breakage)
     }
 }
 
@@ -81,10 +78,7 @@ impl Params {
     /// The part called `name`; empty where the route has none.
     #[must_use]
     pub fn get(&self, name: &str) -> &str {
-        self.0
-            .iter()
-            .find(|(key, _)| key == name)
-            .map_or("", |(_, value)| value)
+        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 }
 
@@ -102,20 +96,15 @@ impl NoRoute {
     #[must_use]
     pub fn reply(self) -> Reply {
         match self {
-            Self::NotFound => ApiError::new(
-                hyper::StatusCode::NOT_FOUND,
-                "no_route",
-                "there is nothing at this address",
-            )
-            .reply(),
+            Self::NotFound => {
+                ApiError::new(hyper::StatusCode::NOT_FOUND, "no_route", "there is nothing at this address")
+                    .reply()
+            }
             Self::Method(allowed) => {
                 let detail = format!("this address takes {allowed}");
-                let mut reply = ApiError::new(
-                    hyper::StatusCode::METHOD_NOT_ALLOWED,
-                    "method_not_allowed",
-                    detail,
-                )
-                .reply();
+                let mut reply =
+                    ApiError::new(hyper::StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+                        .reply();
                 if let Ok(value) = HeaderValue::from_str(&allowed) {
                     reply.headers_mut().insert(ALLOW, value);
                 }
@@ -137,9 +126,7 @@ impl Default for Router {
         }
         let mut router = matchit::Router::new();
         for (path, methods) in by_path {
-            router
-                .insert(path, methods)
-                .expect("the table has no two paths that collide");
+            router.insert(path, methods).expect("the table has no two paths that collide");
         }
         Self(router)
     }
@@ -152,31 +139,18 @@ impl Router {
     /// [`NoRoute`] where none fits.
     pub fn find(&self, method: &Method, path: &str) -> Result<(Route, Params), NoRoute> {
         // One slash at the end is forgiven: clients must never be redirected.
-        let path = if path.len() > 1 {
-            path.strip_suffix('/').unwrap_or(path)
-        } else {
-            path
-        };
+        let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
         let found = self.0.at(path).map_err(|_| NoRoute::NotFound)?;
-        let method = if method == Method::HEAD {
-            "GET"
-        } else {
-            method.as_str()
-        };
+        let method = if method == Method::HEAD { "GET" } else { method.as_str() };
         let Some(route) = found.value.get(method) else {
             let mut allowed: Vec<&str> = found.value.keys().copied().collect();
             allowed.sort_unstable();
             return Err(NoRoute::Method(allowed.join(", ")));
         };
         let decode = |(key, value): (&str, &str)| {
-            let value = percent_decode_str(value)
-                .decode_utf8()
-                .map_err(|_| NoRoute::NotFound)?;
+            let value = percent_decode_str(value).decode_utf8().map_err(|_| NoRoute::NotFound)?;
             Ok((key.to_owned(), value.into_owned()))
         };
-        Ok((
-            *route,
-            Params(found.params.iter().map(decode).collect::<Result<_, _>>()?),
-        ))
+        Ok((*route, Params(found.params.iter().map(decode).collect::<Result<_, _>>()?)))
     }
 }

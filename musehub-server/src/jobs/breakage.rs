@@ -36,11 +36,7 @@ pub(super) async fn run(app: &Arc<App>, work: &NewJob) -> Result<String, JobErro
         .filter(|repo| !repo.deleted)
         .ok_or_else(|| JobError::Hopeless("its repository is gone".into()))?;
     let refs = app.hub.refs(&repo).await?;
-    let head = refs
-        .branches
-        .iter()
-        .find(|row| row.name == refs.default_branch)
-        .map(|row| row.head);
+    let head = refs.branches.iter().find(|row| row.name == refs.default_branch).map(|row| row.head);
     if head != Some(payload.commit) {
         return Ok(format!("{} is not the head any more", payload.commit));
     }
@@ -49,9 +45,7 @@ pub(super) async fn run(app: &Arc<App>, work: &NewJob) -> Result<String, JobErro
 
     let (snapshot, parsed) = read_snapshot(app, &repo, tree.manifest()).await?;
     let report = tokio::task::spawn_blocking(move || musehub_intel::detect(&snapshot, Policy::Resolved));
-    let report = report
-        .await
-        .map_err(|error| JobError::Hopeless(format!("the detector failed: {error}")))?;
+    let report = report.await.map_err(|error| JobError::Hopeless(format!("the detector failed: {error}")))?;
     let issues = issues(&repo, payload.commit, &report);
     let count = |severity| issues.iter().filter(|issue| issue.severity == severity).count() as u64;
     let meta = BreakageMeta {
@@ -62,9 +56,7 @@ pub(super) async fn run(app: &Arc<App>, work: &NewJob) -> Result<String, JobErro
         file_count: report.files_scanned as u64,
         scanned_at: app.clock.now(),
     };
-    app.breakage
-        .replace_breakage(&repo.repo_id, &meta, &issues)
-        .await?;
+    app.breakage.replace_breakage(&repo.repo_id, &meta, &issues).await?;
     Ok(format!(
         "{}/{} at {}: total={} warnings={} errors={} file_count={} parsed={parsed}",
         repo.owner,
@@ -108,18 +100,10 @@ async fn read_snapshot(
         }
     }
     let ids: Vec<BlobId> = hints.iter().map(|(_, blob)| *blob).collect();
-    let rows: HashMap<BlobId, BlobRow> = app
-        .hub
-        .blobs(repo, &ids)
-        .await?
-        .into_iter()
-        .map(|row| (row.id, row))
-        .collect();
+    let rows: HashMap<BlobId, BlobRow> =
+        app.hub.blobs(repo, &ids).await?.into_iter().map(|row| (row.id, row)).collect();
     for (path, blob) in hints {
-        let Some(row) = rows
-            .get(&blob)
-            .filter(|row| row.size <= musehub_intel::MAX_FILE_BYTES as u64)
-        else {
+        let Some(row) = rows.get(&blob).filter(|row| row.size <= musehub_intel::MAX_FILE_BYTES as u64) else {
             continue;
         };
         let content = app.hub.contents(&[*row]).await?.swap_remove(0);
@@ -132,11 +116,7 @@ async fn read_snapshot(
 fn fact_kind(path: &str) -> &'static str {
     // A bump of the version gives a new name, so that facts of an older build are not mixed in.
     const _: () = assert!(FACTS_VERSION == 1, "name the facts after their version");
-    if path.ends_with(".pyi") {
-        "python.pyi.1"
-    } else {
-        "python.py.1"
-    }
+    if path.ends_with(".pyi") { "python.pyi.1" } else { "python.py.1" }
 }
 
 type Facts = HashMap<(&'static str, BlobId), Arc<FileFacts>>;
@@ -147,19 +127,12 @@ async fn facts(
     repo: &RepositoryRecord,
     manifest: &Manifest,
 ) -> Result<(Facts, usize), JobError> {
-    let python = manifest
-        .iter()
-        .filter(|(path, _)| musehub_intel::is_python(path.as_str()));
-    let wanted: HashSet<(&'static str, BlobId)> = python
-        .map(|(path, blob)| (fact_kind(path.as_str()), *blob))
-        .collect();
+    let python = manifest.iter().filter(|(path, _)| musehub_intel::is_python(path.as_str()));
+    let wanted: HashSet<(&'static str, BlobId)> =
+        python.map(|(path, blob)| (fact_kind(path.as_str()), *blob)).collect();
     let mut known = Facts::with_capacity(wanted.len());
     for kind in ["python.py.1", "python.pyi.1"] {
-        let ids: Vec<BlobId> = wanted
-            .iter()
-            .filter(|(of, _)| *of == kind)
-            .map(|(_, blob)| *blob)
-            .collect();
+        let ids: Vec<BlobId> = wanted.iter().filter(|(of, _)| *of == kind).map(|(_, blob)| *blob).collect();
         for (blob, text) in app.facts.facts(kind, &ids).await? {
             // Facts that cannot be read are made anew.
             if let Ok(facts) = serde_json::from_str::<FileFacts>(&text) {
@@ -167,22 +140,13 @@ async fn facts(
             }
         }
     }
-    let unknown: Vec<(&'static str, BlobId)> = wanted
-        .into_iter()
-        .filter(|key| !known.contains_key(key))
-        .collect();
+    let unknown: Vec<(&'static str, BlobId)> =
+        wanted.into_iter().filter(|key| !known.contains_key(key)).collect();
     let parsed = unknown.len();
     let ids: Vec<BlobId> = unknown.iter().map(|(_, blob)| *blob).collect();
-    let rows: HashMap<BlobId, BlobRow> = app
-        .hub
-        .blobs(repo, &ids)
-        .await?
-        .into_iter()
-        .map(|row| (row.id, row))
-        .collect();
-    let readable = unknown
-        .into_iter()
-        .filter_map(|(kind, blob)| Some((kind, *rows.get(&blob)?)));
+    let rows: HashMap<BlobId, BlobRow> =
+        app.hub.blobs(repo, &ids).await?.into_iter().map(|row| (row.id, row)).collect();
+    let readable = unknown.into_iter().filter_map(|(kind, blob)| Some((kind, *rows.get(&blob)?)));
     // What is larger than the extractor reads is not fetched at all: its path alone is known.
     let readable = readable.filter(|(_, row)| row.size <= musehub_intel::MAX_FILE_BYTES as u64);
     for batch in batches(readable.collect()) {
@@ -203,20 +167,13 @@ async fn learn(
     let kinds: Vec<&'static str> = batch.iter().map(|(kind, _)| *kind).collect();
     let extracted = tokio::task::spawn_blocking(move || {
         let name = |kind: &str| if kind == "python.pyi.1" { "x.pyi" } else { "x.py" };
-        let files: Vec<(&str, &[u8])> = kinds
-            .iter()
-            .zip(&contents)
-            .map(|(kind, bytes)| (name(kind), &bytes[..]))
-            .collect();
+        let files: Vec<(&str, &[u8])> =
+            kinds.iter().zip(&contents).map(|(kind, bytes)| (name(kind), &bytes[..])).collect();
         let facts = musehub_intel::extract_many(files);
-        facts
-            .into_iter()
-            .map(|facts| (serde_json::to_string(&facts), facts))
-            .collect::<Vec<_>>()
+        facts.into_iter().map(|facts| (serde_json::to_string(&facts), facts)).collect::<Vec<_>>()
     });
-    let extracted = extracted
-        .await
-        .map_err(|error| JobError::Hopeless(format!("the parser failed: {error}")))?;
+    let extracted =
+        extracted.await.map_err(|error| JobError::Hopeless(format!("the parser failed: {error}")))?;
     let mut by_kind: HashMap<&'static str, Vec<(BlobId, String)>> = HashMap::new();
     let mut learned = Vec::with_capacity(extracted.len());
     for ((kind, row), (text, facts)) in batch.into_iter().zip(extracted) {
@@ -258,10 +215,7 @@ fn issues(repo: &RepositoryRecord, commit: CommitId, report: &Report) -> Vec<Bre
 
 fn issue(repo: &RepositoryRecord, commit: CommitId, finding: &Finding) -> BreakageIssue {
     let (file_path, issue_type) = (&finding.file_path, finding.issue_type.as_str());
-    let name = format!(
-        "{}:{commit}:{file_path}:{issue_type}:{}",
-        repo.repo_id, finding.description
-    );
+    let name = format!("{}:{commit}:{file_path}:{issue_type}:{}", repo.repo_id, finding.description);
     BreakageIssue {
         issue_id: typed_v2::blob_id(HashAlgorithm::Sha256, name.as_bytes()),
         issue_type: issue_type.to_owned(),

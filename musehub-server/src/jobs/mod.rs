@@ -86,9 +86,7 @@ pub async fn run_next(app: &Arc<App>, worker: &str) -> Result<bool, BackendError
     match outcome {
         Ok(summary) => {
             tracing::info!(job = job.id.as_str(), kind = %job.work.kind, ms = millis, %summary, "job done");
-            app.queue
-                .complete(&job.id, worker, &summary, app.clock.now())
-                .await?;
+            app.queue.complete(&job.id, worker, &summary, app.clock.now()).await?;
         }
         Err(error) => {
             let retry_at = retry_at(app.clock.now(), &job, &error);
@@ -96,9 +94,7 @@ pub async fn run_next(app: &Arc<App>, worker: &str) -> Result<bool, BackendError
                 job = job.id.as_str(), kind = %job.work.kind, ms = millis, attempts = job.attempts, %error,
                 again = retry_at.is_some(), "job failed"
             );
-            app.queue
-                .fail(&job.id, worker, &error.to_string(), retry_at)
-                .await?;
+            app.queue.fail(&job.id, worker, &error.to_string(), retry_at).await?;
         }
     }
     Ok(true)
@@ -107,9 +103,7 @@ pub async fn run_next(app: &Arc<App>, worker: &str) -> Result<bool, BackendError
 async fn handle(app: &Arc<App>, job: &Job) -> Result<String, JobError> {
     match job.work.kind.as_str() {
         BREAKAGE => breakage::run(app, &job.work).await,
-        other => Err(JobError::Hopeless(format!(
-            "this hub has no handler for '{other}'"
-        ))),
+        other => Err(JobError::Hopeless(format!("this hub has no handler for '{other}'"))),
     }
 }
 

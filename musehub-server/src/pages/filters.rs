@@ -75,11 +75,7 @@ pub(super) fn short_id(id: &str) -> String {
 
 /// The first line that is not blank, cut where no row could show more.
 pub(super) fn first_line(message: &str) -> String {
-    let line = message
-        .lines()
-        .map(str::trim)
-        .find(|line| !line.is_empty())
-        .unwrap_or_default();
+    let line = message.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     cut(line, FIRST_LINE_CHARS)
 }
 
@@ -100,14 +96,12 @@ pub(super) fn filesize(bytes: u64) -> String {
 
 /// The folder part of a path with its closing slash, or nothing.
 pub(super) fn path_dir(path: &str) -> String {
-    path.rfind('/')
-        .map_or_else(String::new, |slash| path[..=slash].to_owned())
+    path.rfind('/').map_or_else(String::new, |slash| path[..=slash].to_owned())
 }
 
 /// The last segment of a path.
 pub(super) fn path_name(path: &str) -> String {
-    path.rfind('/')
-        .map_or_else(|| path.to_owned(), |slash| path[slash + 1..].to_owned())
+    path.rfind('/').map_or_else(|| path.to_owned(), |slash| path[slash + 1..].to_owned())
 }
 
 /// Date and minute of an ISO 8601 text, the zone only where it is not UTC. Commit times are kept
@@ -221,22 +215,13 @@ mod tests {
     fn first_lines_are_found_and_cut() {
         assert_eq!(first_line("\n  subject \nbody"), "subject");
         assert_eq!(first_line(" \n"), "");
-        assert_eq!(
-            first_line(&"ü".repeat(5000)).chars().count(),
-            FIRST_LINE_CHARS + 1
-        );
+        assert_eq!(first_line(&"ü".repeat(5000)).chars().count(), FIRST_LINE_CHARS + 1);
     }
 
     #[test]
     fn paths_split_at_the_last_slash() {
-        assert_eq!(
-            (path_dir("a/b/c.py").as_str(), path_name("a/b/c.py").as_str()),
-            ("a/b/", "c.py")
-        );
-        assert_eq!(
-            (path_dir("c.py").as_str(), path_name("c.py").as_str()),
-            ("", "c.py")
-        );
+        assert_eq!((path_dir("a/b/c.py").as_str(), path_name("a/b/c.py").as_str()), ("a/b/", "c.py"));
+        assert_eq!((path_dir("c.py").as_str(), path_name("c.py").as_str()), ("", "c.py"));
     }
 
     #[test]
@@ -261,10 +246,7 @@ mod tests {
 
     #[test]
     fn urls_keep_only_unreserved_characters() {
-        assert_eq!(
-            urlpath("feature/ü #1?&%\"<"),
-            "feature/%C3%BC%20%231%3F%26%25%22%3C"
-        );
+        assert_eq!(urlpath("feature/ü #1?&%\"<"), "feature/%C3%BC%20%231%3F%26%25%22%3C");
         assert_eq!(urlquery("a/b c=~1"), "a%2Fb%20c%3D~1");
     }
 
@@ -273,10 +255,8 @@ mod tests {
         let mut env = minijinja::Environment::new();
         env.set_formatter(write_escaped);
         env.set_auto_escape_callback(|_| AutoEscape::Html);
-        let html = env.render_str(
-            "{{ text }} {{ n }}",
-            minijinja::context! { text => "a\0\u{1b}\u{85}\t/<", n => 7 },
-        );
+        let html = env
+            .render_str("{{ text }} {{ n }}", minijinja::context! { text => "a\0\u{1b}\u{85}\t/<", n => 7 });
         assert_eq!(html.ok().as_deref(), Some("a\u{fffd}\u{fffd}\u{fffd}\t/&lt; 7"));
     }
 }

@@ -39,10 +39,7 @@ const FUEL: u64 = 500_000;
 
 const TEMPLATES: &[(&str, &str)] = &[
     ("breakage.html", include_str!("templates/breakage.html")),
-    (
-        "breakage_parts.html",
-        include_str!("templates/breakage_parts.html"),
-    ),
+    ("breakage_parts.html", include_str!("templates/breakage_parts.html")),
     ("commits.html", include_str!("templates/commits.html")),
     ("error.html", include_str!("templates/error.html")),
     ("home.html", include_str!("templates/home.html")),
@@ -97,8 +94,7 @@ impl Pages {
         env.add_global("favicon_href", assets::favicon_href());
         env.add_global("version", env!("CARGO_PKG_VERSION"));
         for (name, source) in TEMPLATES {
-            env.add_template(name, source)
-                .expect("embedded templates parse, as the tests show");
+            env.add_template(name, source).expect("embedded templates parse, as the tests show");
         }
         Pages { templates: env }
     }

@@ -39,13 +39,7 @@ pub(super) fn commits() -> Vec<CommitRow> {
             "2026-03-20T15:31:02.004210+00:00",
             false,
         ),
-        (
-            "io: retry range reads once",
-            "Barbara Liskov",
-            None,
-            "2026-03-20T09:12:00+00:00",
-            false,
-        ),
+        ("io: retry range reads once", "Barbara Liskov", None, "2026-03-20T09:12:00+00:00", false),
         (
             "Rename resolve_schema to infer_schema",
             "grace",
@@ -53,13 +47,7 @@ pub(super) fn commits() -> Vec<CommitRow> {
             "2026-03-19T21:55:10+00:00",
             false,
         ),
-        (
-            "docs: how the planner orders joins",
-            "Ada Lovelace",
-            None,
-            "2026-03-19T18:20:31+00:00",
-            false,
-        ),
+        ("docs: how the planner orders joins", "Ada Lovelace", None, "2026-03-19T18:20:31+00:00", false),
         (
             "tests: fuzz the tokenizer with unpaired surrogates",
             "Frances E. Allen",
@@ -67,20 +55,8 @@ pub(super) fn commits() -> Vec<CommitRow> {
             "2026-03-19T11:07:59+00:00",
             false,
         ),
-        (
-            "Drop weaver.compat",
-            "Barbara Liskov",
-            None,
-            "2026-03-18T14:44:00+02:00",
-            false,
-        ),
-        (
-            "catalog: keep statistics per partition",
-            "Ada Lovelace",
-            None,
-            "2026-03-17T08:01:12+00:00",
-            false,
-        ),
+        ("Drop weaver.compat", "Barbara Liskov", None, "2026-03-18T14:44:00+02:00", false),
+        ("catalog: keep statistics per partition", "Ada Lovelace", None, "2026-03-17T08:01:12+00:00", false),
     ];
     let row =
         |(n, (message, author, agent, at, is_merge)): (u64, &(&str, &str, Option<&str>, &str, bool))| {
@@ -214,11 +190,7 @@ pub(super) fn repo() -> RepoHomePage {
     let commits = commits();
     let entry = |name: &str, size: Option<u64>, files: Option<u64>| TreeEntry {
         name: name.into(),
-        kind: if files.is_some() {
-            EntryKind::Directory
-        } else {
-            EntryKind::File
-        },
+        kind: if files.is_some() { EntryKind::Directory } else { EntryKind::File },
         size,
         files,
     };
@@ -230,11 +202,7 @@ pub(super) fn repo() -> RepoHomePage {
     RepoHomePage {
         repo: header(),
         base_url: "http://127.0.0.1:1337".into(),
-        counts: RepoCounts {
-            commits: 1284,
-            branches: 3,
-            files: 1767,
-        },
+        counts: RepoCounts { commits: 1284, branches: 3, files: 1767 },
         content: Some(RepoContent {
             branch: "main".into(),
             head: commits[0].clone(),
@@ -253,10 +221,7 @@ pub(super) fn repo() -> RepoHomePage {
             branches: vec![
                 branch("main", 0),
                 branch("feature/streaming-windows", 2),
-                branch(
-                    "grace/really-long-topic-branch-name-about-partition-statistics",
-                    4,
-                ),
+                branch("grace/really-long-topic-branch-name-about-partition-statistics", 4),
             ],
             branches_omitted: 0,
             commits: commits.into_iter().take(6).collect(),
@@ -269,11 +234,7 @@ pub(super) fn commit_list() -> CommitListPage {
     CommitListPage {
         repo: header(),
         branch: "main".into(),
-        branches: vec![
-            "main".into(),
-            "feature/streaming-windows".into(),
-            "odd #1 & co?".into(),
-        ],
+        branches: vec!["main".into(), "feature/streaming-windows".into(), "odd #1 & co?".into()],
         commits: commits(),
         is_first: false,
         next_cursor: Some("1a+b/c&d".into()),
@@ -281,28 +242,15 @@ pub(super) fn commit_list() -> CommitListPage {
 }
 
 pub(super) fn intel() -> IntelDashboardPage {
-    IntelDashboardPage {
-        repo: header(),
-        breakage: scan(193, 2),
-        preview: issues(5),
-    }
+    IntelDashboardPage { repo: header(), breakage: scan(193, 2), preview: issues(5) }
 }
 
 pub(super) fn breakage() -> BreakagePage {
     BreakagePage {
         repo: header(),
         scan: scan(193, 2),
-        filter: BreakageFilter {
-            issue_type: None,
-            severity: None,
-            top: 20,
-            page: 2,
-        },
-        valid_types: vec![
-            "missing_module".into(),
-            "missing_symbol".into(),
-            "stale_import".into(),
-        ],
+        filter: BreakageFilter { issue_type: None, severity: None, top: 20, page: 2 },
+        valid_types: vec!["missing_module".into(), "missing_symbol".into(), "stale_import".into()],
         valid_tops: vec![20, 50, 100],
         matching: 195,
         issues: issues(20),

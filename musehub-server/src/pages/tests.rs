@@ -16,30 +16,17 @@ fn all() -> Vec<(&'static str, &'static str, Json)> {
         (name, P::TEMPLATE, serde_json::to_value(page).unwrap())
     }
     let unscanned = |job| BreakageScan { counts: None, job };
-    let rescan = |job| BreakageScan {
-        job: Some(job),
-        ..samples::scan(3, 1)
-    };
+    let rescan = |job| BreakageScan { job: Some(job), ..samples::scan(3, 1) };
     let breakage = |scan, rows: usize| BreakagePage {
         scan,
         issues: samples::issues(rows),
         matching: rows as u64,
         pages: 1,
-        filter: BreakageFilter {
-            page: 1,
-            ..samples::breakage().filter
-        },
+        filter: BreakageFilter { page: 1, ..samples::breakage().filter },
         ..samples::breakage()
     };
-    let intel = |scan| IntelDashboardPage {
-        breakage: scan,
-        preview: vec![],
-        ..samples::intel()
-    };
-    let repo = |scan| RepoHomePage {
-        breakage: scan,
-        ..samples::repo()
-    };
+    let intel = |scan| IntelDashboardPage { breakage: scan, preview: vec![], ..samples::intel() };
+    let repo = |scan| RepoHomePage { breakage: scan, ..samples::repo() };
     let mut bare = samples::repo();
     bare.repo.description = None;
     bare.repo.visibility = Visibility::Private;
@@ -56,14 +43,7 @@ fn all() -> Vec<(&'static str, &'static str, Json)> {
     }
     vec![
         case("home", samples::home()),
-        case(
-            "home, empty",
-            HomePage {
-                repositories: vec![],
-                next_cursor: None,
-                ..samples::home()
-            },
-        ),
+        case("home, empty", HomePage { repositories: vec![], next_cursor: None, ..samples::home() }),
         case("repo", samples::repo()),
         case("repo, bare", bare),
         case("repo, cut", cut),
@@ -72,13 +52,7 @@ fn all() -> Vec<(&'static str, &'static str, Json)> {
         case("repo, unscanned", repo(unscanned(None))),
         case("repo, waiting", repo(unscanned(Some(JobState::Pending)))),
         case("repo, failed", repo(unscanned(Some(JobState::Failed)))),
-        case(
-            "repo, empty",
-            RepoHomePage {
-                content: None,
-                ..samples::repo()
-            },
-        ),
+        case("repo, empty", RepoHomePage { content: None, ..samples::repo() }),
         case("commits", samples::commit_list()),
         case(
             "commits, none",
@@ -98,14 +72,8 @@ fn all() -> Vec<(&'static str, &'static str, Json)> {
         case("breakage, filtered to nothing", breakage(samples::scan(3, 0), 0)),
         case("breakage, clean", breakage(samples::scan(0, 0), 0)),
         case("breakage, unscanned", breakage(unscanned(None), 0)),
-        case(
-            "breakage, waiting",
-            breakage(unscanned(Some(JobState::Pending)), 0),
-        ),
-        case(
-            "breakage, running",
-            breakage(unscanned(Some(JobState::Running)), 0),
-        ),
+        case("breakage, waiting", breakage(unscanned(Some(JobState::Pending)), 0)),
+        case("breakage, running", breakage(unscanned(Some(JobState::Running)), 0)),
         case("breakage, failed", breakage(unscanned(Some(JobState::Failed)), 0)),
         case("breakage, rescanned", breakage(rescan(JobState::Running), 4)),
         case("breakage, rescan failed", breakage(rescan(JobState::Failed), 4)),
@@ -131,9 +99,7 @@ fn check_markup(name: &str, html: &str) {
     const VOID: &[&str] = &["!doctype", "meta", "link", "img", "path", "rect"];
     let mut open: Vec<&str> = Vec::new();
     for piece in html.split('<').skip(1) {
-        let (tag, _) = piece
-            .split_once('>')
-            .unwrap_or_else(|| panic!("{name}: open tag {piece}"));
+        let (tag, _) = piece.split_once('>').unwrap_or_else(|| panic!("{name}: open tag {piece}"));
         assert_eq!(tag.matches('"').count() % 2, 0, "{name}: quotes in <{tag}>");
         let word = tag.split([' ', '\n']).next().unwrap_or_default();
         assert!(!word.contains("script") && word != "style", "{name}: <{tag}>");
@@ -152,30 +118,17 @@ fn check_markup(name: &str, html: &str) {
 
 fn attributes<'a>(html: &'a str, attribute: &str) -> Vec<&'a str> {
     let start = format!(" {attribute}=\"");
-    html.split(&start)
-        .skip(1)
-        .filter_map(|rest| rest.split('"').next())
-        .collect()
+    html.split(&start).skip(1).filter_map(|rest| rest.split('"').next()).collect()
 }
 
 /// Panics unless `href` leads inside the hub and holds nothing a URL must not hold.
 fn check_href(name: &str, href: &str) {
-    assert!(
-        href.starts_with(['/', '?', '#']) && !href.starts_with("//"),
-        "{name}: {href}"
-    );
+    assert!(href.starts_with(['/', '?', '#']) && !href.starts_with("//"), "{name}: {href}");
     let url = href.replace("&amp;", "&");
-    assert!(
-        url.bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"/?&=%-._~#".contains(&b)),
-        "{name}: {href}"
-    );
+    assert!(url.bytes().all(|b| b.is_ascii_alphanumeric() || b"/?&=%-._~#".contains(&b)), "{name}: {href}");
     for escape in url.split('%').skip(1) {
         let hex = escape.as_bytes().get(..2).unwrap_or_default();
-        assert!(
-            hex.len() == 2 && hex.iter().all(u8::is_ascii_hexdigit),
-            "{name}: {href}"
-        );
+        assert!(hex.len() == 2 && hex.iter().all(u8::is_ascii_hexdigit), "{name}: {href}");
     }
 }
 
@@ -194,9 +147,7 @@ fn every_page_renders_in_every_state() {
     for (name, template, view) in all() {
         let html = render(template, &view).unwrap_or_else(|error| panic!("{name}: {error:#}"));
         check_markup(name, &html);
-        attributes(&html, "href")
-            .into_iter()
-            .for_each(|href| check_href(name, href));
+        attributes(&html, "href").into_iter().for_each(|href| check_href(name, href));
         assert_eq!(html.matches("<h1").count(), 1, "{name}");
         assert!(!html.contains(">none"), "{name}");
     }
@@ -208,13 +159,8 @@ fn hostile_text_in_any_field_stays_text() {
         poison(&mut view, "");
         let html = render(template, &view).unwrap_or_else(|error| panic!("{name}: {error:#}"));
         check_markup(name, &html);
-        attributes(&html, "href")
-            .into_iter()
-            .for_each(|href| check_href(name, href));
-        assert!(
-            !html.contains("<script") && !html.contains("<img src=x"),
-            "{name}"
-        );
+        attributes(&html, "href").into_iter().for_each(|href| check_href(name, href));
+        assert!(!html.contains("<script") && !html.contains("<img src=x"), "{name}");
         assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{name}");
     }
 }
@@ -315,10 +261,7 @@ fn repository_home_says_how_to_clone_and_push() {
     assert!(html.contains("muse clone http://127.0.0.1:1337/ada/weaver"));
     assert!(html.contains("muse remote add origin http://127.0.0.1:1337/ada/weaver"));
     assert!(html.contains("<dt>commits</dt><dd>1,284</dd>"));
-    let empty = RepoHomePage {
-        content: None,
-        ..samples::repo()
-    };
+    let empty = RepoHomePage { content: None, ..samples::repo() };
     let html = Pages::new().render(&empty).unwrap();
     assert!(html.contains("An empty repository") && html.contains("muse push"));
 }
@@ -336,9 +279,7 @@ fn a_large_page_stays_within_the_fuel() {
 #[test]
 fn pages_link_assets_that_exist_under_their_hash() {
     let html = Pages::new().render(&samples::home()).unwrap();
-    let links = attributes(&html, "href")
-        .into_iter()
-        .chain(attributes(&html, "src"));
+    let links = attributes(&html, "href").into_iter().chain(attributes(&html, "src"));
     let names: Vec<_> = links.filter_map(|link| link.strip_prefix("/static/")).collect();
     assert!(names.len() >= 2);
     for name in names {
@@ -367,10 +308,7 @@ fn classes_are_styled() {
     let css = std::str::from_utf8(css.bytes).unwrap();
     for (name, template, view) in all() {
         let html = render(template, &view).unwrap();
-        for class in attributes(&html, "class")
-            .into_iter()
-            .flat_map(str::split_whitespace)
-        {
+        for class in attributes(&html, "class").into_iter().flat_map(str::split_whitespace) {
             assert!(css.contains(&format!(".{class}")), "{name}: {class}");
         }
     }

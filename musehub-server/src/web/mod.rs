@@ -37,9 +37,7 @@ pub(crate) fn asset(name: &str) -> Result<Reply, ApiError> {
     let missing = || ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is no such file");
     let asset = pages::asset(name).ok_or_else(missing)?;
     let mut reply = plain(StatusCode::OK, asset.content_type, asset.bytes);
-    reply
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static(asset.cache_control));
+    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(asset.cache_control));
     Ok(reply)
 }
 
@@ -54,16 +52,9 @@ pub(crate) async fn home(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
     let after = cursor.as_deref().and_then(|cursor| cursor.split_once('/'));
     let after = after.and_then(|(owner, slug)| Handle::parse(owner).ok().zip(Slug::parse(slug).ok()));
     let after = after.as_ref().map(|(owner, slug)| (owner, slug));
-    let records = exchange
-        .app
-        .repositories
-        .public_repositories(after, REPOSITORIES)
-        .await?;
+    let records = exchange.app.repositories.public_repositories(after, REPOSITORIES).await?;
     let full = records.len() == REPOSITORIES as usize;
-    let next_cursor = records
-        .last()
-        .filter(|_| full)
-        .map(|last| format!("{}/{}", last.owner, last.slug));
+    let next_cursor = records.last().filter(|_| full).map(|last| format!("{}/{}", last.owner, last.slug));
     let mut repositories = Vec::with_capacity(records.len());
     for record in records {
         let refs = exchange.app.hub.refs(&record).await?;
@@ -71,22 +62,10 @@ pub(crate) async fn home(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
             owner: record.owner.to_string(),
             slug: record.slug.to_string(),
             description: Some(record.description).filter(|text| !text.is_empty()),
-            pushed_at: refs
-                .branches
-                .iter()
-                .map(|branch| branch.moved_at)
-                .max()
-                .map(|at| at.to_string()),
+            pushed_at: refs.branches.iter().map(|branch| branch.moved_at).max().map(|at| at.to_string()),
         });
     }
-    render(
-        exchange,
-        &HomePage {
-            base_url: exchange.base_url(),
-            repositories,
-            next_cursor,
-        },
-    )
+    render(exchange, &HomePage { base_url: exchange.base_url(), repositories, next_cursor })
 }
 
 /// `GET /{owner}/{slug}/commits/{branch}`
@@ -95,31 +74,16 @@ pub(crate) async fn commits(exchange: &Exchange<'_>) -> Result<Reply, ApiError> 
     let refs = exchange.app.hub.refs(&repo).await?;
     let missing = || ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is no such branch");
     let name = BranchName::parse(exchange.params.get("branch")).map_err(|_| missing())?;
-    let branch = refs
-        .branches
-        .iter()
-        .find(|row| row.name == name)
-        .ok_or_else(missing)?;
-    let cursor = exchange
-        .query("cursor")
-        .and_then(|text| CommitId::parse(&text).ok());
+    let branch = refs.branches.iter().find(|row| row.name == name).ok_or_else(missing)?;
+    let cursor = exchange.query("cursor").and_then(|text| CommitId::parse(&text).ok());
     let page_size = std::num::NonZeroUsize::new(COMMITS + 1).expect("a page has rows");
-    let mut rows = exchange
-        .app
-        .hub
-        .log(&repo, branch.head, cursor, page_size)
-        .await?;
+    let mut rows = exchange.app.hub.log(&repo, branch.head, cursor, page_size).await?;
     let more = rows.len() > COMMITS;
     rows.truncate(COMMITS);
     let page = CommitListPage {
         repo: views::header(&repo),
         branch: name.to_string(),
-        branches: refs
-            .branches
-            .iter()
-            .take(BRANCHES)
-            .map(|row| row.name.to_string())
-            .collect(),
+        branches: refs.branches.iter().take(BRANCHES).map(|row| row.name.to_string()).collect(),
         is_first: cursor.is_none(),
         next_cursor: rows.last().filter(|_| more).map(|row| row.id.to_string()),
         commits: rows.into_iter().map(views::commit).collect(),
@@ -130,15 +94,8 @@ pub(crate) async fn commits(exchange: &Exchange<'_>) -> Result<Reply, ApiError> 
 /// `GET /{owner}/{slug}/intel`
 pub(crate) async fn intel(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
     let (repo, _) = exchange.repository(Need::Read).await?;
-    let filter = BreakageFilter {
-        limit: PREVIEW,
-        ..BreakageFilter::default()
-    };
-    let (issues, _) = exchange
-        .app
-        .breakage
-        .breakage_issues(&repo.repo_id, &filter)
-        .await?;
+    let filter = BreakageFilter { limit: PREVIEW, ..BreakageFilter::default() };
+    let (issues, _) = exchange.app.breakage.breakage_issues(&repo.repo_id, &filter).await?;
     let page = IntelDashboardPage {
         repo: views::header(&repo),
         breakage: scan(exchange, &repo).await?,
@@ -161,11 +118,7 @@ pub(crate) async fn breakage(exchange: &Exchange<'_>) -> Result<Reply, ApiError>
         limit,
         offset: u32::try_from(filter.page - 1).unwrap_or(0).saturating_mul(limit),
     };
-    let (issues, matching) = exchange
-        .app
-        .breakage
-        .breakage_issues(&repo.repo_id, &core_filter)
-        .await?;
+    let (issues, matching) = exchange.app.breakage.breakage_issues(&repo.repo_id, &core_filter).await?;
     let page = BreakagePage {
         repo: views::header(&repo),
         scan: scan(exchange, &repo).await?,
@@ -183,18 +136,14 @@ pub(crate) async fn breakage(exchange: &Exchange<'_>) -> Result<Reply, ApiError>
 fn filter(exchange: &Exchange<'_>) -> pages::BreakageFilter {
     let number = |name: &str| exchange.query(name).and_then(|text| text.parse::<u64>().ok());
     pages::BreakageFilter {
-        issue_type: exchange
-            .query("issue_type")
-            .filter(|text| TYPES.contains(&text.as_str())),
+        issue_type: exchange.query("issue_type").filter(|text| TYPES.contains(&text.as_str())),
         severity: match exchange.query("severity").as_deref() {
             Some("warning") => Some(Severity::Warning),
             Some("error") => Some(Severity::Error),
             _ => None,
         },
         top: number("top").filter(|top| TOPS.contains(top)).unwrap_or(TOPS[0]),
-        page: number("page")
-            .filter(|page| (1..=1_000_000).contains(page))
-            .unwrap_or(1),
+        page: number("page").filter(|page| (1..=1_000_000).contains(page)).unwrap_or(1),
     }
 }
 
@@ -209,8 +158,5 @@ async fn scan(exchange: &Exchange<'_>, repo: &RepositoryRecord) -> Result<Breaka
         JobStatus::Failed => Some(JobState::Failed),
         JobStatus::Done => None,
     });
-    Ok(BreakageScan {
-        counts: meta.map(views::counts),
-        job,
-    })
+    Ok(BreakageScan { counts: meta.map(views::counts), job })
 }

@@ -108,15 +108,12 @@ async fn entries(
     let ids: Vec<BlobId> = files.iter().map(|(_, blob)| *blob).collect();
     let rows = exchange.app.hub.blobs(repo, &ids).await?;
     let sizes: HashMap<BlobId, u64> = rows.into_iter().map(|row| (row.id, row.size)).collect();
-    let directories = directories
-        .into_iter()
-        .take(ENTRIES)
-        .map(|(name, files)| TreeEntry {
-            name: name.to_owned(),
-            kind: EntryKind::Directory,
-            size: None,
-            files: Some(files),
-        });
+    let directories = directories.into_iter().take(ENTRIES).map(|(name, files)| TreeEntry {
+        name: name.to_owned(),
+        kind: EntryKind::Directory,
+        size: None,
+        files: Some(files),
+    });
     let files = files.into_iter().map(|(name, blob)| TreeEntry {
         name: name.to_owned(),
         kind: EntryKind::File,

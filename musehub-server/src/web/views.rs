@@ -13,10 +13,7 @@ pub(super) fn header(repo: &RepositoryRecord) -> RepoHeader {
             port::Visibility::Public => Visibility::Public,
             port::Visibility::Private => Visibility::Private,
         },
-        default_branch: repo
-            .default_branch
-            .as_ref()
-            .map_or_else(|| "main".to_owned(), ToString::to_string),
+        default_branch: repo.default_branch.as_ref().map_or_else(|| "main".to_owned(), ToString::to_string),
     }
 }
 

@@ -47,19 +47,14 @@ pub(crate) async fn create_repository(
     };
     let request: CreateRequest = exchange.decode(body).await?;
     if request.initialize {
-        return Err(ApiError::invalid(
-            "this hub makes no first commit: leave 'initialize' out and push one",
-        ));
+        return Err(ApiError::invalid("this hub makes no first commit: leave 'initialize' out and push one"));
     }
     if request.description.len() > MAX_DESCRIPTION || request.description.contains('\0') {
         return Err(ApiError::invalid(format!(
             "a description has at most {MAX_DESCRIPTION} bytes and no NUL"
         )));
     }
-    let owner = request
-        .owner
-        .as_deref()
-        .map_or(Ok(caller.clone()), Handle::parse)?;
+    let owner = request.owner.as_deref().map_or(Ok(caller.clone()), Handle::parse)?;
     if !owner.as_str().eq_ignore_ascii_case(caller.as_str()) {
         let detail = format!("{caller} may not create a repository of {owner}");
         return Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", detail));
@@ -68,11 +63,7 @@ pub(crate) async fn create_repository(
     let new = NewRepository {
         owner: caller,
         slug: Slug::parse(&request.name)?,
-        visibility: if private {
-            Visibility::Private
-        } else {
-            Visibility::Public
-        },
+        visibility: if private { Visibility::Private } else { Visibility::Public },
         description: request.description,
         scheme: None,
     };

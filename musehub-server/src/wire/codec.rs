@@ -55,11 +55,7 @@ impl Exchange<'_> {
 
     /// Answers 200 in the format that the client takes.
     pub(super) fn ok<T: Serialize + ?Sized>(&self, value: &T) -> Result<Reply, ApiError> {
-        if self.accepts_msgpack() {
-            msgpack(value)
-        } else {
-            json(StatusCode::OK, value)
-        }
+        if self.accepts_msgpack() { msgpack(value) } else { json(StatusCode::OK, value) }
     }
 }
 
@@ -85,9 +81,7 @@ pub(super) fn from_json_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Ap
 pub(super) fn require_end(mut reader: impl Read) -> Result<(), ApiError> {
     match reader.read(&mut [0]) {
         Ok(0) => Ok(()),
-        Ok(_) => Err(ApiError::undecodable(
-            "there is more after the end of the message",
-        )),
+        Ok(_) => Err(ApiError::undecodable("there is more after the end of the message")),
         Err(_) => Err(ApiError::undecodable("the request body ended early")),
     }
 }

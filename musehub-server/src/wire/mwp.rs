@@ -36,10 +36,7 @@ fn wire_id(id: ObjectId) -> String {
 }
 
 fn heads(branches: &[BranchRow]) -> BTreeMap<&str, String> {
-    branches
-        .iter()
-        .map(|row| (row.name.as_str(), wire_id(row.head.object_id())))
-        .collect()
+    branches.iter().map(|row| (row.name.as_str(), wire_id(row.head.object_id()))).collect()
 }
 
 impl Exchange<'_> {
@@ -50,9 +47,8 @@ impl Exchange<'_> {
     ) -> Result<(RepositoryRecord, Option<Handle>), ApiError> {
         let viewer = self.viewer().await?;
         // A name that cannot be is one that is not there; whoever would write is asked for a token first all the same.
-        let names = Handle::parse(self.params.get("owner"))
-            .ok()
-            .zip(Slug::parse(self.params.get("slug")).ok());
+        let names =
+            Handle::parse(self.params.get("owner")).ok().zip(Slug::parse(self.params.get("slug")).ok());
         let Some((owner, slug)) = names else {
             let anonymous_write = need == Need::Write && viewer.handle().is_none();
             return Err(if anonymous_write {
@@ -103,14 +99,8 @@ pub(crate) async fn filter_objects(
 ) -> Result<Reply, ApiError> {
     let (repo, _) = exchange.repository(Need::Write).await?;
     let request: ObjectIds = exchange.decode(body).await?;
-    let missing = exchange
-        .app
-        .hub
-        .missing_objects(&repo, &request.object_ids)
-        .await?;
-    exchange.ok(&MissingAnswer {
-        missing: missing.iter().map(|id| wire_id(id.object_id())).collect(),
-    })
+    let missing = exchange.app.hub.missing_objects(&repo, &request.object_ids).await?;
+    exchange.ok(&MissingAnswer { missing: missing.iter().map(|id| wire_id(id.object_id())).collect() })
 }
 
 #[derive(Deserialize)]
@@ -140,15 +130,8 @@ pub(crate) async fn presign(exchange: &Exchange<'_>, body: &mut RequestBody) -> 
     if request.direction == Direction::Put && handle.as_ref() != Some(&repo.owner) {
         exchange.repository(Need::Write).await?;
     }
-    let inline = request
-        .object_ids
-        .iter()
-        .map(|id| wire_id(id.object_id()))
-        .collect();
-    exchange.ok(&PresignAnswer {
-        presigned: BTreeMap::new(),
-        inline,
-    })
+    let inline = request.object_ids.iter().map(|id| wire_id(id.object_id())).collect();
+    exchange.ok(&PresignAnswer { presigned: BTreeMap::new(), inline })
 }
 
 #[derive(Serialize)]
@@ -169,8 +152,7 @@ pub(crate) async fn push_objects(exchange: &Exchange<'_>, body: &mut RequestBody
     };
     let uploaded = match exchange.request_format() {
         Format::Msgpack => {
-            body.decode(limits.upload, move |reader| upload::from_msgpack(reader, sink))
-                .await?
+            body.decode(limits.upload, move |reader| upload::from_msgpack(reader, sink)).await?
         }
         Format::Json => {
             let bytes = body.collect(limits.request).await?;
@@ -179,10 +161,7 @@ pub(crate) async fn push_objects(exchange: &Exchange<'_>, body: &mut RequestBody
         }
     };
     let lacking = exchange.app.hub.unheld_objects(&repo, &uploaded.ids).await?.len();
-    exchange.ok(&PushObjectsAnswer {
-        stored: lacking,
-        skipped: uploaded.ids.len() - lacking,
-    })
+    exchange.ok(&PushObjectsAnswer { stored: lacking, skipped: uploaded.ids.len() - lacking })
 }
 
 #[derive(Deserialize)]
@@ -232,12 +211,7 @@ pub(crate) async fn push(exchange: &Exchange<'_>, body: &mut RequestBody) -> Res
     let pusher = pusher.ok_or_else(|| ApiError::unauthorized("this needs a valid token"))?;
     let request: PushRequest = exchange.decode_stream(body, exchange.app.limits.push).await?;
     let branch = BranchName::parse(&request.branch)?;
-    let blobs = request
-        .bundle
-        .objects
-        .into_iter()
-        .map(inline_blob)
-        .collect::<Result<_, _>>()?;
+    let blobs = request.bundle.objects.into_iter().map(inline_blob).collect::<Result<_, _>>()?;
     let push = Push {
         branch: branch.clone(),
         force: request.force,
@@ -286,11 +260,7 @@ pub(crate) async fn fetch(exchange: &Exchange<'_>, body: &mut RequestBody) -> Re
     let (repo, _) = exchange.repository(Need::Read).await?;
     let request: WantHave = exchange.decode(body).await?;
     let limit = exchange.app.limits.fetch;
-    let plan = exchange
-        .app
-        .hub
-        .fetch(&repo, &request.want, &request.have, limit)
-        .await?;
+    let plan = exchange.app.hub.fetch(&repo, &request.want, &request.have, limit).await?;
     download::answer(exchange, plan, limit).await
 }
 
@@ -305,11 +275,7 @@ struct NegotiateAnswer {
 pub(crate) async fn negotiate(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
     let (repo, _) = exchange.repository(Need::Read).await?;
     let request: WantHave = exchange.decode(body).await?;
-    let found = exchange
-        .app
-        .hub
-        .negotiate(&repo, &request.want, &request.have)
-        .await?;
+    let found = exchange.app.hub.negotiate(&repo, &request.want, &request.have).await?;
     exchange.ok(&NegotiateAnswer {
         ack: found.ack.iter().map(|id| wire_id(id.object_id())).collect(),
         common_base: found.common_base.map(|id| wire_id(id.object_id())),

@@ -47,10 +47,7 @@ impl Sink {
         mut next: impl FnMut(usize) -> Result<Bytes, ApiError>,
     ) -> Result<(), ApiError> {
         if size > self.object_limit {
-            let detail = format!(
-                "object {id} has {size} bytes; at most {} are taken",
-                self.object_limit
-            );
+            let detail = format!("object {id} has {size} bytes; at most {} are taken", self.object_limit);
             return Err(ApiError::too_large(detail));
         }
         let mut hasher = BlobHasher::new(self.scheme, id.object_id().algorithm(), size);
@@ -58,19 +55,13 @@ impl Sink {
         let mut remaining = size;
         while remaining > 0 {
             let piece = next(usize::try_from(remaining).unwrap_or(PIECE).min(PIECE))?;
-            hasher
-                .update(&piece)
-                .map_err(|error| ApiError::invalid(error.to_string()))?;
+            hasher.update(&piece).map_err(|error| ApiError::invalid(error.to_string()))?;
             remaining -= piece.len() as u64;
             self.runtime.block_on(self.writer.write(piece))?;
         }
-        let computed = hasher
-            .finish()
-            .map_err(|error| ApiError::invalid(error.to_string()))?;
+        let computed = hasher.finish().map_err(|error| ApiError::invalid(error.to_string()))?;
         if computed != id {
-            return Err(ApiError::invalid(format!(
-                "object {id}: its content has the id {computed}"
-            )));
+            return Err(ApiError::invalid(format!("object {id}: its content has the id {computed}")));
         }
         Ok(())
     }
@@ -158,9 +149,7 @@ fn read_object<R: Pieces>(reader: &mut R, sink: &mut Sink) -> Result<BlobId, Api
 }
 
 fn stage_whole(sink: &mut Sink, id: BlobId, mut content: Bytes) -> Result<(), ApiError> {
-    sink.stage(id, content.len() as u64, |most| {
-        Ok(content.split_to(most.min(content.len())))
-    })
+    sink.stage(id, content.len() as u64, |most| Ok(content.split_to(most.min(content.len()))))
 }
 
 fn piece<R: Pieces>(reader: &mut R, most: usize) -> Result<Bytes, ApiError> {
@@ -179,9 +168,7 @@ fn read_exactly<R: Pieces>(reader: &mut R, size: u64) -> Result<Bytes, ApiError>
 fn read_text<R: Read>(reader: &mut R) -> Result<String, ApiError> {
     let length = rmp::decode::read_str_len(reader).map_err(malformed)?;
     if length > MAX_TEXT {
-        return Err(ApiError::invalid(format!(
-            "a text of an upload has more than {MAX_TEXT} bytes"
-        )));
+        return Err(ApiError::invalid(format!("a text of an upload has more than {MAX_TEXT} bytes")));
     }
     let mut bytes = vec![0; length as usize];
     reader.read_exact(&mut bytes).map_err(|_| truncated())?;
@@ -232,9 +219,7 @@ fn skip_value<R: Read>(reader: &mut R, depth: usize) -> Result<(), ApiError> {
 
 fn read_length<R: Read>(reader: &mut R, bytes: usize) -> Result<u64, ApiError> {
     let mut length = [0; 8];
-    reader
-        .read_exact(&mut length[8 - bytes..])
-        .map_err(|_| truncated())?;
+    reader.read_exact(&mut length[8 - bytes..]).map_err(|_| truncated())?;
     Ok(u64::from_be_bytes(length))
 }
 
@@ -281,8 +266,5 @@ pub(super) fn from_json(bytes: &[u8], mut sink: Sink) -> Result<Uploaded, ApiErr
 
 /// Base64 with or without padding.
 pub(super) fn decode_base64(text: &str) -> Option<Bytes> {
-    STANDARD_NO_PAD
-        .decode(text.trim_end_matches('='))
-        .ok()
-        .map(Bytes::from)
+    STANDARD_NO_PAD.decode(text.trim_end_matches('=')).ok().map(Bytes::from)
 }

@@ -22,9 +22,6 @@ fn every_file_of_this_folder_is_a_module() {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        assert!(
-            name == "main" || declared.contains(&&*name),
-            "{name} is no module"
-        );
+        assert!(name == "main" || declared.contains(&&*name), "{name} is no module");
     }
 }

@@ -25,12 +25,7 @@ async fn hub() -> (TestApp, History) {
 
 fn call(app: &TestApp, repo: &str, endpoint: &str, history: &History) -> Call {
     let object = history.objects.keys().next().unwrap();
-    let ids = || {
-        map([
-            ("want", texts([history.head("main")])),
-            ("have", texts::<&str>([])),
-        ])
-    };
+    let ids = || map([("want", texts([history.head("main")])), ("have", texts::<&str>([]))]);
     let presign = |direction: &str| map([("object_ids", texts([object])), ("direction", direction.into())]);
     let (path, body): (&str, Value) = match endpoint {
         "refs" => return app.get(&format!("/{repo}/refs")).accept_msgpack(),
@@ -39,10 +34,7 @@ fn call(app: &TestApp, repo: &str, endpoint: &str, history: &History) -> Call {
         "presign?get" => ("presign", presign("get")),
         "presign?put" => ("presign", presign("put")),
         "push/objects" => (endpoint, musehub_test_support::client::upload_body([])),
-        _ => (
-            endpoint,
-            musehub_test_support::client::push_body(&history.whole("main"), "main", false),
-        ),
+        _ => (endpoint, musehub_test_support::client::push_body(&history.whole("main"), "main", false)),
     };
     app.post(&format!("/{repo}/{path}")).msgpack(&body)
 }
@@ -70,12 +62,7 @@ async fn each_call_answers_each_viewer_as_it_should() {
         for endpoint in endpoints {
             for (who, status) in viewers.into_iter().zip(expected) {
                 let answer = ask(&app, repo, endpoint, &history, who).await;
-                assert_eq!(
-                    answer.status,
-                    status,
-                    "{repo} {endpoint} {who:?}: {}",
-                    answer.text()
-                );
+                assert_eq!(answer.status, status, "{repo} {endpoint} {who:?}: {}", answer.text());
                 if status == 401 {
                     assert_eq!(answer.header("www-authenticate"), "Bearer");
                 }
@@ -84,16 +71,12 @@ async fn each_call_answers_each_viewer_as_it_should() {
     }
     for endpoint in WRITES {
         assert_eq!(
-            ask(&app, "alice/secret", endpoint, &history, Some("bob"))
-                .await
-                .status,
+            ask(&app, "alice/secret", endpoint, &history, Some("bob")).await.status,
             404,
             "{endpoint}"
         );
         assert_eq!(
-            ask(&app, "alice/secret", endpoint, &history, Some("alice"))
-                .await
-                .status,
+            ask(&app, "alice/secret", endpoint, &history, Some("alice")).await.status,
             200,
             "{endpoint}"
         );
@@ -105,11 +88,11 @@ async fn each_call_answers_each_viewer_as_it_should() {
 #[tokio::test]
 async fn private_and_absent_cannot_be_told_apart() {
     let (app, history) = hub().await;
-    let absent = ["alice/absent", "nobody/x", "alice/..%2f", "a%20b/secret", "%ff/x"];
+    let absent = ["alice/absent", "nobody/x", "alice/..%2f", "a%20b/secret"];
     for endpoint in READS.into_iter().chain(WRITES) {
         for who in [None, Some("bob")] {
             let hidden = ask(&app, "alice/secret", endpoint, &history, who).await;
-            for repo in &absent[..4] {
+            for repo in &absent {
                 let answer = ask(&app, repo, endpoint, &history, who).await;
                 assert_eq!(answer.status, hidden.status, "{repo} {endpoint} {who:?}");
                 assert_eq!(answer.body, hidden.body, "{repo} {endpoint} {who:?}");
@@ -125,20 +108,12 @@ async fn private_and_absent_cannot_be_told_apart() {
             };
             let get = async |repo: &str| {
                 let call = app.get(&format!("/{repo}{page}"));
-                if token.is_empty() {
-                    call.send().await
-                } else {
-                    call.bearer(&token).send().await
-                }
+                if token.is_empty() { call.send().await } else { call.bearer(&token).send().await }
             };
             let hidden = get("alice/secret").await.expect(404);
             for repo in &absent[..3] {
                 let answer = get(repo).await.expect(404);
-                assert_eq!(
-                    (&answer.body, &answer.headers),
-                    (&hidden.body, &hidden.headers),
-                    "{repo}{page}"
-                );
+                assert_eq!((&answer.body, &answer.headers), (&hidden.body, &hidden.headers), "{repo}{page}");
             }
         }
     }
@@ -148,27 +123,12 @@ async fn private_and_absent_cannot_be_told_apart() {
 async fn malformed_bodies_do_not_tell_either() {
     let (app, _) = hub().await;
     let token = app.token("bob").await;
-    for endpoint in [
-        "fetch",
-        "negotiate",
-        "presign",
-        "filter-objects",
-        "push/objects",
-        "push",
-    ] {
+    for endpoint in ["fetch", "negotiate", "presign", "filter-objects", "push/objects", "push"] {
         let post = async |repo: &str| {
             let call = app.post(&format!("/{repo}/{endpoint}"));
-            call.bytes("application/x-msgpack", "\u{1}junk")
-                .bearer(&token)
-                .send()
-                .await
-                .expect(404)
+            call.bytes("application/x-msgpack", "\u{1}junk").bearer(&token).send().await.expect(404)
         };
-        assert_eq!(
-            post("alice/secret").await.body,
-            post("alice/absent").await.body,
-            "{endpoint}"
-        );
+        assert_eq!(post("alice/secret").await.body, post("alice/absent").await.body, "{endpoint}");
     }
 }
 
@@ -191,27 +151,19 @@ async fn a_bad_token_is_401_even_where_none_is_needed() {
         for endpoint in READS.into_iter().chain(WRITES) {
             let call = call(&app, "alice/open", endpoint, &history).header("authorization", header);
             let answer = call.send().await.expect(401);
-            assert_eq!(
-                answer.header("www-authenticate"),
-                "Bearer",
-                "{endpoint} {header:?}"
-            );
+            assert_eq!(answer.header("www-authenticate"), "Bearer", "{endpoint} {header:?}");
             assert_eq!(answer.json()["code"], "unauthorized");
             assert!(!answer.text().contains(&good));
         }
         for page in PAGES {
-            let call = app
-                .get(&format!("/alice/open{page}"))
-                .header("authorization", header);
+            let call = app.get(&format!("/alice/open{page}")).header("authorization", header);
             let answer = call.send().await.expect(401);
             assert!(answer.header("content-type").starts_with("text/html"));
         }
         let call = app.post("/api/v1/repos").header("authorization", header);
         let _ = call.json(&json!({"name": "x"})).send().await.expect(401);
     }
-    let lower = app
-        .get("/alice/secret/refs")
-        .header("authorization", &format!("bearer {good}"));
+    let lower = app.get("/alice/secret/refs").header("authorization", &format!("bearer {good}"));
     let _ = lower.send().await.expect(200);
 }
 
@@ -220,12 +172,7 @@ async fn the_owner_sees_the_pages_of_a_private_repository() {
     let (app, _) = hub().await;
     let token = app.token("alice").await;
     for page in PAGES {
-        let _ = app
-            .get(&format!("/alice/secret{page}"))
-            .bearer(&token)
-            .send()
-            .await
-            .expect(200);
+        let _ = app.get(&format!("/alice/secret{page}")).bearer(&token).send().await.expect(200);
     }
     let home = app.get("/").bearer(&token).send().await.expect(200).text();
     assert!(home.contains("/alice/open") && !home.contains("secret"));
@@ -236,10 +183,7 @@ async fn an_answer_that_depends_on_who_asks_is_not_kept_by_caches() {
     let (app, history) = hub().await;
     for endpoint in READS {
         let answer = ask(&app, "alice/secret", endpoint, &history, Some("alice")).await;
-        assert!(
-            matches!(answer.header("cache-control"), "no-store" | "private, no-store"),
-            "{endpoint}"
-        );
+        assert!(matches!(answer.header("cache-control"), "no-store" | "private, no-store"), "{endpoint}");
     }
     let answer = app.get("/alice/open").send().await;
     assert!(!answer.header("cache-control").contains("public"));
@@ -253,14 +197,8 @@ async fn a_repository_is_created_for_its_caller_only() {
     let post =
         async |body: serde_json::Value| app.post("/api/v1/repos").bearer(&token).json(&body).send().await;
 
-    let made = post(json!({"name": "demo", "owner": "alice", "description": "d"}))
-        .await
-        .expect(201)
-        .json();
-    assert_eq!(
-        (made["owner"].as_str(), made["slug"].as_str()),
-        (Some("alice"), Some("demo"))
-    );
+    let made = post(json!({"name": "demo", "owner": "alice", "description": "d"})).await.expect(201).json();
+    assert_eq!((made["owner"].as_str(), made["slug"].as_str()), (Some("alice"), Some("demo")));
     assert_eq!(made["visibility"], "public");
     for (body, status) in [
         (json!({"name": "demo"}), 409),
@@ -280,12 +218,7 @@ async fn a_repository_is_created_for_its_caller_only() {
         let answer = post(body.clone()).await;
         assert_eq!(answer.status, status, "{body}: {}", answer.text());
     }
-    let _ = app
-        .post("/api/v1/repos")
-        .json(&json!({"name": "y"}))
-        .send()
-        .await
-        .expect(401);
+    let _ = app.post("/api/v1/repos").json(&json!({"name": "y"})).send().await.expect(401);
     // A failed creation claims no name.
     let _ = post(json!({"slug": "x", "private": true})).await.expect(201);
     let _ = app.get("/alice/x/refs").send().await.expect(404);
@@ -298,10 +231,7 @@ async fn a_repository_is_created_for_its_caller_only() {
 async fn names_are_found_in_any_case() {
     let (app, history) = hub().await;
     let client = app.client("ALICE", "Open", None).await;
-    assert_eq!(
-        client.clone_repository().await.unwrap().branches,
-        history.branches
-    );
+    assert_eq!(client.clone_repository().await.unwrap().branches, history.branches);
     let mut owner = app.client("Alice", "OPEN", Some("alice")).await;
     assert!(owner.push(&history, "main", false).await.unwrap().up_to_date);
 }

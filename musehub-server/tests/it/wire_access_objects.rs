@@ -23,12 +23,7 @@ async fn hubs() -> Hubs {
     secret.commit("main", "put it in", |tree| write(tree, "safe.txt", SECRET));
     secret.commit("main", "and more", |tree| write(tree, "more.txt", "more\n"));
     alice.push(&secret, "main", false).await.unwrap();
-    Hubs {
-        app,
-        alice,
-        bob,
-        secret,
-    }
+    Hubs { app, alice, bob, secret }
 }
 
 fn everything(history: &History) -> Vec<String> {
@@ -42,19 +37,11 @@ async fn objects_of_another_repository_count_as_missing() {
     assert_eq!(bob.filter_objects(&ids).await.unwrap(), ids);
     // Uploading them says the same as uploading anything else.
     let other = musehub_test_support::id::object_id(b"other");
-    for (id, content) in [
-        (&*ids[0], secret.objects[&ids[0]].clone()),
-        (&*other, "other".into()),
-    ] {
+    for (id, content) in [(&*ids[0], secret.objects[&ids[0]].clone()), (&*other, "other".into())] {
         let body = musehub_test_support::client::upload_body([(id, content)]);
         let token = app.token("bob").await;
-        let answer = app
-            .post("/bob/open/push/objects")
-            .msgpack(&body)
-            .bearer(&token)
-            .send()
-            .await
-            .expect(200);
+        let answer =
+            app.post("/bob/open/push/objects").msgpack(&body).bearer(&token).send().await.expect(200);
         let counts = answer.msgpack();
         let count = |key| get(&counts, key).as_u64();
         assert_eq!((count("stored"), count("skipped")), (Some(1), Some(0)));
@@ -70,10 +57,7 @@ async fn a_snapshot_cannot_name_an_object_of_another_repository() {
     let refused = bob.push_bundle(&bundle, "main", false).await.unwrap_err();
     assert_eq!(refused.status, 422);
     let id = musehub_test_support::id::object_id(SECRET.as_bytes());
-    assert!(
-        secret.objects.contains_key(&id) && refused.body.contains(&id),
-        "{refused}"
-    );
+    assert!(secret.objects.contains_key(&id) && refused.body.contains(&id), "{refused}");
     let page = app.get("/bob/open").send().await.expect(200).text();
     assert!(!page.contains("loot"), "{page}");
 }
@@ -83,13 +67,7 @@ async fn a_commit_cannot_name_a_snapshot_or_a_parent_of_another_repository() {
     let Hubs { bob, secret, .. } = hubs().await;
     let head = secret.head("main").to_owned();
     // Alone: its parent is nowhere. With its parent and without snapshots: they are nowhere.
-    let alone = secret.bundle(
-        &head,
-        &secret.walk(&head, &BTreeSet::new())[1..]
-            .iter()
-            .cloned()
-            .collect(),
-    );
+    let alone = secret.bundle(&head, &secret.walk(&head, &BTreeSet::new())[1..].iter().cloned().collect());
     let refused = bob.push_bundle(&alone, "main", false).await.unwrap_err();
     assert_eq!(refused.status, 422, "{refused}");
     let mut bare = secret.whole("main");
@@ -129,9 +107,7 @@ async fn a_fetch_brings_nothing_of_another_repository() {
 async fn whoever_has_the_bytes_may_push_them() {
     let Hubs { bob, secret, .. } = hubs().await;
     let mut own = History::new();
-    own.commit("main", "found out myself", |tree| {
-        write(tree, "guess.txt", SECRET)
-    });
+    own.commit("main", "found out myself", |tree| write(tree, "guess.txt", SECRET));
     let mut bob = bob;
     let report = bob.push(&own, "main", false).await.unwrap();
     assert_eq!(report.missing.len(), 1);
@@ -148,26 +124,13 @@ async fn what_was_uploaded_to_one_repository_is_not_uploaded_to_another() {
     let bundle = history.whole("main");
     alice.upload(&bundle).await.unwrap();
     let ids = everything(&history);
-    assert!(
-        alice.filter_objects(&ids).await.unwrap().is_empty(),
-        "staged for alice"
-    );
+    assert!(alice.filter_objects(&ids).await.unwrap().is_empty(), "staged for alice");
     assert_eq!(bob.filter_objects(&ids).await.unwrap(), ids);
-    assert_eq!(
-        bob.push_bundle(&bundle, "main", false).await.unwrap_err().status,
-        422
-    );
+    assert_eq!(bob.push_bundle(&bundle, "main", false).await.unwrap_err().status, 422);
     // Not even where both are hers.
     let second = app.repository("alice", "second").await;
     assert_eq!(second.filter_objects(&ids).await.unwrap(), ids);
-    assert_eq!(
-        second
-            .push_bundle(&bundle, "main", false)
-            .await
-            .unwrap_err()
-            .status,
-        422
-    );
+    assert_eq!(second.push_bundle(&bundle, "main", false).await.unwrap_err().status, 422);
 }
 
 #[tokio::test]
@@ -185,10 +148,7 @@ async fn only_what_a_push_reaches_belongs_to_the_repository() {
     both.objects.extend(extra.objects.clone());
     client.upload(&both).await.unwrap();
     client.push_bundle(&both, "main", false).await.unwrap();
-    let only = Bundle {
-        commits: extra.commits,
-        ..Bundle::default()
-    };
+    let only = Bundle { commits: extra.commits, ..Bundle::default() };
     let refused = client.push_bundle(&only, "stray", false).await.unwrap_err();
     assert_eq!(refused.status, 422);
     let snapshot = text(&extra.snapshots[0], "snapshot_id");

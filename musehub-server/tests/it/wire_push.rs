@@ -52,10 +52,7 @@ async fn a_first_push_is_cloned_as_it_was() {
     assert_eq!(report.branch_heads["main"], history.head("main"));
 
     let refs = client.refs().await.unwrap();
-    assert_eq!(
-        (refs.domain.as_str(), refs.default_branch.as_str()),
-        ("code", "main")
-    );
+    assert_eq!((refs.domain.as_str(), refs.default_branch.as_str()), ("code", "main"));
     assert_eq!(refs.repo_id, app.record("alice", "demo").await.repo_id.as_str());
     assert_cloned(&client, &history).await;
 }
@@ -69,11 +66,7 @@ async fn an_incremental_push_asks_for_nothing_that_is_there() {
     history.commit_file("main", "Add mul", "src/mul.py");
     let report = client.push(&history, "main", false).await.unwrap();
     assert_eq!(report.missing.len(), 1);
-    assert!(
-        report.message.starts_with("1 commits, 1 snapshots and 1 objects"),
-        "{}",
-        report.message
-    );
+    assert!(report.message.starts_with("1 commits, 1 snapshots and 1 objects"), "{}", report.message);
     let report = client.push(&history, "main", false).await.unwrap();
     assert!(report.up_to_date);
     assert_cloned(&client, &history).await;
@@ -94,10 +87,7 @@ async fn a_new_branch_and_a_merge_are_cloned_with_both_parents() {
     let report = client.push(&history, "main", false).await.unwrap();
     assert_eq!(report.missing, Vec::<String>::new());
     let clone = client.clone_repository().await.unwrap();
-    assert_eq!(
-        musehub_test_support::history::parents(clone.record(&merge)).len(),
-        2
-    );
+    assert_eq!(musehub_test_support::history::parents(clone.record(&merge)).len(), 2);
     assert_same(&clone, &history);
 }
 
@@ -168,20 +158,9 @@ async fn texts_outside_of_ascii_come_back_as_they_were() {
     let mut history = History::new();
     let message = "Añadir 🎵\nline2\r\n\ttab \u{1b}[31m \u{7f} \u{feff}";
     history.commit("main", message, |tree| {
-        for path in [
-            "Z",
-            "a",
-            "a-b",
-            "a.b",
-            "dir/b",
-            "é",
-            "中/文",
-            "ﬁ",
-            "😀",
-            "e\u{301}",
-            "with space",
-            "a\\b",
-        ] {
+        for path in
+            ["Z", "a", "a-b", "a.b", "dir/b", "é", "中/文", "ﬁ", "😀", "e\u{301}", "with space", "a\\b"]
+        {
             write(tree, path, path.to_owned());
         }
     });
@@ -219,11 +198,7 @@ async fn times_are_kept_as_they_are_written() {
     client.push(&history, "main", false).await.unwrap();
     let clone = client.clone_repository().await.unwrap();
     assert_same(&clone, &history);
-    let kept: BTreeSet<&str> = clone
-        .commits
-        .values()
-        .map(|record| text(record, "committed_at"))
-        .collect();
+    let kept: BTreeSet<&str> = clone.commits.values().map(|record| text(record, "committed_at")).collect();
     assert_eq!(kept, BTreeSet::from(times));
 }
 
@@ -236,17 +211,11 @@ async fn fields_that_the_hub_does_not_know_come_back() {
     let head = history.head("main").to_owned();
     let record = history.commits.get_mut(&head).unwrap();
     let odd = map([
-        (
-            "list",
-            Value::Array(vec![1.into(), (-7).into(), 2.5.into(), true.into(), Value::Nil]),
-        ),
+        ("list", Value::Array(vec![1.into(), (-7).into(), 2.5.into(), true.into(), Value::Nil])),
         ("big", u64::MAX.into()),
         ("small", i64::MIN.into()),
         ("ключ", "значение".into()),
-        (
-            "nested",
-            map([("empty", map([])), ("texts", Value::Array(vec!["".into()]))]),
-        ),
+        ("nested", map([("empty", map([])), ("texts", Value::Array(vec!["".into()]))])),
     ]);
     set(record, "field_of_2027", odd);
     set(record, "reviewed_by", Value::Array(vec!["bob".into()]));
@@ -258,10 +227,7 @@ async fn fields_that_the_hub_does_not_know_come_back() {
     let clone = client.clone_repository().await.unwrap();
     assert_same(&clone, &history);
     assert!(get(clone.record(&head), "structured_delta").is_map());
-    let root = clone
-        .commits
-        .values()
-        .find(|record| get(record, "parent_commit_id").is_nil());
+    let root = clone.commits.values().find(|record| get(record, "parent_commit_id").is_nil());
     assert!(get(root.unwrap(), "structured_delta").is_nil());
     assert_eq!(text(&clone.snapshots[&snapshot], "note"), "kept too");
     assert!(text(&clone.snapshots[&snapshot], "created_at").starts_with("2026-03-"));
@@ -289,11 +255,7 @@ async fn the_same_history_lives_in_two_repositories() {
     let mut third = app.repository("bob", "three").await;
     for client in [&mut first, &mut second, &mut third] {
         let report = client.push(&history, "main", false).await.unwrap();
-        assert_eq!(
-            report.missing.len(),
-            4,
-            "what another repository has is not this one's"
-        );
+        assert_eq!(report.missing.len(), 4, "what another repository has is not this one's");
     }
     for client in [&first, &second, &third] {
         assert_cloned(client, &history).await;

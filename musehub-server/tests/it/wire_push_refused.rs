@@ -36,20 +36,13 @@ impl Hub {
             };
             assert_eq!(refused.status, 422, "{at}: {refused}");
             assert_eq!(self.client.refs().await.unwrap(), before, "{at}");
-            let ids: Vec<String> = bundle
-                .commits
-                .iter()
-                .map(|c| text(c, "commit_id").to_owned())
-                .collect();
+            let ids: Vec<String> = bundle.commits.iter().map(|c| text(c, "commit_id").to_owned()).collect();
             let valid =
                 |id: &String| id.len() == 64 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
             let ids: Vec<String> = ids.into_iter().filter(valid).collect();
             let known: Vec<String> = before.branch_heads.values().cloned().collect();
             let fetched = self.client.fetch_bundle(&ids, &known).await.unwrap();
-            assert!(
-                fetched.commits.is_empty(),
-                "{at}: a refused commit can be fetched"
-            );
+            assert!(fetched.commits.is_empty(), "{at}: a refused commit can be fetched");
             refused.body
         }
     }
@@ -81,10 +74,8 @@ fn changed(change: impl FnOnce(&mut Value)) -> Bundle {
 fn with_paths(paths: &[&str]) -> Bundle {
     let mut bundle = changed(|_| {});
     let (id, _) = bundle.objects.first_key_value().unwrap();
-    let manifest: BTreeMap<String, String> = paths
-        .iter()
-        .map(|path| ((*path).to_owned(), id.clone()))
-        .collect();
+    let manifest: BTreeMap<String, String> =
+        paths.iter().map(|path| ((*path).to_owned(), id.clone())).collect();
     bundle.snapshots = vec![snapshot_record(&manifest, "2026-03-01T00:00:00+00:00")];
     let snapshot = text(&bundle.snapshots[0], "snapshot_id").to_owned();
     let commit = &mut bundle.commits[0];
@@ -133,17 +124,11 @@ async fn missing_objects_are_named_and_then_accepted() {
     assert!(refused.body.contains(&gone), "{refused}");
     assert!(hub.client.refs().await.unwrap().branch_heads.is_empty());
 
-    let only = Bundle {
-        objects: [(gone.clone(), content)].into(),
-        ..Bundle::default()
-    };
+    let only = Bundle { objects: [(gone.clone(), content)].into(), ..Bundle::default() };
     let (missing, _) = hub.client.upload(&only).await.unwrap();
     assert_eq!(missing, [gone]);
     hub.client.push_bundle(&whole, "main", false).await.unwrap();
-    assert_eq!(
-        hub.client.clone_repository().await.unwrap().branches,
-        history.branches
-    );
+    assert_eq!(hub.client.clone_repository().await.unwrap().branches, history.branches);
 }
 
 #[tokio::test]
@@ -155,11 +140,7 @@ async fn many_missing_objects_are_named_in_few_words() {
             write(tree, &format!("f{at}"), at.to_string());
         }
     });
-    let refused = hub
-        .client
-        .push_bundle(&history.whole("main"), "main", false)
-        .await
-        .unwrap_err();
+    let refused = hub.client.push_bundle(&history.whole("main"), "main", false).await.unwrap_err();
     assert_eq!(refused.status, 422);
     // The client shows 400 characters.
     assert!(refused.body.contains("5000 objects"), "{refused}");
@@ -170,9 +151,7 @@ async fn an_object_whose_bytes_are_others_is_refused() {
     let hub = Hub::new().await;
     let mut bundle = history().whole("main");
     let tampered = bundle.objects.keys().next().unwrap().clone();
-    bundle
-        .objects
-        .insert(tampered.clone(), Bytes::from_static(b"something else"));
+    bundle.objects.insert(tampered.clone(), Bytes::from_static(b"something else"));
     let refused = hub.client.upload(&bundle).await.unwrap_err();
     assert_eq!((refused.status, refused.call), (422, "push/objects"));
     assert!(refused.body.contains(&tampered), "{refused}");
@@ -186,11 +165,7 @@ async fn an_object_whose_bytes_are_others_is_refused() {
 async fn a_snapshot_that_has_another_id_is_refused() {
     let hub = Hub::new().await;
     let mut bundle = changed(|_| {});
-    let (id, content) = bundle
-        .objects
-        .first_key_value()
-        .map(|(id, c)| (id.clone(), c.clone()))
-        .unwrap();
+    let (id, content) = bundle.objects.first_key_value().map(|(id, c)| (id.clone(), c.clone())).unwrap();
     let pairs = vec![("other.txt".into(), id.as_str().into())];
     set(&mut bundle.snapshots[0], "manifest", Value::Map(pairs));
     let why = hub.refuse(&bundle, "main").await;
@@ -225,15 +200,7 @@ async fn a_commit_that_has_another_id_is_refused() {
 async fn ids_that_are_none_are_refused() {
     let hub = Hub::new().await;
     let upper = "ABCDEF".repeat(11)[..64].to_owned();
-    for bad in [
-        "",
-        "abc",
-        "../../../etc/passwd",
-        &upper,
-        &"g".repeat(64),
-        &"a".repeat(63),
-        &"a".repeat(65),
-    ] {
+    for bad in ["", "abc", "../../../etc/passwd", &upper, &"g".repeat(64), &"a".repeat(63), &"a".repeat(65)] {
         for field in ["commit_id", "parent_commit_id", "snapshot_id"] {
             let mut bundle = changed(|_| {});
             set(&mut bundle.commits[0], field, bad);
@@ -251,23 +218,13 @@ async fn ids_that_are_none_are_refused() {
 #[tokio::test]
 async fn nul_in_any_text_of_a_record_is_refused() {
     let hub = Hub::new().await;
-    for field in [
-        "message",
-        "committed_at",
-        "author",
-        "branch",
-        "agent_id",
-        "signature",
-        "unknown",
-    ] {
+    for field in ["message", "committed_at", "author", "branch", "agent_id", "signature", "unknown"] {
         let bundle = changed(|record| set(record, field, "a\0b"));
         hub.refuse(&bundle, "main").await;
     }
     let nested = Value::Array(vec![Value::Map(vec![("k".into(), "a\0b".into())])]);
-    hub.refuse(&changed(|record| set(record, "structured_delta", nested)), "main")
-        .await;
-    hub.refuse(&changed(|record| set(record, "a\0b", "value")), "main")
-        .await;
+    hub.refuse(&changed(|record| set(record, "structured_delta", nested)), "main").await;
+    hub.refuse(&changed(|record| set(record, "a\0b", "value")), "main").await;
     hub.refuse(&with_paths(&["a\0b"]), "main").await;
 }
 
@@ -282,15 +239,7 @@ async fn two_histories_that_would_share_an_id_through_nul_cannot_be_pushed() {
 #[tokio::test]
 async fn records_with_fields_of_another_type_are_refused() {
     let hub = Hub::new().await;
-    for field in [
-        "commit_id",
-        "snapshot_id",
-        "message",
-        "committed_at",
-        "author",
-        "branch",
-        "agent_id",
-    ] {
+    for field in ["commit_id", "snapshot_id", "message", "committed_at", "author", "branch", "agent_id"] {
         for value in [Value::from(7), Value::Array(Vec::new()), Value::Map(Vec::new())] {
             let mut bundle = changed(|_| {});
             set(&mut bundle.commits[0], field, value);
@@ -303,8 +252,7 @@ async fn records_with_fields_of_another_type_are_refused() {
         hub.refuse(&bundle, "main").await;
     }
     for time in ["", "yesterday\n", &"9".repeat(65), "2026-03-01T00:00:00é"] {
-        hub.refuse(&changed(|record| set(record, "committed_at", time)), "main")
-            .await;
+        hub.refuse(&changed(|record| set(record, "committed_at", time)), "main").await;
     }
 }
 
@@ -372,14 +320,10 @@ async fn paths_that_leave_the_tree_are_refused() {
         hub.refuse(&with_paths(&[path]), "main").await;
     }
     hub.refuse(&with_paths(&["a", "a/b"]), "main").await;
-    hub.refuse(&with_paths(&["a/b", "a/b-c", "a/b.c", "a/b/c"]), "main")
-        .await;
-    hub.push(
-        &with_paths(&["a/b", "a/b-c", "a/b.c", ".museignore", ".github/x", "A/b"]),
-        "main",
-    )
-    .await
-    .unwrap();
+    hub.refuse(&with_paths(&["a/b", "a/b-c", "a/b.c", "a/b/c"]), "main").await;
+    hub.push(&with_paths(&["a/b", "a/b-c", "a/b.c", ".museignore", ".github/x", "A/b"]), "main")
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -388,11 +332,7 @@ async fn a_path_that_is_there_twice_is_refused() {
     let mut bundle = with_paths(&["a"]);
     let id = bundle.objects.first_key_value().unwrap().0.clone();
     let pair: (Value, Value) = ("a".into(), id.into());
-    set(
-        &mut bundle.snapshots[0],
-        "manifest",
-        Value::Map(vec![pair.clone(), pair]),
-    );
+    set(&mut bundle.snapshots[0], "manifest", Value::Map(vec![pair.clone(), pair]));
     hub.refuse(&bundle, "main").await;
 }
 

@@ -46,10 +46,7 @@ async fn a_diverged_push_is_409_and_force_makes_it_good() {
     assert_eq!((refused.status, refused.call), (409, "push"));
     assert!(refused.body.contains("non-fast-forward"), "{refused}");
     assert_eq!(head_of(&client, "main").await.as_deref(), Some(&*ours));
-    let unseen = client
-        .fetch_bundle(std::slice::from_ref(&theirs), &[])
-        .await
-        .unwrap();
+    let unseen = client.fetch_bundle(std::slice::from_ref(&theirs), &[]).await.unwrap();
     assert!(unseen.commits.is_empty(), "nothing of a refused push is visible");
 
     client.push(&history, "main", true).await.unwrap();
@@ -69,10 +66,7 @@ async fn force_may_move_a_branch_back() {
     let second = history.commit_file("main", "two", "b");
     client.push(&history, "main", false).await.unwrap();
     history.branch("main", &first);
-    assert_eq!(
-        client.push(&history, "main", false).await.unwrap_err().status,
-        409
-    );
+    assert_eq!(client.push(&history, "main", false).await.unwrap_err().status, 409);
     client.push(&history, "main", true).await.unwrap();
     assert_eq!(head_of(&client, "main").await, Some(first.clone()));
     history.branch("main", &second);
@@ -99,10 +93,7 @@ async fn a_fast_forward_may_go_through_commits_that_another_branch_brought() {
     let bundle = history.bundle(&tip, &have);
     assert_eq!(bundle.commits.len(), 1, "the client sends X alone");
     assert_eq!(push(&client, &bundle, "main", false).await.unwrap(), tip);
-    assert_eq!(
-        client.clone_repository().await.unwrap().branches,
-        history.branches
-    );
+    assert_eq!(client.clone_repository().await.unwrap().branches, history.branches);
 }
 
 #[tokio::test]
@@ -151,10 +142,7 @@ async fn of_several_tips_the_one_on_the_branch_is_meant() {
     bundle.commits.push(history.record(history.head("fork")).clone());
     bundle.snapshots.extend(history.whole("fork").snapshots);
     bundle.objects.extend(history.whole("fork").objects);
-    assert_eq!(
-        push(&client, &bundle, "main", false).await.unwrap(),
-        history.head("main")
-    );
+    assert_eq!(push(&client, &bundle, "main", false).await.unwrap(), history.head("main"));
     let neither = push(&client, &bundle, "third", false).await.unwrap_err();
     assert_eq!(neither.status, 422);
     assert!(neither.body.contains("several tips"), "{neither}");
@@ -207,9 +195,7 @@ async fn a_push_that_only_moves_a_branch_back_is_no_fast_forward() {
     let mut history = History::new();
     let first = history.commit_file("main", "one", "a");
     history.commit_file("main", "two", "b");
-    push(&client, &history.whole("main"), "main", false)
-        .await
-        .unwrap();
+    push(&client, &history.whole("main"), "main", false).await.unwrap();
     let old = history.bundle(&first, &BTreeSet::new());
     assert_eq!(push(&client, &old, "main", false).await.unwrap_err().status, 409);
 }
@@ -220,9 +206,7 @@ async fn of_two_racing_pushes_one_wins_and_one_is_409() {
     let client = Arc::new(app.repository("alice", "demo").await);
     let mut history = History::new();
     history.commit_file("main", "root", "a");
-    push(&client, &history.whole("main"), "main", false)
-        .await
-        .unwrap();
+    push(&client, &history.whole("main"), "main", false).await.unwrap();
     for round in 0..40 {
         let at = history.head("main").to_owned();
         let tips: Vec<String> = ["left", "right"]
@@ -236,9 +220,7 @@ async fn of_two_racing_pushes_one_wins_and_one_is_409() {
             let bundle = history.bundle(tip, &BTreeSet::from([at.clone()]));
             client.upload(&bundle).await.unwrap();
             let client = client.clone();
-            racers.push(tokio::spawn(async move {
-                client.push_bundle(&bundle, "main", false).await
-            }));
+            racers.push(tokio::spawn(async move { client.push_bundle(&bundle, "main", false).await }));
         }
         let mut won = Vec::new();
         for (tip, racer) in tips.iter().zip(racers) {
@@ -261,9 +243,7 @@ async fn racing_pushes_to_many_branches_of_one_repository_all_succeed() {
     let client = Arc::new(app.repository("alice", "demo").await);
     let mut history = History::new();
     let root = history.commit_file("main", "root", "a");
-    push(&client, &history.whole("main"), "main", false)
-        .await
-        .unwrap();
+    push(&client, &history.whole("main"), "main", false).await.unwrap();
     let mut racers = Vec::new();
     for at in 0..12 {
         let name = format!("branch-{at}");
@@ -271,17 +251,12 @@ async fn racing_pushes_to_many_branches_of_one_repository_all_succeed() {
         history.commit_file(&name, &name, &name);
         let bundle = history.whole(&name);
         let client = client.clone();
-        racers.push(tokio::spawn(
-            async move { push(&client, &bundle, &name, false).await },
-        ));
+        racers.push(tokio::spawn(async move { push(&client, &bundle, &name, false).await }));
     }
     for racer in racers {
         racer.await.unwrap().unwrap();
     }
-    assert_eq!(
-        client.clone_repository().await.unwrap().branches,
-        history.branches
-    );
+    assert_eq!(client.clone_repository().await.unwrap().branches, history.branches);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -295,9 +270,7 @@ async fn racing_first_pushes_leave_one_default_branch_and_every_branch() {
             history.commit_file(name, name, name);
             let bundle = history.whole(name);
             let client = client.clone();
-            racers.push(tokio::spawn(
-                async move { push(&client, &bundle, name, false).await },
-            ));
+            racers.push(tokio::spawn(async move { push(&client, &bundle, name, false).await }));
         }
         for racer in racers {
             racer.await.unwrap().unwrap();
@@ -315,9 +288,7 @@ async fn of_racing_pushes_of_a_branch_and_one_below_it_one_is_refused() {
         let client = Arc::new(app.repository("alice", "demo").await);
         let mut history = History::new();
         let root = history.commit_file("main", "root", "a");
-        push(&client, &history.whole("main"), "main", false)
-            .await
-            .unwrap();
+        push(&client, &history.whole("main"), "main", false).await.unwrap();
         let mut racers = Vec::new();
         for name in ["topic", "topic/part"] {
             history.branch(name, &root);
@@ -325,9 +296,7 @@ async fn of_racing_pushes_of_a_branch_and_one_below_it_one_is_refused() {
             let bundle = history.whole(name);
             client.upload(&bundle).await.unwrap();
             let client = client.clone();
-            racers.push(tokio::spawn(async move {
-                client.push_bundle(&bundle, name, false).await
-            }));
+            racers.push(tokio::spawn(async move { client.push_bundle(&bundle, name, false).await }));
         }
         for racer in racers {
             if let Err(lost) = racer.await.unwrap() {

@@ -192,6 +192,8 @@ pub(crate) fn parse_index(bytes: &[u8]) -> Result<(PackId, u64, Vec<PackedObject
         return Err(FormatError::Length);
     }
     let mut objects = Vec::with_capacity(rest.len() / INDEX_ENTRY);
+    // Records follow one another without a gap.
+    let mut next = PACK_HEADER;
     while rest.has_remaining() {
         let key = get_key(&mut rest)?;
         let place = Place {
@@ -204,9 +206,10 @@ pub(crate) fn parse_index(bytes: &[u8]) -> Result<(PackId, u64, Vec<PackedObject
             .offset
             .checked_add(place.length)
             .ok_or(FormatError::Length)?;
-        if place.length < RECORD_FRAMING || end > pack_length {
+        if place.offset != next || place.length < RECORD_FRAMING || end > pack_length {
             return Err(FormatError::Length);
         }
+        next = end;
         objects.push(PackedObject { key, place, size });
     }
     Ok((pack, pack_length, objects))
@@ -240,6 +243,34 @@ mod tests {
         }
         for length in 0..record.len() {
             assert!(parse_record(&record.slice(..length)).is_err(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn an_index_with_a_gap_an_overlap_or_an_end_beyond_its_pack_is_refused() {
+        let (key, record) = sample();
+        let pack = PackId::new([3; 32]);
+        let length = record.len() as u64;
+        let index = |offsets: [u64; 2], pack_length| {
+            let objects = offsets.map(|offset| PackedObject {
+                key,
+                place: Place { pack, offset, length },
+                size: 2,
+            });
+            parse_index(&write_index(pack, pack_length, &objects)).map(|_| ())
+        };
+        let (first, second) = (PACK_HEADER, PACK_HEADER + length);
+        assert_eq!(index([first, second], second + length), Ok(()));
+        for (offsets, pack_length) in [
+            ([first, second], second + length - 1),
+            ([first, second + 1], 1000),
+            ([first, second - 1], 1000),
+            ([first, first], 1000),
+            ([second, first], 1000),
+            ([0, second], 1000),
+            ([first, u64::MAX], u64::MAX),
+        ] {
+            assert_eq!(index(offsets, pack_length), Err(FormatError::Length), "{offsets:?}");
         }
     }
 

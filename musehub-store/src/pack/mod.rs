@@ -6,6 +6,7 @@ mod source;
 mod staging;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -18,7 +19,7 @@ use object_store::path::Path;
 use object_store::{GetOptions, GetRange, MultipartUpload, ObjectStoreExt, PutPayload};
 
 use crate::backend::{Backend, failed};
-use format::FormatError;
+use format::{FormatError, PACK_FOOTER, PACK_HEADER};
 use places::RecentPacks;
 pub use places::{PlaceIndex, ScannedPlaces};
 use source::PackSource;
@@ -219,13 +220,30 @@ impl ObjectStore for PackedStore {
             range: Some(GetRange::Bounded(range(&place))),
             ..GetOptions::default()
         };
-        let found = self.backend.fast.get_opts(&pack_path(place.pack), options).await;
-        let found = found.map_err(|error| failed("reading a pack", error))?;
+        let found = match self.backend.fast.get_opts(&pack_path(place.pack), options).await {
+            Ok(found) => found,
+            Err(error) => {
+                return Err(match self.unread(place.pack, range(&place).end, error).await {
+                    Unread::Short(_) => self.damaged(&place, &FormatError::Truncated.to_string()).await,
+                    Unread::Failed(error) => error,
+                });
+            }
+        };
         let pieces = found
             .into_stream()
             .map_err(|error| failed("reading a pack", error))
             .boxed();
-        Ok(source::checked(pieces, place))
+        let store = self.clone();
+        let name = move |error| {
+            let store = store.clone();
+            async move {
+                Err(match error {
+                    BackendError::Damaged { reason, .. } => store.damaged(&place, &reason).await,
+                    other => other,
+                })
+            }
+        };
+        Ok(source::checked(pieces, place).or_else(name).boxed())
     }
 
     async fn packs(&self) -> Result<Vec<PackId>, BackendError> {
@@ -252,9 +270,14 @@ impl ObjectStore for PackedStore {
             what: format!("the index of pack {pack}"),
             reason,
         };
-        let (named, _, objects) = format::parse_index(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let (named, length, objects) =
+            format::parse_index(&bytes).map_err(|error| damaged(error.to_string()))?;
         if named != pack {
             return Err(damaged(format!("it is of pack {named}")));
+        }
+        let records_end = objects.last().map_or(PACK_HEADER, |last| range(&last.place).end);
+        if records_end.checked_add(PACK_FOOTER) != Some(length) {
+            return Err(damaged(FormatError::Length.to_string()));
         }
         Ok(objects)
     }
@@ -263,31 +286,73 @@ impl ObjectStore for PackedStore {
 impl PackedStore {
     /// The canonical bytes at places of one pack, neighbours read together.
     async fn read_pack(&self, pack: PackId, places: &[Place]) -> Result<Vec<Bytes>, BackendError> {
-        let path = pack_path(pack);
         let ranges: Vec<_> = places.iter().map(range).collect();
-        let records = object_store::coalesce_ranges(
-            &ranges,
-            |range| {
-                let path = path.clone();
-                async move { self.backend.fast.get_range(&path, range).await }
-            },
-            READ_GAP,
-        )
-        .await
-        .map_err(|error| failed("reading a pack", error))?;
-        let canonical = |(record, place): (Bytes, &Place)| match format::parse_record(&record) {
-            Ok((_, canonical)) => Ok(canonical),
-            Err(error) => Err(damaged_record(place, &record, &error)),
+        let records =
+            object_store::coalesce_ranges(&ranges, |range| self.read_range(pack, range), READ_GAP).await;
+        let records = match records {
+            Ok(records) => records,
+            Err(Unread::Failed(error)) => return Err(error),
+            Err(Unread::Short(length)) => {
+                let beyond = places.iter().find(|place| range(place).end > length);
+                let place = beyond.unwrap_or(&places[0]);
+                return Err(self.damaged(place, &FormatError::Truncated.to_string()).await);
+            }
         };
-        records.into_iter().zip(places).map(canonical).collect()
+        let mut canonical = Vec::with_capacity(records.len());
+        for (record, place) in records.iter().zip(places) {
+            match format::parse_record(record) {
+                Ok((_, bytes)) => canonical.push(bytes),
+                Err(error) => return Err(self.damaged(place, &error.to_string()).await),
+            }
+        }
+        Ok(canonical)
+    }
+
+    /// Exactly the bytes of a range of a pack.
+    async fn read_range(&self, pack: PackId, range: Range<u64>) -> Result<Bytes, Unread> {
+        match self.backend.fast.get_range(&pack_path(pack), range.clone()).await {
+            Ok(bytes) if bytes.len() as u64 == range.end - range.start => Ok(bytes),
+            Ok(bytes) => Err(Unread::Short(range.start + bytes.len() as u64)),
+            Err(error) => Err(self.unread(pack, range.end, error).await),
+        }
+    }
+
+    /// Why nothing could be read of a pack up to `end`: stores say in many ways that a file is too short.
+    async fn unread(&self, pack: PackId, end: u64, error: object_store::Error) -> Unread {
+        match (error, self.backend.fast.head(&pack_path(pack)).await) {
+            (object_store::Error::NotFound { .. }, _) => Unread::Failed(BackendError::Missing {
+                what: format!("pack {pack}"),
+            }),
+            (_, Ok(found)) if found.size < end => Unread::Short(found.size),
+            (error, _) => Unread::Failed(failed("reading a pack", error)),
+        }
+    }
+
+    /// Says which object of which pack is damaged. Its name is the one that the index has for the place: the record's own
+    /// header may be what is damaged.
+    async fn damaged(&self, place: &Place, reason: &str) -> BackendError {
+        let listed = self.pack_objects(place.pack).await.unwrap_or_default();
+        let object = listed.iter().find(|object| object.place.offset == place.offset);
+        let name = object.map_or_else(|| "an object".to_owned(), |object| object.key.to_string());
+        BackendError::Damaged {
+            what: format!("{name} at {place}"),
+            reason: reason.to_owned(),
+        }
     }
 }
 
-fn range(place: &Place) -> std::ops::Range<u64> {
+/// Why a range of a pack was not read.
+enum Unread {
+    /// The pack has only so many bytes.
+    Short(u64),
+    Failed(BackendError),
+}
+
+fn range(place: &Place) -> Range<u64> {
     place.offset..place.offset.saturating_add(place.length)
 }
 
-/// Says which object of which pack is damaged, as far as its own header can still be read.
+/// Says which staged object is damaged, as far as its own header can still be read.
 fn damaged_record(place: &Place, record: &[u8], error: &FormatError) -> BackendError {
     let object = format::parse_record_header(record)
         .map_or_else(|_| "an object".to_owned(), |(key, _)| key.to_string());

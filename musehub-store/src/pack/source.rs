@@ -174,7 +174,8 @@ async fn read_run<'a>(
                 .into_stream()
                 .map_err(|error| failed("reading from staging", error))
                 .boxed();
-            Ok(verified_record(pieces, place).map_ok(|(piece, _)| piece).boxed())
+            let record = verified_record(pieces, place, Some(staged.id.key()));
+            Ok(record.map_ok(|(piece, _)| piece).boxed())
         }
     }
 }
@@ -237,78 +238,104 @@ pub(super) fn checked(
             Bytes::new()
         }
     };
-    verified_record(pieces, place)
+    verified_record(pieces, place, None)
         .map_ok(cut)
         .try_filter(|bytes| futures::future::ready(!bytes.is_empty()))
         .boxed()
 }
 
-/// A whole record in pieces, each with its offset in the record. The last piece is held back until the checksum, which
-/// ends the record, has been compared.
+/// A whole record in pieces, each with its offset in the record; it is of `expected` where that is said. The last canonical
+/// bytes are held back until the checksum, which ends the record, has been compared: who has all bytes has the right ones.
 fn verified_record<'a>(
     pieces: BoxStream<'a, Result<Bytes, BackendError>>,
     place: Place,
+    expected: Option<ObjectKey>,
 ) -> impl futures::Stream<Item = Result<(Bytes, u64), BackendError>> + Send + 'a {
-    struct State<'a> {
-        pieces: BoxStream<'a, Result<Bytes, BackendError>>,
-        held: BytesMut,
-        start: u64,
-        hash: blake3::Hasher,
-        first: bool,
-        done: bool,
-    }
-    let state = State {
+    let state = Verification {
         pieces,
+        place,
+        expected,
         held: BytesMut::new(),
+        ready: None,
         start: 0,
         hash: blake3::Hasher::new(),
-        first: true,
-        done: false,
     };
-    stream::try_unfold(state, move |mut state| async move {
-        const KEEP: usize = (RECORD_TRAILER + RECORD_HEADER) as usize;
-        while !state.done {
-            let Some(piece) = state.pieces.try_next().await? else {
-                state.done = true;
-                break;
-            };
-            state.held.extend_from_slice(&piece);
-            if state.held.len() <= KEEP {
-                continue;
+    stream::try_unfold(Some(state), |state| async move {
+        let Some(mut state) = state else {
+            return Ok(None);
+        };
+        while let Some(piece) = state.pieces.try_next().await? {
+            if let Some(before) = state.take(&piece)? {
+                return Ok(Some((before, Some(state))));
             }
-            if state.first {
-                state.first = false;
-                let fits = format::parse_record_header(&state.held).and_then(|(_, stored)| {
-                    match stored.checked_add(RECORD_FRAMING) {
-                        Some(length) if length == place.length => Ok(()),
-                        _ => Err(FormatError::Length),
-                    }
-                });
-                fits.map_err(|error| damaged_record(&place, &state.held, &error))?;
-            }
-            let ready = state
-                .held
-                .split_to(state.held.len() - RECORD_TRAILER as usize)
-                .freeze();
-            state.hash.update(&ready);
-            let start = state.start;
-            state.start += ready.len() as u64;
-            return Ok(Some(((ready, start), state)));
         }
-        if state.held.is_empty() {
+        let rest = state.finish()?;
+        Ok(Some((rest, None)))
+    })
+}
+
+/// How far a record has been verified.
+struct Verification<'a> {
+    pieces: BoxStream<'a, Result<Bytes, BackendError>>,
+    place: Place,
+    expected: Option<ObjectKey>,
+    /// Bytes that may belong to the checksum.
+    held: BytesMut,
+    /// The last piece that has been hashed, with its offset.
+    ready: Option<(Bytes, u64)>,
+    /// How many bytes have been hashed.
+    start: u64,
+    hash: blake3::Hasher,
+}
+
+impl Verification<'_> {
+    /// Takes the next piece of the record; gives the one before it.
+    fn take(&mut self, piece: &[u8]) -> Result<Option<(Bytes, u64)>, BackendError> {
+        const KEEP: usize = (RECORD_TRAILER + RECORD_HEADER) as usize;
+        self.held.extend_from_slice(piece);
+        let first = self.start == 0;
+        if self.held.len() <= if first { KEEP } else { RECORD_TRAILER as usize } {
             return Ok(None);
         }
-        let checksum = state.held.split().freeze();
-        let complete = state.start + checksum.len() as u64 == place.length && !state.first;
-        if !complete || state.hash.finalize().as_bytes()[..] != checksum[..] {
-            let error = if complete {
-                FormatError::Checksum
-            } else {
-                FormatError::Truncated
-            };
-            return Err(damaged_record(&place, &checksum, &error));
+        if first {
+            self.check_header()?;
         }
-        let start = state.start;
-        Ok(Some(((checksum, start), state)))
-    })
+        let ready = self.held.split_to(self.held.len() - RECORD_TRAILER as usize).freeze();
+        self.hash.update(&ready);
+        let start = self.start;
+        self.start += ready.len() as u64;
+        Ok(self.ready.replace((ready, start)))
+    }
+
+    fn check_header(&self) -> Result<(), BackendError> {
+        let fits = format::parse_record_header(&self.held).and_then(|(key, stored)| {
+            if stored.checked_add(RECORD_FRAMING) != Some(self.place.length) {
+                return Err(FormatError::Length);
+            }
+            match self.expected {
+                Some(expected) if expected != key => {
+                    Err(FormatError::OtherObject { expected, found: key })
+                }
+                _ => Ok(()),
+            }
+        });
+        fits.map_err(|error| damaged_record(&self.place, &self.held, &error))
+    }
+
+    /// Compares the checksum; gives the last piece, which ends with it.
+    fn finish(&mut self) -> Result<(Bytes, u64), BackendError> {
+        let (ready, checksum) = (self.ready.take(), self.held.split());
+        let complete = self.start + checksum.len() as u64 == self.place.length;
+        match ready {
+            Some((ready, start)) if complete => {
+                if self.hash.finalize().as_bytes()[..] != checksum[..] {
+                    return Err(damaged_record(&self.place, &ready, &FormatError::Checksum));
+                }
+                let mut last = BytesMut::from(ready);
+                last.extend_from_slice(&checksum);
+                Ok((last.freeze(), start))
+            }
+            _ => Err(damaged_record(&self.place, &checksum, &FormatError::Truncated)),
+        }
+    }
 }

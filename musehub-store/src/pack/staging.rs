@@ -84,8 +84,9 @@ impl Staging for PackedStore {
         Ok(ids.iter().map(found).collect())
     }
 
-    async fn discard(&self, _repo: &RepoId, uploads: &[String]) -> Result<(), BackendError> {
-        for upload in uploads {
+    async fn discard(&self, repo: &RepoId, uploads: &[String]) -> Result<(), BackendError> {
+        let own = format!("{repo}/");
+        for upload in uploads.iter().filter(|upload| upload.starts_with(&own)) {
             self.remove(upload).await?;
         }
         Ok(())

@@ -36,10 +36,7 @@ impl TestApp {
     /// # Panics
     /// Where it cannot be made.
     pub async fn with_limits(limits: Limits) -> Self {
-        Self {
-            app: App::in_memory(limits).await.unwrap(),
-            directory: None,
-        }
+        Self { app: App::in_memory(limits).await.unwrap(), directory: None }
     }
 
     /// A server over a new directory, which goes with the last clone of this value.
@@ -59,18 +56,13 @@ impl TestApp {
     /// # Panics
     /// Where it cannot be opened.
     pub async fn open(directory: &Path) -> Self {
-        Self {
-            app: App::open(directory, Limits::default()).await.unwrap(),
-            directory: None,
-        }
+        Self { app: App::open(directory, Limits::default()).await.unwrap(), directory: None }
     }
 
     /// Where the files of a server of [`TestApp::on_disk`] are.
     #[must_use]
     pub fn directory(&self) -> Option<PathBuf> {
-        self.directory
-            .as_ref()
-            .map(|directory| directory.path().to_owned())
+        self.directory.as_ref().map(|directory| directory.path().to_owned())
     }
 
     /// A valid token of somebody's: always the same for one handle.
@@ -83,11 +75,7 @@ impl TestApp {
         let hash = TokenHash::of(&token);
         if self.app.identities.token_owner(hash).await.unwrap().is_none() {
             let created_at = self.app.clock.now();
-            let new = NewToken {
-                hash,
-                handle,
-                created_at,
-            };
+            let new = NewToken { hash, handle, created_at };
             self.app.identities.add_token(&new).await.unwrap();
         }
         token
@@ -117,12 +105,7 @@ impl TestApp {
             Some(who) => Some(self.token(who).await),
             None => None,
         };
-        MuseClient::new(
-            Arc::new(InProcess(self.app.clone())),
-            owner,
-            slug,
-            token.as_deref(),
-        )
+        MuseClient::new(Arc::new(InProcess(self.app.clone())), owner, slug, token.as_deref())
     }
 
     /// The record of a repository.
@@ -132,11 +115,7 @@ impl TestApp {
     pub async fn record(&self, owner: &str, slug: &str) -> RepositoryRecord {
         let (owner, slug) = (Handle::parse(owner).unwrap(), Slug::parse(slug).unwrap());
         let viewer = Viewer::Identity(owner.clone());
-        self.app
-            .hub
-            .open(&owner, &slug, &viewer, Need::Read)
-            .await
-            .unwrap()
+        self.app.hub.open(&owner, &slug, &viewer, Need::Read).await.unwrap()
     }
 
     /// A GET.

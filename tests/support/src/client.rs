@@ -82,9 +82,7 @@ pub struct MuseClient {
 
 impl std::fmt::Debug for MuseClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MuseClient")
-            .field("base", &self.base)
-            .finish_non_exhaustive()
+        f.debug_struct("MuseClient").field("base", &self.base).finish_non_exhaustive()
     }
 }
 
@@ -120,11 +118,7 @@ impl MuseClient {
         force: bool,
     ) -> Result<PushReport, ClientError> {
         let head = local.head(branch).to_owned();
-        let heads = self
-            .refs()
-            .await
-            .map(|refs| refs.branch_heads)
-            .unwrap_or_default();
+        let heads = self.refs().await.map(|refs| refs.branch_heads).unwrap_or_default();
         if heads.get(branch) == Some(&head) {
             return Ok(PushReport {
                 up_to_date: true,
@@ -134,20 +128,13 @@ impl MuseClient {
                 message: String::new(),
             });
         }
-        let mut have: BTreeSet<String> = heads
-            .into_values()
-            .chain(self.tracking.values().cloned())
-            .collect();
+        let mut have: BTreeSet<String> = heads.into_values().chain(self.tracking.values().cloned()).collect();
         have.retain(|id| *id != head && local.commits.contains_key(id));
         let bundle = local.bundle(&head, &have);
         let (missing, uploads) = self.upload(&bundle).await?;
         let answer = self.push_bundle(&bundle, branch, force).await?;
         let branch_heads = text_map(get(&answer, "branch_heads"));
-        self.tracking.extend(
-            branch_heads
-                .get(branch)
-                .map(|head| (branch.to_owned(), head.clone())),
-        );
+        self.tracking.extend(branch_heads.get(branch).map(|head| (branch.to_owned(), head.clone())));
         Ok(PushReport {
             up_to_date: false,
             missing,
@@ -165,10 +152,8 @@ impl MuseClient {
         let candidates: Vec<String> = bundle.objects.keys().cloned().collect();
         // Whatever is wrong with the answer means that everything is missing; an empty list, that nothing is.
         let missing = self.filter_objects(&candidates).await.unwrap_or(candidates);
-        let large: Vec<&String> = missing
-            .iter()
-            .filter(|id| bundle.objects[*id].len() > LARGE_OBJECT)
-            .collect();
+        let large: Vec<&String> =
+            missing.iter().filter(|id| bundle.objects[*id].len() > LARGE_OBJECT).collect();
         if !large.is_empty() {
             let body = map([("object_ids", texts(&large)), ("direction", "put".into())]);
             if let Ok(answer) = self.call("presign", Some(&body), true).await {
@@ -179,8 +164,7 @@ impl MuseClient {
         let mut uploads = 0;
         for chunk in missing.chunks(CHUNK_OBJECTS) {
             let objects = chunk.iter().map(|id| (id.as_str(), bundle.objects[id].clone()));
-            self.call("push/objects", Some(&upload_body(objects)), true)
-                .await?;
+            self.call("push/objects", Some(&upload_body(objects)), true).await?;
             uploads += 1;
         }
         Ok((missing, uploads))
@@ -196,9 +180,7 @@ impl MuseClient {
         branch: &str,
         force: bool,
     ) -> Result<Value, ClientError> {
-        let answer = self
-            .call("push", Some(&push_body(bundle, branch, force)), true)
-            .await?;
+        let answer = self.call("push", Some(&push_body(bundle, branch, force)), true).await?;
         if get(&answer, "ok") == &Value::Boolean(true) {
             Ok(answer)
         } else {
@@ -270,11 +252,7 @@ impl MuseClient {
         local.repo_id = refs.repo_id;
         take(&mut local, &bundle);
         local.branches = refs.branch_heads;
-        local.verify().map_err(|body| ClientError {
-            status: 0,
-            body,
-            call: "fetch",
-        })?;
+        local.verify().map_err(|body| ClientError { status: 0, body, call: "fetch" })?;
         Ok(local)
     }
 
@@ -313,18 +291,10 @@ impl MuseClient {
         bundle: &Bundle,
     ) -> Result<usize, ClientError> {
         take(local, bundle);
-        local.verify().map_err(|body| ClientError {
-            status: 0,
-            body,
-            call: "fetch",
-        })?;
+        local.verify().map_err(|body| ClientError { status: 0, body, call: "fetch" })?;
         if !local.commits.contains_key(head) {
             let body = format!("the head {head} did not come");
-            return Err(ClientError {
-                status: 0,
-                body,
-                call: "fetch",
-            });
+            return Err(ClientError { status: 0, body, call: "fetch" });
         }
         self.tracking.insert(branch.to_owned(), head.to_owned());
         Ok(bundle.commits.len())
@@ -337,15 +307,8 @@ impl MuseClient {
         body: Option<&Value>,
         token: bool,
     ) -> Result<Value, ClientError> {
-        let failed = |status, body| ClientError {
-            status,
-            body,
-            call: path,
-        };
-        let answer = self
-            .send(path, body, token)
-            .await
-            .map_err(|error| failed(0, error))?;
+        let failed = |status, body| ClientError { status, body, call: path };
+        let answer = self.send(path, body, token).await.map_err(|error| failed(0, error))?;
         if answer.status != 200 {
             return Err(failed(answer.status, answer.text().chars().take(400).collect()));
         }
@@ -380,10 +343,7 @@ impl MuseClient {
 /// The body of `push/objects`.
 pub fn upload_body<'a>(objects: impl IntoIterator<Item = (&'a str, Bytes)>) -> Value {
     let object = |(id, content): (&str, Bytes)| {
-        map([
-            ("object_id", id.into()),
-            ("content", Value::Binary(content.to_vec())),
-        ])
+        map([("object_id", id.into()), ("content", Value::Binary(content.to_vec()))])
     };
     map([("objects", Value::Array(objects.into_iter().map(object).collect()))])
 }
@@ -396,24 +356,15 @@ pub fn push_body(bundle: &Bundle, branch: &str, force: bool) -> Value {
         ("snapshots", Value::Array(bundle.snapshots.clone())),
         ("objects", Value::Array(Vec::new())),
     ]);
-    map([
-        ("bundle", records),
-        ("branch", branch.into()),
-        ("force", force.into()),
-    ])
+    map([("bundle", records), ("branch", branch.into()), ("force", force.into())])
 }
 
 /// What an answer to a fetch brings. An object whose content is not binary is dropped, as the real client does.
 #[must_use]
 pub fn read_bundle(answer: &Value) -> Bundle {
     let object = |object: &Value| {
-        let content = get(object, "content")
-            .as_slice()
-            .filter(|_| get(object, "content").is_bin())?;
-        Some((
-            text(object, "object_id").to_owned(),
-            Bytes::copy_from_slice(content),
-        ))
+        let content = get(object, "content").as_slice().filter(|_| get(object, "content").is_bin())?;
+        Some((text(object, "object_id").to_owned(), Bytes::copy_from_slice(content)))
     };
     Bundle {
         commits: list(answer, "commits").to_vec(),
@@ -436,18 +387,12 @@ pub fn read_refs(answer: &Value) -> Refs {
 
 fn take(local: &mut History, bundle: &Bundle) {
     let named = |record: &Value, key| (text(record, key).to_owned(), record.clone());
-    local
-        .commits
-        .extend(bundle.commits.iter().map(|record| named(record, "commit_id")));
-    local
-        .snapshots
-        .extend(bundle.snapshots.iter().map(|record| named(record, "snapshot_id")));
+    local.commits.extend(bundle.commits.iter().map(|record| named(record, "commit_id")));
+    local.snapshots.extend(bundle.snapshots.iter().map(|record| named(record, "snapshot_id")));
     local.objects.extend(bundle.objects.clone());
 }
 
 fn text_map(value: &Value) -> BTreeMap<String, String> {
     let pairs = value.as_map().map_or(&[][..], Vec::as_slice).iter();
-    pairs
-        .filter_map(|(key, value)| Some((key.as_str()?.to_owned(), value.as_str()?.to_owned())))
-        .collect()
+    pairs.filter_map(|(key, value)| Some((key.as_str()?.to_owned(), value.as_str()?.to_owned()))).collect()
 }

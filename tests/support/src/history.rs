@@ -57,10 +57,7 @@ impl History {
     /// A history without commits.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            repo_id: "6f1a52c8-0d7e-4f0b-9a53-3c5f2c1d9e70".into(),
-            ..Self::default()
-        }
+        Self { repo_id: "6f1a52c8-0d7e-4f0b-9a53-3c5f2c1d9e70".into(), ..Self::default() }
     }
 
     /// Commits on a branch what `edit` makes of its head's files, and moves the branch. A branch that is not there
@@ -70,13 +67,7 @@ impl History {
         let mut tree = parents.first().map(|head| self.tree(head)).unwrap_or_default();
         edit(&mut tree);
         let committed_at = self.tick();
-        let commit = self.add(NewCommit {
-            branch,
-            message,
-            committed_at: &committed_at,
-            parents,
-            tree,
-        });
+        let commit = self.add(NewCommit { branch, message, committed_at: &committed_at, parents, tree });
         self.branches.insert(branch.to_owned(), commit.clone());
         commit
     }
@@ -135,9 +126,7 @@ impl History {
     /// Where there is no such branch.
     #[must_use]
     pub fn head(&self, branch: &str) -> &str {
-        self.branches
-            .get(branch)
-            .unwrap_or_else(|| panic!("no branch {branch:?}"))
+        self.branches.get(branch).unwrap_or_else(|| panic!("no branch {branch:?}"))
     }
 
     /// The record of a commit.
@@ -146,9 +135,7 @@ impl History {
     /// Where there is no such commit.
     #[must_use]
     pub fn record(&self, commit: &str) -> &Value {
-        self.commits
-            .get(commit)
-            .unwrap_or_else(|| panic!("no commit {commit}"))
+        self.commits.get(commit).unwrap_or_else(|| panic!("no commit {commit}"))
     }
 
     /// The manifest of a commit: ids by path.
@@ -197,19 +184,13 @@ impl History {
         let commits: Vec<Value> = ids.iter().map(|id| self.commits[id].clone()).collect();
         let snapshots: BTreeSet<&str> = commits.iter().map(|commit| text(commit, "snapshot_id")).collect();
         let snapshots: Vec<Value> = snapshots.iter().map(|id| self.snapshots[*id].clone()).collect();
-        let objects: BTreeSet<String> = snapshots
-            .iter()
-            .flat_map(|snapshot| manifest_of(snapshot).into_values())
-            .collect();
+        let objects: BTreeSet<String> =
+            snapshots.iter().flat_map(|snapshot| manifest_of(snapshot).into_values()).collect();
         let objects = objects.into_iter().map(|id| {
             let content = self.objects[&id].clone();
             (id, content)
         });
-        Bundle {
-            objects: objects.collect(),
-            commits,
-            snapshots,
-        }
+        Bundle { objects: objects.collect(), commits, snapshots }
     }
 
     /// The whole history of a branch, as a first push carries it.
@@ -245,11 +226,7 @@ impl History {
             }
             expect("commit", claimed, &recompute(record))?;
         }
-        match self
-            .branches
-            .iter()
-            .find(|(_, head)| !self.commits.contains_key(*head))
-        {
+        match self.branches.iter().find(|(_, head)| !self.commits.contains_key(*head)) {
             Some((branch, head)) => Err(format!("branch {branch} points at {head}, which is nowhere")),
             None => Ok(()),
         }
@@ -266,11 +243,7 @@ impl History {
         } else {
             format!(".{:06}", self.clock * 8191 % 1_000_000)
         };
-        format!(
-            "2026-03-{:02}T{:02}:{minutes:02}:{seconds:02}{fraction}+00:00",
-            1 + hours / 24,
-            hours % 24
-        )
+        format!("2026-03-{:02}T{:02}:{minutes:02}:{seconds:02}{fraction}+00:00", 1 + hours / 24, hours % 24)
     }
 }
 
@@ -318,21 +291,14 @@ pub fn recompute(record: &Value) -> String {
     let parents = parents(record);
     let parents: Vec<&str> = parents.iter().map(String::as_str).collect();
     let field = |key| text(record, key);
-    id::commit_id(
-        &parents,
-        field("snapshot_id"),
-        field("message"),
-        field("committed_at"),
-    )
+    id::commit_id(&parents, field("snapshot_id"), field("message"), field("committed_at"))
 }
 
 /// The record of a snapshot.
 #[must_use]
 pub fn snapshot_record(manifest: &BTreeMap<String, String>, created_at: &str) -> Value {
     let id = id::snapshot_id(manifest.iter().map(|(path, id)| (path.as_str(), id.as_str())));
-    let entries = manifest
-        .iter()
-        .map(|(path, id)| (path.as_str().into(), id.as_str().into()));
+    let entries = manifest.iter().map(|(path, id)| (path.as_str().into(), id.as_str().into()));
     map([
         ("snapshot_id", id.into()),
         ("manifest", Value::Map(entries.collect())),
@@ -343,11 +309,7 @@ pub fn snapshot_record(manifest: &BTreeMap<String, String>, created_at: &str) ->
 /// The record of a commit: the 22 fields of format version 5, in the client's order.
 fn commit_record(repo_id: &str, snapshot: &str, new: &NewCommit<'_>) -> Value {
     let parent = |at: usize| new.parents.get(at).map_or(Value::Nil, |id| id.as_str().into());
-    let delta = if new.parents.is_empty() {
-        Value::Nil
-    } else {
-        structured_delta(new.message)
-    };
+    let delta = if new.parents.is_empty() { Value::Nil } else { structured_delta(new.message) };
     let mut record = map([
         ("commit_id", Value::Nil),
         ("repo_id", repo_id.into()),
@@ -403,9 +365,5 @@ fn structured_delta(summary: &str) -> Value {
 }
 
 fn expect(what: &str, claimed: &str, computed: &str) -> Result<(), String> {
-    if claimed == computed {
-        Ok(())
-    } else {
-        Err(format!("{what} {claimed} has the id {computed}"))
-    }
+    if claimed == computed { Ok(()) } else { Err(format!("{what} {claimed} has the id {computed}")) }
 }

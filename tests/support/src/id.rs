@@ -6,10 +6,7 @@ use sha2::{Digest, Sha256};
 pub const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The id of a file's bytes.
@@ -20,10 +17,7 @@ pub fn object_id(content: &[u8]) -> String {
 
 /// The id of a manifest: `path NUL id` of each file, sorted, joined with NUL.
 pub fn snapshot_id<'a>(manifest: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    let mut parts: Vec<String> = manifest
-        .into_iter()
-        .map(|(path, id)| format!("{path}\0{id}"))
-        .collect();
+    let mut parts: Vec<String> = manifest.into_iter().map(|(path, id)| format!("{path}\0{id}")).collect();
     parts.sort();
     sha256(parts.join("\0").as_bytes())
 }
@@ -33,11 +27,7 @@ pub fn snapshot_id<'a>(manifest: impl IntoIterator<Item = (&'a str, &'a str)>) -
 pub fn commit_id(parents: &[&str], snapshot: &str, message: &str, committed_at: &str) -> String {
     let mut parents = parents.to_vec();
     parents.sort_unstable();
-    sha256(
-        [&parents.join("\0"), snapshot, message, committed_at]
-            .join("\0")
-            .as_bytes(),
-    )
+    sha256([&parents.join("\0"), snapshot, message, committed_at].join("\0").as_bytes())
 }
 
 #[cfg(test)]
@@ -47,32 +37,17 @@ mod tests {
     #[test]
     fn ids_are_those_that_python_computes() {
         let hello = object_id(b"hello\n");
-        assert_eq!(
-            hello,
-            "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
-        );
+        assert_eq!(hello, "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03");
         assert_eq!(object_id(b""), EMPTY);
         assert_eq!(snapshot_id([]), EMPTY);
         let snapshot = snapshot_id([("b.txt", hello.as_str()), ("a/é.txt", EMPTY)]);
-        assert_eq!(
-            snapshot,
-            "9f99c35ae5511096ffaacf8d194ba223cac0fff853f1868c6f7c8f32905bc7b1"
-        );
+        assert_eq!(snapshot, "9f99c35ae5511096ffaacf8d194ba223cac0fff853f1868c6f7c8f32905bc7b1");
         let first = commit_id(&[], &snapshot, "first", "2026-03-20T12:00:00+00:00");
-        assert_eq!(
-            first,
-            "e96da750e0754b0847804a43cf0073ed8518bd0c8a7a0937be0eb4a7d5bec9d3"
-        );
+        assert_eq!(first, "e96da750e0754b0847804a43cf0073ed8518bd0c8a7a0937be0eb4a7d5bec9d3");
         let second = commit_id(&[&first], &snapshot, "second", "2026-03-20T12:00:01.000001+00:00");
-        assert_eq!(
-            second,
-            "4e7b35745addbffafcda18f04bfd274dad091b597f4ba34040111c186b94f8ec"
-        );
+        assert_eq!(second, "4e7b35745addbffafcda18f04bfd274dad091b597f4ba34040111c186b94f8ec");
         let (f, zero) = ("f".repeat(64), "0".repeat(64));
         let merge = commit_id(&[&f, &zero], &snapshot, "merge", "2026-03-20T12:00:02+00:00");
-        assert_eq!(
-            merge,
-            "b360862bd6f40b71614a976db83e3a870c1acc6fdb90b59b1908aedf3e265349"
-        );
+        assert_eq!(merge, "b360862bd6f40b71614a976db83e3a870c1acc6fdb90b59b1908aedf3e265349");
     }
 }

@@ -7,10 +7,7 @@
 //! - [`app`] runs a server in process.
 
 #![warn(missing_docs)]
-#![allow(
-    clippy::unwrap_used,
-    reason = "only tests call this; a failure should stop them where it stands"
-)]
+#![allow(clippy::unwrap_used, reason = "only tests call this; a failure should stop them where it stands")]
 
 pub mod app;
 pub mod client;

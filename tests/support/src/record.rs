@@ -5,12 +5,7 @@ use rmpv::Value;
 /// A map with its keys in the order given.
 #[must_use]
 pub fn map<const N: usize>(pairs: [(&str, Value); N]) -> Value {
-    Value::Map(
-        pairs
-            .into_iter()
-            .map(|(key, value)| (key.into(), value))
-            .collect(),
-    )
+    Value::Map(pairs.into_iter().map(|(key, value)| (key.into(), value)).collect())
 }
 
 /// A list of texts.
@@ -80,9 +75,7 @@ pub fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
 #[must_use]
 pub fn text_list(value: &Value, key: &str) -> Vec<String> {
     let items = list(value, key).iter();
-    items
-        .filter_map(|item| item.as_str().map(str::to_owned))
-        .collect()
+    items.filter_map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
 /// Changes a field of a map, or adds it.
@@ -112,10 +105,8 @@ pub fn in_order(value: &Value) -> Value {
     match value {
         Value::Array(items) => Value::Array(items.iter().map(in_order).collect()),
         Value::Map(pairs) => {
-            let mut pairs: Vec<(Value, Value)> = pairs
-                .iter()
-                .map(|(key, value)| (key.clone(), in_order(value)))
-                .collect();
+            let mut pairs: Vec<(Value, Value)> =
+                pairs.iter().map(|(key, value)| (key.clone(), in_order(value))).collect();
             pairs.sort_by(|(a, _), (b, _)| a.as_str().cmp(&b.as_str()));
             Value::Map(pairs)
         }

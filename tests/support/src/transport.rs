@@ -42,10 +42,7 @@ impl Answer {
     /// A header; empty where it is absent.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
     /// The body as text.
@@ -87,12 +84,7 @@ impl Answer {
     #[track_caller]
     #[must_use]
     pub fn expect(self, status: u16) -> Self {
-        assert_eq!(
-            self.status,
-            status,
-            "{}",
-            self.text().chars().take(600).collect::<String>()
-        );
+        assert_eq!(self.status, status, "{}", self.text().chars().take(600).collect::<String>());
         self
     }
 }
@@ -119,21 +111,14 @@ where
     B::Error: std::fmt::Display,
 {
     let (head, body) = response.into_parts();
-    let body = body
-        .collect()
-        .await
-        .map_err(|error| format!("the answer broke off: {error}"))?;
+    let body = body.collect().await.map_err(|error| format!("the answer broke off: {error}"))?;
     let body = body.to_bytes();
     if let Some(announced) = head.headers.get(CONTENT_LENGTH)
         && announced.as_bytes() != body.len().to_string().as_bytes()
     {
         return Err(format!("{} bytes came, {announced:?} were announced", body.len()));
     }
-    Ok(Answer {
-        status: head.status.as_u16(),
-        headers: head.headers,
-        body,
-    })
+    Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
 }
 
 /// A body in pieces of a few KiB, as a connection delivers it; counts what was taken of it.
@@ -148,11 +133,7 @@ impl Pieces {
     /// A body of these bytes.
     #[must_use]
     pub fn new(bytes: Bytes) -> Self {
-        Self {
-            rest: bytes,
-            taken: Arc::default(),
-            announced: true,
-        }
+        Self { rest: bytes, taken: Arc::default(), announced: true }
     }
 
     /// The same body with its length not said beforehand.
@@ -193,10 +174,6 @@ impl Body for Pieces {
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.announced {
-            SizeHint::with_exact(self.rest.len() as u64)
-        } else {
-            SizeHint::default()
-        }
+        if self.announced { SizeHint::with_exact(self.rest.len() as u64) } else { SizeHint::default() }
     }
 }

@@ -22,26 +22,14 @@ impl<'a> Printer<'a> {
     fn list(self, close: &'static [u8]) -> Result<List<'a>, JsonError> {
         let depth = deeper(self.depth)?;
         self.out.push(b'[');
-        Ok(List {
-            out: self.out,
-            depth,
-            first: true,
-            close,
-        })
+        Ok(List { out: self.out, depth, first: true, close })
     }
 
     fn object(self, close: &'static [u8]) -> Result<Object<'a>, JsonError> {
         let depth = deeper(self.depth)?;
         self.out.push(b'{');
         let start = self.out.len();
-        Ok(Object {
-            out: self.out,
-            depth,
-            start,
-            entries: Vec::new(),
-            key: None,
-            close,
-        })
+        Ok(Object { out: self.out, depth, start, entries: Vec::new(), key: None, close })
     }
 
     /// Opens `{"variant":`, which the caller closes.
@@ -142,10 +130,7 @@ impl<'a> Serializer for Printer<'a> {
         value: &T,
     ) -> Result<(), JsonError> {
         let inner = self.variant(variant)?;
-        value.serialize(Printer {
-            out: &mut *inner.out,
-            depth: inner.depth,
-        })?;
+        value.serialize(Printer { out: &mut *inner.out, depth: inner.depth })?;
         inner.out.push(b'}');
         Ok(())
     }
@@ -204,10 +189,7 @@ impl List<'_> {
         if !std::mem::take(&mut self.first) {
             self.out.push(b',');
         }
-        value.serialize(Printer {
-            out: self.out,
-            depth: self.depth,
-        })
+        value.serialize(Printer { out: self.out, depth: self.depth })
     }
 }
 
@@ -259,14 +241,8 @@ impl Object<'_> {
         let begin = self.out.len() - self.start;
         write_string(self.out, &key);
         self.out.push(b':');
-        value.serialize(Printer {
-            out: self.out,
-            depth: self.depth,
-        })?;
-        self.entries.push(Entry {
-            key,
-            written: begin..self.out.len() - self.start,
-        });
+        value.serialize(Printer { out: self.out, depth: self.depth })?;
+        self.entries.push(Entry { key, written: begin..self.out.len() - self.start });
         Ok(())
     }
 
@@ -307,10 +283,7 @@ impl SerializeMap for Object<'_> {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), JsonError> {
-        let key = self
-            .key
-            .take()
-            .ok_or_else(|| JsonError::custom("a value without a key"))?;
+        let key = self.key.take().ok_or_else(|| JsonError::custom("a value without a key"))?;
         self.entry(key.into(), value)
     }
 

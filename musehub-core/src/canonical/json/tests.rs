@@ -18,11 +18,7 @@ fn written(value: &Value) -> String {
 /// Arrays or objects around a null.
 fn nested(depth: usize, object: bool) -> Value {
     (0..depth).fold(Value::Null, |inner, _| {
-        if object {
-            Value::Object(Map::from_iter([("k".into(), inner)]))
-        } else {
-            Value::Array(vec![inner])
-        }
+        if object { Value::Object(Map::from_iter([("k".into(), inner)])) } else { Value::Array(vec![inner]) }
     })
 }
 
@@ -61,14 +57,8 @@ fn floats_print_as_in_python() {
 fn texts_are_escaped_as_in_python() {
     assert_eq!(text("plain /<>&'"), r#""plain /<>&'""#);
     assert_eq!(text("\u{8}\t\n\u{c}\r\"\\"), r#""\b\t\n\f\r\"\\""#);
-    assert_eq!(
-        text("\0\u{b}\u{1f}~\u{7f}\u{80}"),
-        r#""\u0000\u000b\u001f~\u007f\u0080""#
-    );
-    assert_eq!(
-        text("aé中\u{2028}ﬁ😀z"),
-        r#""a\u00e9\u4e2d\u2028\ufb01\ud83d\ude00z""#
-    );
+    assert_eq!(text("\0\u{b}\u{1f}~\u{7f}\u{80}"), r#""\u0000\u000b\u001f~\u007f\u0080""#);
+    assert_eq!(text("aé中\u{2028}ﬁ😀z"), r#""a\u00e9\u4e2d\u2028\ufb01\ud83d\ude00z""#);
     assert_eq!(text(&'"'), r#""\"""#);
 }
 
@@ -76,10 +66,7 @@ fn texts_are_escaped_as_in_python() {
 fn keys_come_in_code_point_order_whatever_the_source() {
     let keys = ["😀", "ﬁ", "a", "", "Z", "a/b", "a-b"];
     let sorted = r#"{"":0,"Z":0,"a":0,"a-b":0,"a/b":0,"\ufb01":0,"\ud83d\ude00":0}"#;
-    assert_eq!(
-        text(&keys.map(|key| (key, 0)).into_iter().collect::<HashMap<_, _>>()),
-        sorted
-    );
+    assert_eq!(text(&keys.map(|key| (key, 0)).into_iter().collect::<HashMap<_, _>>()), sorted);
     let value: Value = keys.map(|key| (key.to_owned(), json!(0))).into_iter().collect();
     assert_eq!(text(&value), sorted);
     assert_eq!(written(&value), sorted);
@@ -91,11 +78,7 @@ fn keys_come_in_code_point_order_whatever_the_source() {
         rest: HashMap<&'static str, Value>,
         a: (i8, bool),
     }
-    let fields = Fields {
-        z: None,
-        rest: [("m", json!({"y": 1, "x": []}))].into(),
-        a: (-1, true),
-    };
+    let fields = Fields { z: None, rest: [("m", json!({"y": 1, "x": []}))].into(), a: (-1, true) };
     assert_eq!(text(&fields), r#"{"a":[-1,true],"m":{"x":[],"y":1},"z":null}"#);
 }
 
@@ -103,10 +86,7 @@ fn keys_come_in_code_point_order_whatever_the_source() {
 fn serde_json_sorts_maps_and_reads_numbers_natively() {
     // Fails if a crate of the build turns on serde_json's `preserve_order` or `arbitrary_precision`.
     let value: Value = serde_json::from_str(r#"{"b":18446744073709551616,"a":1.50}"#).unwrap();
-    assert_eq!(
-        serde_json::to_string(&value).unwrap(),
-        r#"{"a":1.5,"b":1.8446744073709552e+19}"#
-    );
+    assert_eq!(serde_json::to_string(&value).unwrap(), r#"{"a":1.5,"b":1.8446744073709552e+19}"#);
 }
 
 #[test]
@@ -118,16 +98,8 @@ fn enums_print_as_serde_json_prints_them() {
         Tuple(u8, &'static str),
         Struct { z: u8, a: u8 },
     }
-    let kinds = [
-        Kind::Unit,
-        Kind::Newtype(1),
-        Kind::Tuple(2, "é"),
-        Kind::Struct { z: 3, a: 4 },
-    ];
-    assert_eq!(
-        text(&kinds),
-        r#"["Unit",{"Newtype":1},{"Tuple":[2,"\u00e9"]},{"Struct":{"a":4,"z":3}}]"#
-    );
+    let kinds = [Kind::Unit, Kind::Newtype(1), Kind::Tuple(2, "é"), Kind::Struct { z: 3, a: 4 }];
+    assert_eq!(text(&kinds), r#"["Unit",{"Newtype":1},{"Tuple":[2,"\u00e9"]},{"Struct":{"a":4,"z":3}}]"#);
 }
 
 #[test]
@@ -136,14 +108,8 @@ fn what_has_no_canonical_text_is_refused() {
         assert!(matches!(to_vec(&json_free([float])), Err(JsonError::NotFinite)));
     }
     assert!(matches!(to_vec(&f32::NAN), Err(JsonError::NotFinite)));
-    assert!(matches!(
-        to_vec(&HashMap::from([(1, 2)])),
-        Err(JsonError::KeyNotText)
-    ));
-    assert!(matches!(
-        to_vec(&HashMap::from([(true, 2)])),
-        Err(JsonError::KeyNotText)
-    ));
+    assert!(matches!(to_vec(&HashMap::from([(1, 2)])), Err(JsonError::KeyNotText)));
+    assert!(matches!(to_vec(&HashMap::from([(true, 2)])), Err(JsonError::KeyNotText)));
     assert!(matches!(to_vec(&u128::MAX), Err(JsonError::Unsupported(_))));
 
     #[derive(Serialize)]
@@ -152,10 +118,7 @@ fn what_has_no_canonical_text_is_refused() {
         #[serde(flatten)]
         rest: HashMap<&'static str, u8>,
     }
-    let twice = Twice {
-        a: 1,
-        rest: [("a", 2)].into(),
-    };
+    let twice = Twice { a: 1, rest: [("a", 2)].into() };
     assert!(matches!(to_vec(&twice), Err(JsonError::DuplicateKey(key)) if key == "a"));
 }
 
@@ -175,10 +138,7 @@ fn nesting_is_bounded_where_the_reader_bounds_it() {
         let mut out = b"kept".to_vec();
         for too_deep in [nested(MAX_DEPTH + 1, object), nested(5_000, object)] {
             assert!(matches!(to_vec(&too_deep), Err(JsonError::TooDeep)));
-            assert!(matches!(
-                write_value(&mut out, &too_deep),
-                Err(JsonError::TooDeep)
-            ));
+            assert!(matches!(write_value(&mut out, &too_deep), Err(JsonError::TooDeep)));
         }
         assert_eq!(out, b"kept");
     }
@@ -188,15 +148,7 @@ fn nesting_is_bounded_where_the_reader_bounds_it() {
 
 #[test]
 fn only_the_canonical_text_is_read() {
-    for good in [
-        "{}",
-        "[]",
-        "0",
-        "-1",
-        "18446744073709551615",
-        "1e-07",
-        r#"{"a":"\u00e9"}"#,
-    ] {
+    for good in ["{}", "[]", "0", "-1", "18446744073709551615", "1e-07", r#"{"a":"\u00e9"}"#] {
         assert!(is_canonical(good.as_bytes()), "{good}");
     }
     for other in [
@@ -218,26 +170,10 @@ fn only_the_canonical_text_is_read() {
         "18446744073709551616",
         "-9223372036854775809",
     ] {
-        assert!(
-            matches!(parse_canonical(other.as_bytes()), Err(JsonError::NotCanonical)),
-            "{other}"
-        );
+        assert!(matches!(parse_canonical(other.as_bytes()), Err(JsonError::NotCanonical)), "{other}");
     }
-    for bad in [
-        "",
-        "[1,]",
-        "NaN",
-        "1e999",
-        r#""\ud800""#,
-        "[] x",
-        "'a'",
-        "\"\n\"",
-        "\u{feff}1",
-    ] {
-        assert!(
-            matches!(parse_canonical(bad.as_bytes()), Err(JsonError::Malformed(_))),
-            "{bad}"
-        );
+    for bad in ["", "[1,]", "NaN", "1e999", r#""\ud800""#, "[] x", "'a'", "\"\n\"", "\u{feff}1"] {
+        assert!(matches!(parse_canonical(bad.as_bytes()), Err(JsonError::Malformed(_))), "{bad}");
     }
     assert!(!is_canonical(b"\"\xff\""));
 }
@@ -248,10 +184,7 @@ fn values() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<u64>().prop_map(Value::from),
-        any::<u64>()
-            .prop_map(f64::from_bits)
-            .prop_filter("finite", |f| f.is_finite())
-            .prop_map(Value::from),
+        any::<u64>().prop_map(f64::from_bits).prop_filter("finite", |f| f.is_finite()).prop_map(Value::from),
         (-1000_i32..1000, -20..20).prop_map(|(m, e)| Value::from(f64::from(m) * 10_f64.powi(e))),
         any::<String>().prop_map(Value::from),
     ];

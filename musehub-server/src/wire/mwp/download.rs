@@ -14,6 +14,7 @@ use hyper::{Response, StatusCode};
 use musehub_core::canonical;
 use musehub_core::hub::{FetchPlan, Hub};
 use musehub_core::port::BlobRow;
+use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -34,12 +35,7 @@ pub(super) async fn answer(exchange: &Exchange<'_>, plan: FetchPlan, limit: u64)
 }
 
 async fn as_msgpack(hub: Hub, plan: FetchPlan, limit: u64) -> Result<Reply, ApiError> {
-    let FetchPlan {
-        commits,
-        snapshots,
-        blobs,
-        heads: branches,
-    } = plan;
+    let FetchPlan { commits, snapshots, blobs, heads: branches } = plan;
     let commits = commits.into_iter().map(|(_, bytes)| bytes).collect();
     let snapshots = snapshots.into_iter().map(|(_, bytes)| bytes).collect();
     let encoded = tokio::task::spawn_blocking(move || head(commits, snapshots));
@@ -53,11 +49,7 @@ async fn as_msgpack(hub: Hub, plan: FetchPlan, limit: u64) -> Result<Reply, ApiE
     tail.extend(rmp_serde::to_vec_named(&heads(&branches)).map_err(ApiError::internal)?);
 
     let prefixes = blobs.iter().map(prefix).collect::<Result<Vec<_>, _>>()?;
-    let objects: u64 = blobs
-        .iter()
-        .zip(&prefixes)
-        .map(|(row, prefix)| row.size + prefix.len() as u64)
-        .sum();
+    let objects: u64 = blobs.iter().zip(&prefixes).map(|(row, prefix)| row.size + prefix.len() as u64).sum();
     let length = (head.len() + tail.len()) as u64 + objects;
     if length > limit {
         let detail = format!("the answer would have {length} bytes; at most {limit} can be answered");
@@ -67,9 +59,8 @@ async fn as_msgpack(hub: Hub, plan: FetchPlan, limit: u64) -> Result<Reply, ApiE
         let hub = hub.clone();
         async move { read_batch(&hub, batch).await }
     });
-    let pieces = stream::iter([Ok(Bytes::from(head))])
-        .chain(bodies)
-        .chain(stream::iter([Ok(Bytes::from(tail))]));
+    let pieces =
+        stream::iter([Ok(Bytes::from(head))]).chain(bodies).chain(stream::iter([Ok(Bytes::from(tail))]));
     let mut reply = Response::new(StreamBody::new(pieces.map_ok(Frame::data)).boxed_unsync());
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-msgpack"));
@@ -77,24 +68,31 @@ async fn as_msgpack(hub: Hub, plan: FetchPlan, limit: u64) -> Result<Reply, ApiE
     Ok(reply)
 }
 
-/// The map's beginning: commits and snapshots, from the records at rest.
+/// The map's beginning: commits and snapshots, from the records at rest, on all cores.
 fn head(commits: Vec<Bytes>, snapshots: Vec<Bytes>) -> Result<Vec<u8>, ApiError> {
     let mut out = Vec::new();
     rmp::encode::write_map_len(&mut out, 4).map_err(ApiError::internal)?;
     for (key, records) in [("commits", commits), ("snapshots", snapshots)] {
         write_key(&mut out, key)?;
-        rmp::encode::write_array_len(
-            &mut out,
-            u32::try_from(records.len()).map_err(ApiError::internal)?,
-        )
-        .map_err(ApiError::internal)?;
-        for record in records {
-            let (_, payload) = canonical::decode(&record).map_err(ApiError::internal)?;
-            let mut from = serde_json::Deserializer::from_slice(payload);
-            let mut to = rmp_serde::Serializer::new(&mut out).with_struct_map();
-            serde_transcode::transcode(&mut from, &mut to).map_err(ApiError::internal)?;
+        let count = u32::try_from(records.len()).map_err(ApiError::internal)?;
+        rmp::encode::write_array_len(&mut out, count).map_err(ApiError::internal)?;
+        let encoded: Vec<Vec<u8>> =
+            records.into_par_iter().map(|record| encode(&record)).collect::<Result<_, _>>()?;
+        out.reserve(encoded.iter().map(Vec::len).sum());
+        for record in encoded {
+            out.extend_from_slice(&record);
         }
     }
+    Ok(out)
+}
+
+/// A record at rest as msgpack, every field of it.
+fn encode(canonical: &[u8]) -> Result<Vec<u8>, ApiError> {
+    let (_, payload) = canonical::decode(canonical).map_err(ApiError::internal)?;
+    let mut out = Vec::with_capacity(payload.len());
+    let mut from = serde_json::Deserializer::from_slice(payload);
+    let mut to = rmp_serde::Serializer::new(&mut out).with_struct_map();
+    serde_transcode::transcode(&mut from, &mut to).map_err(ApiError::internal)?;
     Ok(out)
 }
 
@@ -147,13 +145,9 @@ async fn read_batch(hub: &Hub, batch: Batch) -> Result<Bytes, Failure> {
     let mut out = Vec::new();
     for ((row, prefix), content) in batch.into_iter().zip(contents) {
         if content.len() as u64 != row.size {
-            return Err(format!(
-                "blob {} has {} bytes, its row says {}",
-                row.id,
-                content.len(),
-                row.size
-            )
-            .into());
+            return Err(
+                format!("blob {} has {} bytes, its row says {}", row.id, content.len(), row.size).into()
+            );
         }
         out.extend_from_slice(&prefix);
         out.extend_from_slice(&content);
@@ -188,16 +182,8 @@ async fn as_json(exchange: &Exchange<'_>, plan: FetchPlan) -> Result<Reply, ApiE
         content: STANDARD.encode(content),
     });
     let answer = JsonAnswer {
-        commits: plan
-            .commits
-            .iter()
-            .map(|(_, bytes)| record(bytes))
-            .collect::<Result<_, _>>()?,
-        snapshots: plan
-            .snapshots
-            .iter()
-            .map(|(_, bytes)| record(bytes))
-            .collect::<Result<_, _>>()?,
+        commits: plan.commits.iter().map(|(_, bytes)| record(bytes)).collect::<Result<_, _>>()?,
+        snapshots: plan.snapshots.iter().map(|(_, bytes)| record(bytes)).collect::<Result<_, _>>()?,
         objects: objects.collect(),
         branch_heads: heads(&plan.heads),
     };
