@@ -65,6 +65,8 @@ pub struct Binding {
 /// The statement that binds a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum BindingKind {
+    /// Answered by the module's `__getattr__`.
+    Answered,
     /// An import, so a re-export.
     Import,
     /// `from . import name`: the submodule of that name.
@@ -123,6 +125,20 @@ pub struct Import {
     pub guard: Guard,
     /// When the statement runs.
     pub scope: Scope,
+}
+
+impl Import {
+    /// Whether the statement binds this local name.
+    #[must_use]
+    pub fn binds(&self, local: &str) -> bool {
+        let top = || self.module.split('.').next().unwrap_or_default();
+        match (self.form, &self.alias, &self.name) {
+            (ImportForm::Star | ImportForm::Call, _, _) => false,
+            (_, Some(alias), _) => alias == local,
+            (_, None, Some(name)) => name == local,
+            (_, None, None) => top() == local,
+        }
+    }
 }
 
 /// The form of an import.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::header::{
-    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue,
+    ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue,
     REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use hyper::http::request::Parts;
@@ -19,7 +19,7 @@ use musehub_core::port::{
 use musehub_store::{Backend, PackedStore, RefLog, SqlIndex};
 use tokio::sync::Notify;
 
-use crate::http::route::{Params, Route, Router};
+use crate::http::route::{NoRoute, Params, Route, Router};
 use crate::http::{ApiError, Reply, RequestBody, html};
 use crate::pages::{self, ErrorPage, Pages};
 use crate::{jobs, web, wire};
@@ -136,7 +136,8 @@ impl App {
         let (parts, mut body) = request.into_parts();
         let path = parts.uri.path();
         let (page, answer) = match self.router.find(&parts.method, path) {
-            Err(none) => (false, Ok(none.reply())),
+            Err(NoRoute::NotFound) => (prefers_html(&parts), Err(ApiError::no_such_address())),
+            Err(NoRoute::Method(allowed)) => (false, Ok(wrong_method(&allowed))),
             Ok((route, params)) => {
                 let exchange = Exchange { app: self, parts: &parts, params: &params };
                 (route.is_page(), exchange.dispatch(route, &mut body).await)
@@ -245,6 +246,24 @@ impl Exchange<'_> {
         let spaced = pair.1.replace('+', " ");
         Some(percent_encoding::percent_decode_str(&spaced).decode_utf8().ok()?.into_owned())
     }
+}
+
+/// Whether a person with a browser asks.
+fn prefers_html(parts: &Parts) -> bool {
+    parts
+        .headers
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"))
+}
+
+fn wrong_method(allowed: &str) -> Reply {
+    let detail = format!("this address takes {allowed}");
+    let mut reply = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail).reply();
+    if let Ok(value) = HeaderValue::from_str(allowed) {
+        reply.headers_mut().insert(ALLOW, value);
+    }
+    reply
 }
 
 fn add_security_headers(reply: &mut Reply) {

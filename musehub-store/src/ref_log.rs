@@ -153,9 +153,21 @@ impl RefStore for RefLog {
             .await?
             .remove(&directory)
             .unwrap_or_default();
-        let later = numbers.into_iter().filter(|number| *number > after);
-        self.read_all(later.map(|number| numbered(&directory, number)).collect())
-            .await
+        let later: Vec<u64> = numbers.into_iter().filter(|number| *number > after).collect();
+        // Numbers follow one another, and none is ever removed; a gap is a loss.
+        for (expected, number) in (after.saturating_add(1)..).zip(&later) {
+            if *number != expected {
+                let what = numbered(&directory, expected).to_string();
+                return Err(BackendError::Missing { what });
+            }
+        }
+        self.read_all(
+            later
+                .into_iter()
+                .map(|number| numbered(&directory, number))
+                .collect(),
+        )
+        .await
     }
 }
 

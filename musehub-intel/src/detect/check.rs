@@ -69,16 +69,20 @@ impl Resolver<'_> {
             Base::Beyond => return Some(Failure::Beyond),
             Base::Outside => return None,
         };
+        let start = self.snapshot.folder(base);
+        let uncertain = |node: Node| node == start && !self.serves_as_package(base);
         match self.walk_relative(file, base, &parts) {
             Walk::Open => None,
+            Walk::Missing { parent, .. } if uncertain(parent) => None,
             Walk::Missing { parent, index } => {
                 Some(Failure::Module { parent, part: parts[index].to_owned() })
             }
+            Walk::Found(node) if uncertain(node) => None,
             Walk::Found(node) => {
-                let failure = self.name_failure(file, node, import, self.is_closed(base))?;
-                let moved = matches!(node, Node::Package(_) | Node::Namespace(_))
+                let failure = self.name_failure(file, node, import, true)?;
+                let merged = matches!(node, Node::Package(_) | Node::Namespace(_))
                     && self.is_merged_submodule(file, base, &parts, import);
-                (!moved).then_some(failure)
+                (!merged).then_some(failure)
             }
         }
     }
@@ -123,13 +127,11 @@ impl Resolver<'_> {
     fn name_failure(&self, file: FileId, node: Node, import: &Import, closed: bool) -> Option<Failure> {
         match import.form {
             ImportForm::Plain | ImportForm::Call => None,
-            ImportForm::Star => self.star_failure(node, closed),
+            ImportForm::Star => self.star_failure(file, node, closed),
             ImportForm::From => {
                 let name = import.name.as_deref()?;
-                let typing_only = match self.presence(node, name, closed) {
+                let typing_only = match self.presence(file, node, name, closed) {
                     Presence::Present => return None,
-                    // A stub is read by type checkers only.
-                    Presence::TypingOnly if self.snapshot.files[file].is_stub => return None,
                     Presence::TypingOnly => true,
                     Presence::Absent => false,
                 };
@@ -139,7 +141,7 @@ impl Resolver<'_> {
     }
 
     /// `from node import *` fails when `__all__` lists a name that is not there.
-    fn star_failure(&self, node: Node, closed: bool) -> Option<Failure> {
+    fn star_failure(&self, file: FileId, node: Node, closed: bool) -> Option<Failure> {
         let module = &self.snapshot.modules[self.snapshot.module_of(node)?];
         let facts = self.snapshot.files[module.source?].facts.as_ref()?;
         let Exports::Listed(names) = &facts.exports else {
@@ -148,7 +150,8 @@ impl Resolver<'_> {
         if facts.reading != Reading::Whole {
             return None;
         }
-        let missing = names.iter().find(|name| self.presence(node, name, closed) == Presence::Absent)?;
+        let missing =
+            names.iter().find(|name| self.presence(file, node, name, closed) == Presence::Absent)?;
         Some(Failure::Name { node, name: missing.clone(), typing_only: false })
     }
 
@@ -244,7 +247,7 @@ impl Resolver<'_> {
         let nodes = self.certain_nodes(file, import)?;
         let mut lacking = None;
         for node in nodes {
-            lacking = Some(self.lacking_attribute(node, &chain)?);
+            lacking = Some(self.lacking_attribute(file, node, &chain)?);
         }
         let (node, index) = lacking?;
         let name = chain[index].to_owned();
@@ -298,20 +301,22 @@ impl Resolver<'_> {
                 let bound = facts.names.get(name);
                 !facts.open.names
                     && !starred
-                    && bound.is_none_or(|binding| binding.kind == BindingKind::Submodule)
+                    && bound.is_none_or(|binding| {
+                        binding.kind == BindingKind::Answered || self.imports_from_itself(file, facts, name)
+                    })
             })
         })
     }
 
     /// The first attribute of a chain that is certainly missing, and the module that lacks it.
-    fn lacking_attribute(&self, start: Node, chain: &[&str]) -> Option<(Node, usize)> {
+    fn lacking_attribute(&self, file: FileId, start: Node, chain: &[&str]) -> Option<(Node, usize)> {
         let mut node = start;
         for (index, attribute) in chain.iter().enumerate() {
             if self.is_plain_submodule(node, attribute) {
                 node = self.snapshot.child(node, attribute)?;
                 continue;
             }
-            let absent = self.presence(node, attribute, false) == Presence::Absent;
+            let absent = self.presence(file, node, attribute, false) == Presence::Absent;
             return (absent && !attribute.starts_with("__")).then_some((node, index));
         }
         None

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::resolve::Resolver;
-use crate::facts::{Exports, FileFacts, ImportForm};
+use crate::facts::{BindingKind, Exports, FileFacts, ImportForm};
 use crate::snapshot::{FileId, ModuleId, Node};
 
 /// Modules looked at for one name; a longer trail of star imports is taken to provide it.
@@ -39,8 +39,8 @@ pub(super) enum Presence {
 }
 
 impl Resolver<'_> {
-    /// Whether `from node import name` may succeed. `closed` as in [`Resolver::walk`].
-    pub(super) fn presence(&self, node: Node, name: &str, closed: bool) -> Presence {
+    /// Whether `from node import name` may succeed in `file`. `closed` as in [`Resolver::walk`].
+    pub(super) fn presence(&self, file: FileId, node: Node, name: &str, closed: bool) -> Presence {
         if self.snapshot.child(node, name).is_some() || MODULE_ATTRIBUTES.contains(&name) {
             return Presence::Present;
         }
@@ -54,7 +54,7 @@ impl Resolver<'_> {
         }
         match self.snapshot.module_of(node) {
             None => Presence::Absent,
-            Some(module) => self.module_presence(module, name),
+            Some(module) => self.module_presence(file, module, name),
         }
     }
 
@@ -63,7 +63,7 @@ impl Resolver<'_> {
     }
 
     /// Follows star imports without recursion: the same name is passed on unchanged at every step.
-    fn module_presence(&self, start: ModuleId, name: &str) -> Presence {
+    fn module_presence(&self, importer: FileId, start: ModuleId, name: &str) -> Presence {
         let mut result = Presence::Absent;
         let mut seen = HashSet::from([start]);
         let mut trail = vec![start];
@@ -76,14 +76,20 @@ impl Resolver<'_> {
             if module.opaque || module.is_patched || module.source.is_none() {
                 return Presence::Present;
             }
-            for (file, is_stub) in [(module.source, false), (module.stub, true)] {
-                let Some(file) = file else { continue };
+            // Type checkers read the stub where there is one, running code never does.
+            let for_checkers = self.snapshot.files[importer].is_stub;
+            let stub = module.stub.filter(|_| for_checkers);
+            for file in [module.source, stub].into_iter().flatten() {
                 let Some(facts) = &self.snapshot.files[file].facts else {
                     return Presence::Present;
                 };
+                if facts.open.names {
+                    return Presence::Present;
+                }
                 match facts.names.get(name) {
-                    _ if facts.open.names => return Presence::Present,
-                    Some(binding) if is_stub || !binding.typing_only => return Presence::Present,
+                    // Importing a name from oneself binds nothing unless it is there already.
+                    Some(_) if file == importer && self.imports_from_itself(file, facts, name) => {}
+                    Some(binding) if for_checkers || !binding.typing_only => return Presence::Present,
                     Some(_) => result = Presence::TypingOnly,
                     None => {}
                 }
@@ -93,6 +99,20 @@ impl Resolver<'_> {
             }
         }
         result
+    }
+
+    /// Whether all that binds `name` in a package's `__init__` is an import of the submodule of that name.
+    pub(super) fn imports_from_itself(&self, file: FileId, facts: &FileFacts, name: &str) -> bool {
+        let own = self.snapshot.folder(self.snapshot.files[file].dir);
+        match facts.names.get(name).map(|binding| binding.kind) {
+            Some(BindingKind::Submodule) => true,
+            Some(BindingKind::Import) => {
+                facts.imports.iter().filter(|import| import.binds(name)).all(|import| {
+                    import.name.as_deref() == Some(name) && self.targets(file, import) == (vec![own], true)
+                })
+            }
+            _ => false,
+        }
     }
 
     /// Adds the modules whose star import may bring `name`; false when one of them certainly may.

@@ -221,14 +221,14 @@ impl<'s> Resolver<'s> {
             .collect()
     }
 
-    /// Whether a folder's submodules are all to be seen, for a relative import.
-    pub(super) fn is_closed(&self, base: DirId) -> bool {
+    /// Whether a relative import that starts at `base` may be relied on to mean what lies there.
+    pub(super) fn serves_as_package(&self, base: DirId) -> bool {
         self.snapshot.dirs[base].init.is_some() || self.proven.contains(&base)
     }
 
     /// Follows the module of a relative import; dotted names inside it may also be found through another root.
     pub(super) fn walk_relative(&self, file: FileId, base: DirId, parts: &[&str]) -> Walk {
-        let walk = self.walk(self.snapshot.folder(base), parts, self.is_closed(base));
+        let walk = self.walk(self.snapshot.folder(base), parts, true);
         let Walk::Missing { .. } = walk else { return walk };
         // A build may merge two folders of the same package.
         let root = self.snapshot.import_root(base);

@@ -175,6 +175,8 @@ impl<'a> Walker<'a> {
             ("setattr" | "__setattr__" | "vars", [owner, ..]) if is_foreign_module(owner) => {
                 self.note_patcher()
             }
+            // `monkeypatch.setattr` refuses names that are not there, so it adds none.
+            ("setattr", _) if !matches!(&*call.func, Expr::Name(_)) => {}
             ("setattr" | "__setattr__", [owner, attribute, ..]) => self.write_by_call(owner, attribute),
             ("vars", [owner]) => self.write_any(owner, "*"),
             ("exec" | "execfile", [] | [_]) if self.at_module_level() => self.facts.open.names = true,

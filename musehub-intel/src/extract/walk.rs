@@ -112,7 +112,7 @@ impl<'a> Walker<'a> {
 
     /// Binds `name` in the scope of the present statement.
     pub(super) fn bind(&mut self, name: &Name, kind: BindingKind, at: TextSize) {
-        if !matches!(kind, BindingKind::Import | BindingKind::Submodule) {
+        if kind >= BindingKind::Target {
             self.shadow(name);
         }
         let global = match self.bodies.last() {
@@ -208,7 +208,7 @@ impl<'a> Walker<'a> {
             return;
         };
         for name in names {
-            self.bind(&Name::new(name), BindingKind::Variable, function.name.range.start());
+            self.bind(&Name::new(name), BindingKind::Answered, function.name.range.start());
         }
     }
 

@@ -53,7 +53,7 @@ impl Hints {
             "setup.py" => {
                 self.read_build(text);
                 if text.contains("xtension") || text.contains("cffi_modules") || text.contains("cythonize") {
-                    self.read_words(text);
+                    self.read_quoted(text);
                 }
             }
             "pyproject.toml" | "setup.cfg" | "tox.ini" | "pytest.ini" => {
@@ -119,10 +119,20 @@ impl Hints {
         }
     }
 
-    /// Every word may be the name of a module that the build script makes.
+    /// What a build script names, other than Python files, may be a module that it makes.
     fn read_words(&mut self, text: &str) {
-        let words = text.split(|c: char| !(c == '_' || c.is_alphanumeric()));
-        self.generated.extend(words.filter(|word| word.len() > 2).map(str::to_owned));
+        let words = text.split(|c: char| !("_./*".contains(c) || c.is_alphanumeric()));
+        let made = words.filter(|word| !word.ends_with(".py")).filter_map(|word| word.rsplit('/').next());
+        self.generated
+            .extend(made.flat_map(|word| word.split('.')).filter(|word| word.len() > 2).map(str::to_owned));
+    }
+
+    /// The same in a script that is itself Python, where only dotted names and paths in quotes count.
+    fn read_quoted(&mut self, text: &str) {
+        let quoted =
+            text.split(['"', '\'']).filter(|word| word.len() < 200 && word.contains(['.', '/', '_']));
+        let named = quoted.filter(|word| !word.contains([' ', '\n']));
+        self.read_words(&named.collect::<Vec<_>>().join(" "));
     }
 
     fn read_build(&mut self, text: &str) {

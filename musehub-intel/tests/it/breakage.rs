@@ -48,6 +48,31 @@ fn a_deleted_module_is_an_error_where_the_import_always_runs() {
 }
 
 #[test]
+fn a_package_that_imports_its_own_lost_submodule_is_reported() {
+    reports(
+        &[("pkg/__init__.py", "from . import gone"), ("pkg/a.py", "from pkg import gone")],
+        &[
+            "pkg/__init__.py:1 stale_import: imports 'gone' from '.', but pkg/__init__.py defines no such name and no such module is beside it",
+        ],
+    );
+}
+
+#[test]
+fn a_package_that_imports_from_itself_by_name_is_reported_too() {
+    reports(
+        &[
+            ("pkg/__init__.py", "from pkg import gone, here\nimport os"),
+            ("pkg/here.py", ""),
+            ("a.py", "import pkg\npkg.here.x"),
+        ],
+        &[
+            "a.py:2 missing_symbol: uses 'pkg.here.x', but pkg/here.py defines no such name",
+            "pkg/__init__.py:1 stale_import: imports 'gone' from 'pkg', but pkg/__init__.py defines no such name and no such module is beside it",
+        ],
+    );
+}
+
+#[test]
 fn a_module_is_no_package() {
     reports(
         &[PKG, ("pkg/mod.py", ""), ("pkg/a.py", "import pkg.mod.inner")],

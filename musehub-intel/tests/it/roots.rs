@@ -157,7 +157,11 @@ from .gone import x",
         ("data/other.py", ""),
     ]);
     reports(
-        &[("a/b/c.py", "from .gone import x"), ("a/b/d.py", "from . import c")],
+        &[
+            ("a/b/c.py", "from .gone import x"),
+            ("a/b/d.py", "from . import c"),
+            ("a/b/e.py", "from .d import c"),
+        ],
         &["a/b/c.py:1 missing_module: imports from '.gone', but a/b/ holds no module 'gone'"],
     );
 }

@@ -167,7 +167,12 @@ fn stubs_stand_for_what_they_describe() {
         ("pkg/fast.pyi", "def f(): ..."),
         ("a.py", "from pkg.fast import f, _hidden\nimport pkg.fast"),
     ]);
-    silent(&[PKG, ("pkg/a.py", "x = 1"), ("pkg/a.pyi", "y: int"), ("b.py", "from pkg.a import x, y")]);
+    let beside = [PKG, ("pkg/a.py", "x = 1"), ("pkg/a.pyi", "y: int")];
+    silent(&[&beside[..], &[("b.py", "from pkg.a import x"), ("c.pyi", "from pkg.a import x, y")]].concat());
+    reports(
+        &[&beside[..], &[("b.py", "from pkg.a import y")]].concat(),
+        &["b.py:1 stale_import: imports 'y' from 'pkg.a', but pkg/a.py defines no such name"],
+    );
 }
 
 #[test]

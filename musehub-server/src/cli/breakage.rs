@@ -86,9 +86,12 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&findings)?);
     } else {
-        for finding in &findings {
-            let JsonFinding { issue_type, file_path, line, description, severity } = finding;
+        for (finding, line) in report.findings.iter().zip(&findings) {
+            let JsonFinding { issue_type, file_path, line, description, severity } = line;
             println!("{file_path}:{line}: {severity}: {description} [{issue_type}]");
+            if let Some(help) = &finding.help {
+                println!("    help: {help}");
+            }
         }
         eprintln!("{} findings in {} files", findings.len(), report.files_scanned);
     }

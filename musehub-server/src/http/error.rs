@@ -49,6 +49,12 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not_found", "repository not found")
     }
 
+    /// No route fits.
+    #[must_use]
+    pub fn no_such_address() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no_route", "there is nothing at this address")
+    }
+
     /// No valid token.
     pub fn unauthorized(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)

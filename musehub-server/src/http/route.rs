@@ -3,10 +3,7 @@
 use std::collections::HashMap;
 
 use hyper::Method;
-use hyper::header::{ALLOW, HeaderValue};
 use percent_encoding::percent_decode_str;
-
-use super::{ApiError, Reply};
 
 /// What a request asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,29 +86,6 @@ pub enum NoRoute {
     NotFound,
     /// The path is there for other methods, which this names as the header does.
     Method(String),
-}
-
-impl NoRoute {
-    /// The answer.
-    #[must_use]
-    pub fn reply(self) -> Reply {
-        match self {
-            Self::NotFound => {
-                ApiError::new(hyper::StatusCode::NOT_FOUND, "no_route", "there is nothing at this address")
-                    .reply()
-            }
-            Self::Method(allowed) => {
-                let detail = format!("this address takes {allowed}");
-                let mut reply =
-                    ApiError::new(hyper::StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
-                        .reply();
-                if let Ok(value) = HeaderValue::from_str(&allowed) {
-                    reply.headers_mut().insert(ALLOW, value);
-                }
-                reply
-            }
-        }
-    }
 }
 
 /// Finds routes.

@@ -74,6 +74,13 @@ pub async fn run_next(app: &Arc<App>, worker: &str) -> Result<bool, BackendError
     let Some(job) = app.queue.claim(worker, &[BREAKAGE], now, lease).await? else {
         return Ok(false);
     };
+    // A job that takes its worker down with it never reports an error; its claims are counted all the same.
+    if job.attempts > MAX_ATTEMPTS {
+        let error = format!("given up: {MAX_ATTEMPTS} attempts ended without an outcome");
+        tracing::error!(job = job.id.as_str(), kind = %job.work.kind, error, "job failed");
+        app.queue.fail(&job.id, worker, &error, None).await?;
+        return Ok(true);
+    }
     let started = Instant::now();
     let outcome = tokio::select! {
         outcome = handle(app, &job) => outcome,

@@ -51,7 +51,7 @@ impl Staging for PackedStore {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let uploads = self.uploads(&format!("staging/{repo}")).await?;
+        let uploads = self.uploads(&format!("staging/{repo}"), ".idx").await?;
         let indexes = futures::stream::iter(uploads).map(|(upload, _)| async move {
             match self.backend.get(&index_path(&upload)).await {
                 Ok(bytes) => Ok(Some((upload, bytes))),
@@ -93,11 +93,17 @@ impl Staging for PackedStore {
     }
 
     async fn expire(&self, before: Timestamp) -> Result<u64, BackendError> {
+        let finished = self.uploads("staging", ".idx").await?;
+        let old = finished.iter().filter(|(_, at)| *at < before);
         let mut expired = 0;
-        for (upload, finished) in self.uploads("staging").await? {
-            if finished < before {
+        for (upload, _) in old {
+            self.remove(upload).await?;
+            expired += 1;
+        }
+        // What a killed process left: packs that got no index in all that time.
+        for (upload, written) in self.uploads("staging", ".pack").await? {
+            if written < before && finished.binary_search_by(|(name, _)| name.cmp(&upload)).is_err() {
                 self.remove(&upload).await?;
-                expired += 1;
             }
         }
         Ok(expired)
@@ -105,14 +111,19 @@ impl Staging for PackedStore {
 }
 
 impl PackedStore {
-    /// The finished uploads below a prefix, each with the time at which it was finished.
-    async fn uploads(&self, prefix: &str) -> Result<Vec<(String, Timestamp)>, BackendError> {
+    /// The uploads below a prefix that have a file with an extension, in order, each with the time at which that was
+    /// written. Those with an index are finished.
+    async fn uploads(
+        &self,
+        prefix: &str,
+        extension: &str,
+    ) -> Result<Vec<(String, Timestamp)>, BackendError> {
         let entries = self.backend.fast.list(Some(&Path::from(prefix)));
         let uploads = entries.try_filter_map(|entry| async move {
             let path: &str = entry.location.as_ref();
             let upload = path
                 .strip_prefix("staging/")
-                .and_then(|rest| rest.strip_suffix(".idx"));
+                .and_then(|rest| rest.strip_suffix(extension));
             let finished = Timestamp::from_millis(entry.last_modified.timestamp_millis());
             Ok(upload.map(|upload| (upload.to_owned(), finished)))
         });

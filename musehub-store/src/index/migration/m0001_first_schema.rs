@@ -96,14 +96,7 @@ async fn commits(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(integer("generation"))
         .primary_key(&mut key(&["repo_id", "commit_id", "position"]))
         .foreign_key(&mut of_repository("musehub_commit_graph"));
-    manager.create_table(graph).await?;
-    manager
-        .create_index(index(
-            "ix_commit_graph_parent",
-            "musehub_commit_graph",
-            &["repo_id", "parent_id"],
-        ))
-        .await
+    manager.create_table(graph).await
 }
 
 async fn snapshots(manager: &SchemaManager<'_>) -> Result<(), DbErr> {

@@ -1,0 +1,32 @@
+//! Tests of the crate through its public face, in one binary.
+
+mod durability;
+mod index_conformance;
+mod index_database;
+mod index_fixtures;
+mod index_history;
+mod index_identity;
+mod index_intel;
+mod index_jobs;
+mod index_repositories;
+mod pack_damage;
+mod pack_fixtures;
+mod packs;
+mod ref_log;
+mod store_conformance;
+
+#[test]
+fn every_file_of_this_folder_is_a_module_of_this_binary() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it");
+    let main = include_str!("main.rs");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let Some(module) = name.strip_suffix(".rs").filter(|module| *module != "main") else {
+            continue;
+        };
+        assert!(
+            main.contains(&format!("mod {module};")),
+            "tests/it/{name} is not declared in main.rs"
+        );
+    }
+}

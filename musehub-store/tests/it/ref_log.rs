@@ -1,0 +1,134 @@
+//! The ref log on disk: races between handles, and files that are not as they were written.
+
+use std::path::Path;
+
+use musehub_core::CommitId;
+use musehub_core::port::{BackendError, RefLogEntry, RefStore, RepositoryRecord, Timestamp};
+use musehub_store::{Backend, RefLog};
+
+use crate::index_fixtures::{branch, commit_id, handle, record, repo};
+use crate::pack_fixtures::files;
+
+fn log(directory: &Path) -> RefLog {
+    RefLog::new(Backend::local(directory).unwrap())
+}
+
+fn entry(name: &str, sequence: u64, old: Option<CommitId>, new: CommitId) -> RefLogEntry {
+    RefLogEntry {
+        repo_id: repo(1),
+        branch: branch(name),
+        sequence,
+        old,
+        new: Some(new),
+        forced: false,
+        pusher: handle("pusher"),
+        at: Timestamp::from_millis(1),
+        packs: Vec::new(),
+        borrowed: Vec::new(),
+    }
+}
+
+/// Runs every future on a thread of its own; which of them succeeded. All others met a conflict.
+async fn winners(racers: Vec<tokio::task::JoinHandle<Result<(), BackendError>>>) -> Vec<usize> {
+    let mut winners = Vec::new();
+    for (n, racer) in racers.into_iter().enumerate() {
+        match racer.await.unwrap() {
+            Ok(()) => winners.push(n),
+            Err(BackendError::Conflict { .. }) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    winners
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_racing_appends_from_several_handles_exactly_one_wins() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut old = None;
+    for sequence in 1..=40 {
+        let entries: Vec<RefLogEntry> = (0..6)
+            .map(|n| entry("main", sequence, old, commit_id(sequence * 100 + n)))
+            .collect();
+        let racers = entries.iter().cloned().map(|entry| {
+            let log = log(directory.path());
+            tokio::spawn(async move { log.append(&entry).await })
+        });
+        let winners = winners(racers.collect()).await;
+        assert_eq!(winners.len(), 1, "move {sequence}");
+        let heads = log(directory.path()).heads(&repo(1)).await.unwrap();
+        assert_eq!(heads, [entries[winners[0]].clone()], "what rests is the winner's");
+        old = heads[0].new;
+    }
+    assert_eq!(files(directory.path()).len(), 40, "the losers left no file");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_racing_claims_of_one_name_exactly_one_wins() {
+    let directory = tempfile::tempdir().unwrap();
+    let claims: Vec<RepositoryRecord> = (0..8).map(|n| record(n, "alice", "demo")).collect();
+    let racers = claims.iter().cloned().map(|claim| {
+        let log = log(directory.path());
+        tokio::spawn(async move { log.put_repository(&claim).await })
+    });
+    let winners = winners(racers.collect()).await;
+    assert_eq!(winners.len(), 1);
+    let found = log(directory.path()).repositories().await.unwrap();
+    assert_eq!(found, [claims[winners[0]].clone()]);
+}
+
+#[tokio::test]
+async fn entries_outlive_the_handle_that_wrote_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let (first, second) = (commit_id(1), commit_id(2));
+    let moves = [entry("main", 1, None, first), entry("main", 2, Some(first), second)];
+    for entry in &moves {
+        log(directory.path()).append(entry).await.unwrap();
+    }
+    let read = log(directory.path()).history(&repo(1), &branch("main"), 0).await;
+    assert_eq!(read.unwrap(), moves);
+}
+
+#[tokio::test]
+async fn an_entry_that_is_torn_or_of_another_format_is_damaged_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = log(directory.path());
+    log.append(&entry("main", 1, None, commit_id(1))).await.unwrap();
+    let name = files(directory.path()).remove(0);
+    let path = directory.path().join(&name);
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let newer = whole.replace("\"format\":1", "\"format\":2");
+    assert_ne!(newer, whole);
+    for bad in [&whole[..whole.len() / 2], "", "{}", "[]", &newer] {
+        std::fs::write(&path, bad).unwrap();
+        let results = [
+            log.heads(&repo(1)).await.map(|_| ()),
+            log.history(&repo(1), &branch("main"), 0).await.map(|_| ()),
+        ];
+        for result in results {
+            match result {
+                Err(BackendError::Damaged { what, .. }) => assert_eq!(what, name),
+                other => panic!("{bad:?} gives {other:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_move_that_is_lost_is_missed() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = log(directory.path());
+    let mut old = None;
+    for sequence in 1..=4 {
+        let new = commit_id(sequence);
+        log.append(&entry("main", sequence, old, new)).await.unwrap();
+        old = Some(new);
+    }
+    std::fs::remove_file(directory.path().join(&files(directory.path())[1])).unwrap();
+    let main = branch("main");
+    for after in [0, 1] {
+        let read = log.history(&repo(1), &main, after).await;
+        assert!(matches!(read, Err(BackendError::Missing { .. })), "{read:?}");
+    }
+    assert_eq!(log.history(&repo(1), &main, 2).await.unwrap().len(), 2);
+    assert_eq!(log.heads(&repo(1)).await.unwrap()[0].sequence, 4);
+}

@@ -1,0 +1,30 @@
+//! The server as people run it: processes, sockets, signals and a browser.
+//!
+//! The binary under test is built by [`binary`]. Every process listens on a port of its own, keeps its data in a
+//! directory of its own and is killed with the value that stands for it.
+
+mod beside;
+mod binary;
+mod breakage;
+mod browser;
+mod cli;
+mod demo;
+mod http;
+mod kill;
+mod process;
+mod push;
+mod webdriver;
+
+#[test]
+fn every_file_of_this_folder_is_a_module() {
+    let declared: Vec<&str> = include_str!("main.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'))
+        .collect();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(name == "main" || declared.contains(&&*name), "{name} is no module");
+    }
+}
