@@ -41,7 +41,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { object: 256 << 20, upload: 8 << 30, push: 1 << 30, request: 256 << 20, fetch: 64 << 20 }
+        Self { object: 256 << 20, upload: 8 << 30, push: 1 << 30, request: 64 << 20, fetch: 64 << 20 }
     }
 }
 

@@ -291,10 +291,10 @@ impl Resolver<'_> {
         if self.snapshot.child(node, name).is_none() || self.written.contains(&(node, name.to_owned())) {
             return false;
         }
-        let Some(module) = self.snapshot.module_of(node) else {
+        let Some(id) = self.snapshot.module_of(node) else {
             return true;
         };
-        let module = &self.snapshot.modules[module];
+        let module = &self.snapshot.modules[id];
         [module.source, module.stub].into_iter().flatten().all(|file| {
             self.snapshot.files[file].facts.as_ref().is_some_and(|facts| {
                 let starred = facts.imports.iter().any(|import| import.form == ImportForm::Star);

@@ -3,6 +3,7 @@
 mod check;
 mod help;
 mod names;
+mod patched;
 mod report;
 mod resolve;
 mod union;

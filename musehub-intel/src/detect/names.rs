@@ -67,13 +67,13 @@ impl Resolver<'_> {
         let mut result = Presence::Absent;
         let mut seen = HashSet::from([start]);
         let mut trail = vec![start];
-        while let Some(module) = trail.pop() {
+        while let Some(id) = trail.pop() {
             if seen.len() > MAX_TRAIL {
                 return Presence::Present;
             }
-            let module = &self.snapshot.modules[module];
+            let module = &self.snapshot.modules[id];
             // A stub alone stands for a compiled module, which may have more than the stub tells.
-            if module.opaque || module.is_patched || module.source.is_none() {
+            if module.opaque || self.patched.modules.contains(&id) || module.source.is_none() {
                 return Presence::Present;
             }
             // Type checkers read the stub where there is one, running code never does.
@@ -147,8 +147,8 @@ impl Resolver<'_> {
     }
 
     /// Whether `from module import *` hands on a name.
-    fn passes(&self, module: ModuleId, name: &str) -> Passes {
-        let module = &self.snapshot.modules[module];
+    fn passes(&self, id: ModuleId, name: &str) -> Passes {
+        let module = &self.snapshot.modules[id];
         let mut passes = Passes::No;
         for file in [module.source, module.stub].into_iter().flatten() {
             let Some(facts) = &self.snapshot.files[file].facts else {
@@ -166,7 +166,11 @@ impl Resolver<'_> {
             }
         }
         // Its `__all__` may be out of sight.
-        if module.opaque || module.is_patched || module.source.is_none() { Passes::Yes } else { passes }
+        if module.opaque || self.patched.modules.contains(&id) || module.source.is_none() {
+            Passes::Yes
+        } else {
+            passes
+        }
     }
 
     /// The names that a reader could have meant when `node` lacks one.

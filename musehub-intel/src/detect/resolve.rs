@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use rayon::prelude::*;
 
+use super::patched::Patched;
 use crate::facts::{Import, ImportForm};
 use crate::snapshot::{DirId, FileId, Node, Snapshot, TOP};
 
@@ -58,11 +59,14 @@ pub(super) struct Resolver<'s> {
     /// Folders without `__init__` from which most relative imports succeed, so that they do serve as packages, and do
     /// not hold examples, test data or parts of something larger.
     proven: HashSet<DirId>,
+    pub(super) patched: Patched,
 }
 
 impl<'s> Resolver<'s> {
     pub(super) fn new(snapshot: &'s Snapshot) -> Self {
-        let mut resolver = Self { snapshot, written: HashSet::new(), proven: HashSet::new() };
+        let mut resolver =
+            Self { snapshot, written: HashSet::new(), proven: HashSet::new(), patched: Patched::default() };
+        resolver.patched = resolver.find_patched();
         let files = 0..snapshot.files.len();
         let bases: Vec<_> =
             files.clone().into_par_iter().flat_map_iter(|file| resolver.relative_bases(file)).collect();
@@ -98,21 +102,25 @@ impl<'s> Resolver<'s> {
                 let init = snapshot.dirs[dir].init.map(|init| &snapshot.modules[init]);
                 // With a stub or a compiled file alone, the package itself is elsewhere.
                 let unseen = init.is_none_or(|init| init.opaque || init.source.is_none());
-                unseen || snapshot.dirs[dir].open_children || snapshot.may_be_built(dir, name)
+                unseen || self.has_open_children(dir) || snapshot.may_be_built(dir, name)
             }
             Node::Namespace(dir) => {
                 // Other distributions may add to a namespace, unless it lies in a package and has that one's path.
                 let inside = snapshot.ancestors(dir).any(|dir| snapshot.dirs[dir].init.is_some());
-                !(closed || inside) || snapshot.dirs[dir].open_children || snapshot.may_be_built(dir, name)
+                !(closed || inside) || self.has_open_children(dir) || snapshot.may_be_built(dir, name)
             }
-            Node::Module(module) => {
-                let module = &snapshot.modules[module];
+            Node::Module(id) => {
+                let module = &snapshot.modules[id];
                 let replaced = module.source.is_none_or(|file| {
                     snapshot.files[file].facts.as_ref().is_none_or(|facts| facts.open.names)
                 });
-                module.opaque || module.open_children || replaced
+                module.opaque || module.open_children || replaced || self.patched.modules.contains(&id)
             }
         }
+    }
+
+    fn has_open_children(&self, dir: DirId) -> bool {
+        self.snapshot.dirs[dir].open_children || self.patched.dirs.contains(&dir)
     }
 
     /// Every folder of the snapshot that could make `parts` mean something, and what it would mean; the surest first.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::hints::Hints;
 use super::outside::Outside;
 use super::{Dir, DirId, File, FileId, Module, ModuleId, Snapshot, TOP, is_python, join};
-use crate::facts::{FileFacts, ImportForm};
+use crate::facts::FileFacts;
 
 /// Standard-library names in one folder from which it counts as a copy of the standard library.
 const STANDARD_LIBRARY_FROM: usize = 60;
@@ -182,7 +182,6 @@ impl Tree {
             hints.add_built(facts.built.iter().map(String::as_str));
             self.open(file, &facts);
         }
-        self.open_patched();
         let outside = Outside::new();
         let mut holders: HashMap<String, Vec<DirId>> = HashMap::new();
         for (id, dir) in self.dirs.iter_mut().enumerate() {
@@ -204,39 +203,6 @@ impl Tree {
             outside,
             has_native_sources: self.has_native_sources,
         }
-    }
-
-    /// Opens the modules that call, or are decorated with, something that writes into its caller's module.
-    fn open_patched(&mut self) {
-        let mut patchers: HashMap<&str, Vec<FileId>> = HashMap::new();
-        for (id, file) in self.files.iter().enumerate() {
-            for name in file.facts.iter().flat_map(|facts| &facts.patchers) {
-                patchers.entry(name).or_default().push(id);
-            }
-        }
-        let is_patched = |&(id, file): &(FileId, &File)| {
-            let calls = file.facts.iter().flat_map(|facts| &facts.calls);
-            let called = calls.filter_map(|name| patchers.get(name.as_str())).flatten();
-            called.copied().any(|patcher| patcher == id || self.may_import(file, patcher))
-        };
-        let patched: Vec<ModuleId> =
-            self.files.iter().enumerate().filter(is_patched).map(|(_, file)| file.module).collect();
-        for module in patched {
-            self.modules[module].is_patched = true;
-            self.open_around(module);
-        }
-    }
-
-    /// Whether an import of `file` looks like one of the module `other`, of its package, or of a name it patches with.
-    fn may_import(&self, file: &File, other: FileId) -> bool {
-        let File { dir, module, facts, .. } = &self.files[other];
-        let folder = self.dirs[*dir].path.rsplit('/').next().unwrap_or_default();
-        let patchers = facts.as_ref().map_or(&[][..], |facts| &facts.patchers);
-        let known = |name: &str| name == self.modules[*module].name || name == folder;
-        file.facts.iter().flat_map(|facts| &facts.imports).any(|import| {
-            let named = import.name.as_ref().is_some_and(|name| known(name) || patchers.contains(name));
-            named || import.form == ImportForm::Star || import.module.rsplit('.').next().is_some_and(known)
-        })
     }
 
     /// Opens the packages into which a file may put modules at run time.

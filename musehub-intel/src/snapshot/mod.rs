@@ -87,8 +87,6 @@ pub(crate) struct Module {
     pub(crate) opaque: bool,
     /// Modules below it may appear at run time, although it is no package.
     pub(crate) open_children: bool,
-    /// Importing it calls something that writes names into its caller.
-    pub(crate) is_patched: bool,
 }
 
 /// What a dotted name leads to.

@@ -66,6 +66,9 @@ struct ServeOptions {
     /// Largest push, without uploaded objects, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = Limits::default().push >> 20)]
     max_push: u64,
+    /// Largest request of any other kind, in MiB: lists of ids, above all, of which a million have 64.
+    #[arg(long, value_name = "MIB", default_value_t = Limits::default().request >> 20)]
+    max_request: u64,
     /// Largest answer to a fetch, in MiB. The Muse client of March 2026 takes no more than 64.
     #[arg(long, value_name = "MIB", default_value_t = Limits::default().fetch >> 20)]
     max_fetch: u64,
@@ -78,8 +81,8 @@ impl ServeOptions {
             object: mib(self.max_object),
             upload: mib(self.max_upload),
             push: mib(self.max_push),
+            request: mib(self.max_request),
             fetch: mib(self.max_fetch),
-            ..Limits::default()
         }
     }
 }

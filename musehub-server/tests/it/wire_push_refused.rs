@@ -358,6 +358,7 @@ async fn what_a_refused_push_brought_is_not_served_as_a_page() {
     hub.refuse(&bundle, "main").await;
     let page = hub.app.get("/alice/demo").send().await.expect(200).text();
     assert!(!page.contains("three"), "{page}");
-    let _ = hub.app.get("/alice/demo/commits/main").send().await.expect(404);
+    let page = hub.app.get("/alice/demo/commits/main").send().await.text();
+    assert!(!page.contains("three"), "{page}");
     assert_eq!(hub.app.run_jobs().await, 0);
 }
