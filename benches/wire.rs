@@ -51,7 +51,9 @@ fn main() -> Outcome<()> {
     let rate = server.refs_per_second("bench-0", 8, Duration::from_secs(5))?;
 
     let Shape { commits, files, changed } = shape;
-    println!("history: {commits} commits, {files} files of 4 KiB, {changed} changed in each; {rounds} rounds");
+    println!(
+        "history: {commits} commits, {files} files of 4 KiB, {changed} changed in each; {rounds} rounds"
+    );
     println!("| what | median | least | most |");
     println!("|---|---|---|---|");
     row("first push, all requests", &mut push);
@@ -67,7 +69,11 @@ fn row(what: &str, times: &mut Vec<Duration>) {
     times.sort_unstable();
     let millis = |time: Duration| time.as_secs_f64() * 1000.0;
     let median = millis(times[times.len() / 2]);
-    println!("| {what} | {median:.1} ms | {:.1} ms | {:.1} ms |", millis(times[0]), millis(times[times.len() - 1]));
+    println!(
+        "| {what} | {median:.1} ms | {:.1} ms | {:.1} ms |",
+        millis(times[0]),
+        millis(times[times.len() - 1])
+    );
 }
 
 struct Shape {
@@ -147,11 +153,13 @@ fn history(shape: &Shape) -> History {
                 blobs.push((ids[file], contents[file].clone()));
             }
         }
-        let mut entries: Vec<(String, BlobId)> = (0..shape.files).map(|file| (path(file), ids[file])).collect();
+        let mut entries: Vec<(String, BlobId)> =
+            (0..shape.files).map(|file| (path(file), ids[file])).collect();
         entries.sort();
         let snapshot = flat_v1::snapshot_id(entries.iter().map(|(path, blob)| (path.as_str(), blob)));
         let snapshot = snapshot.expect("sorted paths without NUL");
-        let committed_at = format!("2026-03-20T{:02}:{:02}:{:02}+00:00", number / 3600 % 24, number / 60 % 60, number % 60);
+        let committed_at =
+            format!("2026-03-20T{:02}:{:02}:{:02}+00:00", number / 3600 % 24, number / 60 % 60, number % 60);
         let message = format!("Commit number {number}");
         let parents: Vec<CommitId> = parent.into_iter().collect();
         let id = flat_v1::commit_id(&parents, &snapshot, &message, &committed_at).expect("no NUL");
@@ -186,7 +194,10 @@ fn history(shape: &Shape) -> History {
         });
         parent = Some(id);
     }
-    let object = |(id, bytes): &(BlobId, Vec<u8>)| Object { object_id: id.to_hex(), content: ByteBuf::from(bytes.clone()) };
+    let object = |(id, bytes): &(BlobId, Vec<u8>)| Object {
+        object_id: id.to_hex(),
+        content: ByteBuf::from(bytes.clone()),
+    };
     let uploads = blobs.chunks(400).map(|chunk| {
         let objects: Vec<Object> = chunk.iter().map(object).collect();
         encode(&std::collections::BTreeMap::from([("objects", objects)]))
@@ -217,7 +228,10 @@ fn content(file: usize, version: usize) -> Vec<u8> {
     let mut text = format!("\"\"\"Module {file}, version {version}.\"\"\"\n\nVALUE = {file}\n");
     let mut line = 0;
     while text.len() < 4096 {
-        text.push_str(&format!("\n\ndef function_{line}(x):\n    return x * {} + {version}\n", line * file + 1));
+        text.push_str(&format!(
+            "\n\ndef function_{line}(x):\n    return x * {} + {version}\n",
+            line * file + 1
+        ));
         line += 1;
     }
     text.truncate(4095);
@@ -267,7 +281,11 @@ impl Server {
     }
 
     fn command(&self, arguments: &[&str]) -> Outcome<String> {
-        let output = Command::new(std::env::current_exe()?).args(arguments).arg("--data").arg(self.data.path()).output()?;
+        let output = Command::new(std::env::current_exe()?)
+            .args(arguments)
+            .arg("--data")
+            .arg(self.data.path())
+            .output()?;
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
         }
@@ -288,13 +306,17 @@ impl Server {
                     threads.spawn(move || {
                         let mut connection = Connection::open(self).map_err(|error| error.to_string())?;
                         for upload in history.uploads.iter().skip(worker).step_by(4) {
-                            connection.post(slug, "push/objects", upload).map_err(|error| error.to_string())?;
+                            connection
+                                .post(slug, "push/objects", upload)
+                                .map_err(|error| error.to_string())?;
                         }
                         Ok::<_, String>(())
                     })
                 })
                 .collect();
-            workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a thread failed".to_owned())?)
+            workers
+                .into_iter()
+                .try_for_each(|worker| worker.join().map_err(|_| "a thread failed".to_owned())?)
         })?;
         let uploaded = uploads.elapsed();
         let begun = Instant::now();
@@ -333,7 +355,10 @@ impl Server {
                     })
                 })
                 .collect();
-            workers.into_iter().map(|worker| worker.join().map_err(|_| "a thread failed".to_owned())?).collect::<Result<_, _>>()
+            workers
+                .into_iter()
+                .map(|worker| worker.join().map_err(|_| "a thread failed".to_owned())?)
+                .collect::<Result<_, _>>()
         })?;
         Ok(counts.iter().sum::<u64>() as f64 / begun.elapsed().as_secs_f64())
     }

@@ -29,20 +29,14 @@ impl Backend {
         let open = || {
             LocalFileSystem::new_with_prefix(directory).map_err(|error| failed("opening the store", error))
         };
-        Ok(Self {
-            durable: Arc::new(open()?.with_fsync(true)),
-            fast: Arc::new(open()?),
-        })
+        Ok(Self { durable: Arc::new(open()?.with_fsync(true)), fast: Arc::new(open()?) })
     }
 
     /// Memory: nothing outlives the process.
     #[must_use]
     pub fn memory() -> Self {
         let store = Arc::new(InMemory::new());
-        Self {
-            durable: store.clone(),
-            fast: store,
-        }
+        Self { durable: store.clone(), fast: store }
     }
 
     /// The whole content of an object.

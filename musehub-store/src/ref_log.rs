@@ -43,34 +43,20 @@ impl RefLog {
     }
 
     async fn create<T: Serialize>(&self, path: &Path, value: T) -> Result<(), BackendError> {
-        let resting = serde_json::to_vec(&Resting {
-            format: FORMAT,
-            value,
-        })
-        .map_err(|error| BackendError::unavailable("writing an entry of the log", error))?;
-        let options = PutOptions {
-            mode: PutMode::Create,
-            ..PutOptions::default()
-        };
+        let resting = serde_json::to_vec(&Resting { format: FORMAT, value })
+            .map_err(|error| BackendError::unavailable("writing an entry of the log", error))?;
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let written = self.backend.durable.put_opts(path, resting.into(), options).await;
-        written
-            .map(|_| ())
-            .map_err(|error| failed("writing an entry of the log", error))
+        written.map(|_| ()).map_err(|error| failed("writing an entry of the log", error))
     }
 
     async fn read<T: for<'de> Deserialize<'de>>(&self, path: &Path) -> Result<T, BackendError> {
         let bytes = self.backend.get(path).await?;
-        let damaged = |reason: String| BackendError::Damaged {
-            what: path.to_string(),
-            reason,
-        };
+        let damaged = |reason: String| BackendError::Damaged { what: path.to_string(), reason };
         let resting: Resting<T> =
             serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         if resting.format != FORMAT {
-            return Err(damaged(format!(
-                "it has format {}, this hub reads {FORMAT}",
-                resting.format
-            )));
+            return Err(damaged(format!("it has format {}, this hub reads {FORMAT}", resting.format)));
         }
         Ok(resting.value)
     }
@@ -84,11 +70,7 @@ impl RefLog {
     async fn numbers(&self, prefix: &str) -> Result<BTreeMap<String, Vec<u64>>, BackendError> {
         let mut entries = self.backend.fast.list(Some(&Path::from(prefix)));
         let mut numbers: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-        while let Some(entry) = entries
-            .try_next()
-            .await
-            .map_err(|error| failed("listing the log", error))?
-        {
+        while let Some(entry) = entries.try_next().await.map_err(|error| failed("listing the log", error))? {
             let path: &str = entry.location.as_ref();
             let parts = path.strip_suffix(".json").and_then(|path| path.rsplit_once('/'));
             if let Some((directory, Ok(number))) =
@@ -106,9 +88,8 @@ impl RefLog {
     /// The last entry of each directory below a prefix.
     async fn latest<T: for<'de> Deserialize<'de>>(&self, prefix: &str) -> Result<Vec<T>, BackendError> {
         let numbers = self.numbers(prefix).await?;
-        let last = numbers
-            .iter()
-            .filter_map(|(directory, numbers)| Some(numbered(directory, *numbers.last()?)));
+        let last =
+            numbers.iter().filter_map(|(directory, numbers)| Some(numbered(directory, *numbers.last()?)));
         self.read_all(last.collect()).await
     }
 }
@@ -148,26 +129,18 @@ impl RefStore for RefLog {
         after: u64,
     ) -> Result<Vec<RefLogEntry>, BackendError> {
         let directory = branch_directory(repo, branch);
-        let numbers = self
-            .numbers(&directory)
-            .await?
-            .remove(&directory)
-            .unwrap_or_default();
-        let later: Vec<u64> = numbers.into_iter().filter(|number| *number > after).collect();
-        // Numbers follow one another, and none is ever removed; a gap is a loss.
-        for (expected, number) in (after.saturating_add(1)..).zip(&later) {
-            if *number != expected {
-                let what = numbered(&directory, expected).to_string();
-                return Err(BackendError::Missing { what });
-            }
+        loop {
+            let numbers = self.numbers(&directory).await?.remove(&directory).unwrap_or_default();
+            let later: Vec<u64> = numbers.into_iter().filter(|number| *number > after).collect();
+            // Numbers follow one another and none is ever removed: one that is not there is a loss, or came while the
+            // directory was being listed.
+            let gap = (after.saturating_add(1)..).zip(&later).find(|(expected, number)| expected != *number);
+            let Some((absent, _)) = gap else {
+                let paths = later.into_iter().map(|number| numbered(&directory, number));
+                return self.read_all(paths.collect()).await;
+            };
+            self.read::<RefLogEntry>(&numbered(&directory, absent)).await?;
         }
-        self.read_all(
-            later
-                .into_iter()
-                .map(|number| numbered(&directory, number))
-                .collect(),
-        )
-        .await
     }
 }
 
@@ -215,10 +188,7 @@ mod tests {
         assert_eq!(escape("feat/x-1"), "feat=2fx-1");
         assert_eq!(escape("Main"), "=4dain");
         assert_eq!(escape("a.b"), "a=2eb");
-        let long: Vec<String> = ["é", "è"]
-            .iter()
-            .map(|last| format!("{}{last}", "ü".repeat(120)))
-            .collect();
+        let long: Vec<String> = ["é", "è"].iter().map(|last| format!("{}{last}", "ü".repeat(120))).collect();
         assert_ne!(escape(&long[0]), escape(&long[1]));
         assert!(escape(&long[0]).len() <= MAX_ESCAPED);
     }

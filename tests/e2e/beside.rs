@@ -56,7 +56,11 @@ async fn of_two_pushes_that_race_for_a_branch_one_wins_whichever_server_they_go_
         let winner = match statuses[..] {
             [200, 409] => 0,
             [409, 200] => 1,
-            _ => panic!("round {round}: {statuses:?}\n{}\n{}", servers[0].process.printed(), servers[1].process.printed()),
+            _ => panic!(
+                "round {round}: {statuses:?}\n{}\n{}",
+                servers[0].process.printed(),
+                servers[1].process.printed()
+            ),
         };
         won[winner] += 1;
         base = racers.swap_remove(winner).0;
@@ -83,7 +87,13 @@ async fn pushes_to_different_branches_all_succeed_while_the_command_line_writes(
     let mut pushers = Vec::new();
     for (number, server) in servers.iter().chain(&servers).enumerate() {
         let remote = client(server, "alice", "tunes", Some(&token));
-        pushers.push(tokio::spawn(push_branch(remote, root.clone(), format!("branch-{number}"), first.clone(), PUSHES)));
+        pushers.push(tokio::spawn(push_branch(
+            remote,
+            root.clone(),
+            format!("branch-{number}"),
+            first.clone(),
+            PUSHES,
+        )));
     }
     let directory = data.path().to_owned();
     let commands = tokio::task::spawn_blocking(move || {
@@ -118,7 +128,10 @@ async fn push_branch(
     history.branch(&branch, &from);
     for number in 0..pushes {
         let _ = history.commit_file(&branch, &format!("{branch} {number}"), &format!("{branch}.txt"));
-        remote.push(&history, &branch, false).await.unwrap_or_else(|error| panic!("{branch} {number}: {error}"));
+        remote
+            .push(&history, &branch, false)
+            .await
+            .unwrap_or_else(|error| panic!("{branch} {number}: {error}"));
     }
     let head = history.head(&branch).to_owned();
     (branch, head)

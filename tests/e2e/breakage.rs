@@ -60,10 +60,8 @@ fn findings_are_a_json_array_of_objects_with_exactly_the_promised_fields() {
         .iter()
         .map(|f| format!("{} {} {} {}", f["file_path"], f["line"], f["issue_type"], f["severity"]))
         .collect();
-    let expected = [
-        r#""ship/bridge.py" 3 "stale_import" "warning""#,
-        r#""ship/deck.py" 2 "missing_module" "error""#,
-    ];
+    let expected =
+        [r#""ship/bridge.py" 3 "stale_import" "warning""#, r#""ship/deck.py" 2 "missing_module" "error""#];
     assert_eq!(places, expected);
     // The two forms say the same.
     let text = breakage(root.path(), &[]).expect(1).out;

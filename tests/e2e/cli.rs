@@ -34,7 +34,8 @@ fn every_command_explains_itself() {
 
 #[test]
 fn a_command_that_is_none_is_refused_with_status_2() {
-    for command in [&[][..], &["sing"], &["serve", "--loud"], &["repo"], &["token", "create"], &["breakage"]] {
+    for command in [&[][..], &["sing"], &["serve", "--loud"], &["repo"], &["token", "create"], &["breakage"]]
+    {
         let ran = Ran::of(&mut musehub(command)).expect(2);
         assert!(ran.err.contains("Usage: musehub-server"), "{command:?}: {}", ran.err);
     }
@@ -67,7 +68,17 @@ fn a_malformed_name_is_refused_with_a_sentence_and_makes_nothing() {
     let parent = tempfile::tempdir().unwrap();
     let data = parent.path().join("data");
     let long = format!("alice/{}", "x".repeat(65));
-    let names = ["alice", "alice/", "/tunes", "../tunes", "alice/..", "alice/a/b", "alice/.muse", "a b/c", "api/tunes"];
+    let names = [
+        "alice",
+        "alice/",
+        "/tunes",
+        "../tunes",
+        "alice/..",
+        "alice/a/b",
+        "alice/.muse",
+        "a b/c",
+        "api/tunes",
+    ];
     for name in names.into_iter().chain([long.as_str()]) {
         let ran = run(&data, &["repo", "create", name]).expect(2);
         assert!(ran.err.starts_with("error: ") && ran.err.contains("OWNER/SLUG"), "{name}: {}", ran.err);
@@ -89,9 +100,9 @@ async fn a_token_made_beside_a_running_server_is_valid_at_once_and_no_other_is()
     assert_ne!(token, second);
 
     let mut history = History::new();
-    let _ = history.commit_file("main", "first", "song.txt");
+    let head = history.commit_file("main", "first", "song.txt");
     for (branch, token) in [("main", &token), ("copy", &second)] {
-        history.branch(branch, &history.head("main").to_owned());
+        history.branch(branch, &head);
         client(&server, "alice", "tunes", Some(token)).push(&history, branch, false).await.unwrap();
     }
     let _ = get(&server, "/alice/tunes/refs", Some(&token)).await.expect(200);
@@ -213,6 +224,17 @@ fn an_idle_connection_does_not_keep_the_server_from_stopping() {
     let (status, printed) = server.process.wait();
     assert!(status.success(), "{status}: {printed}");
     assert!(asked.elapsed() < std::time::Duration::from_secs(10), "it waited for the idle connection");
+}
+
+#[test]
+fn a_signal_right_after_the_address_is_known_ends_the_server_with_status_0() {
+    let data = tempfile::tempdir().unwrap();
+    for _ in 0..10 {
+        let server = Server::start(data.path());
+        server.process.signal("TERM");
+        let (status, printed) = server.process.wait();
+        assert!(status.success(), "{status}: {printed}");
+    }
 }
 
 #[test]

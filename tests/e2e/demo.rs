@@ -46,7 +46,9 @@ async fn demo_prints_two_addresses_that_show_a_project_and_its_stale_imports() {
         assert!(repository.contains(part), "{part} is not on the page of the repository");
     }
     let breakage = get(&demo.server, demo.path(&demo.breakage), None).await.expect(200).text();
-    for part in ["ignite", "hull", "starship/bridge.py", "tests/test_engine.py", "stale_import", "missing_module"] {
+    for part in
+        ["ignite", "hull", "starship/bridge.py", "tests/test_engine.py", "stale_import", "missing_module"]
+    {
         assert!(breakage.contains(part), "{part} is not on the page of stale imports");
     }
     let clone = client(&demo.server, "demo", "starship", None).clone_repository().await.unwrap();

@@ -3,6 +3,8 @@
 //! The binary under test is built by [`binary`]. Every process listens on a port of its own, keeps its data in a
 //! directory of its own and is killed with the value that stands for it.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails should stop where it stands")]
+
 mod beside;
 mod binary;
 mod breakage;

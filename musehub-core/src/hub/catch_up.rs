@@ -32,33 +32,84 @@ impl Hub {
         for repo in self.backends.refs.repositories().await? {
             self.backends.repositories.put_repository(&repo).await?;
             done.repositories += 1;
-            for last in self.backends.refs.heads(&repo.repo_id).await? {
-                if last.sequence > self.position(&repo, &last.branch).await?.sequence {
-                    done.moves += self.catch_up_branch(&repo, &last.branch).await?;
-                }
-            }
+            done.moves += self.catch_up_repository(&repo).await?;
         }
         Ok(done)
     }
 
-    /// Brings the index up to the log of one branch; how many moves there were to add.
+    /// Brings the index up to the log of one repository; how many moves there were to add.
+    async fn catch_up_repository(&self, repo: &RepositoryRecord) -> Result<u64, BackendError> {
+        let mut behind = Vec::new();
+        for last in self.backends.refs.heads(&repo.repo_id).await? {
+            let known = self.position(repo, &last.branch).await?.sequence;
+            if last.sequence > known {
+                behind.extend(self.backends.refs.history(&repo.repo_id, &last.branch, known).await?);
+            }
+        }
+        let count = behind.len() as u64;
+        match self.record_moves(repo, behind).await?.first() {
+            None => Ok(count),
+            Some(waiting) => Err(damaged(
+                repo,
+                &format!("a move of '{}' stands on commits that no move brought", waiting.branch),
+            )),
+        }
+    }
+
+    /// Brings the index up to the log of one branch, and of the others where it stands on theirs.
     pub(super) async fn catch_up_branch(
         &self,
         repo: &RepositoryRecord,
         branch: &BranchName,
-    ) -> Result<u64, BackendError> {
+    ) -> Result<(), BackendError> {
         let known = self.position(repo, branch).await?.sequence;
         let moves = self.backends.refs.history(&repo.repo_id, branch, known).await?;
-        let count = moves.len() as u64;
-        for entry in moves {
-            let rows = self.rows_of(repo, entry).await?;
-            self.backends.history.record_move(rows).await?;
+        if !self.record_moves(repo, moves).await?.is_empty() {
+            self.catch_up_repository(repo).await?;
         }
-        Ok(count)
+        Ok(())
     }
 
-    /// The rows of a move, from the object store alone.
-    async fn rows_of(&self, repo: &RepositoryRecord, entry: RefLogEntry) -> Result<MoveRows, BackendError> {
+    /// Records moves, those of each branch in their order. A move may stand on commits that came with another branch, so
+    /// one whose ground is not there yet waits until the others are recorded. Gives those that still wait in the end.
+    async fn record_moves(
+        &self,
+        repo: &RepositoryRecord,
+        moves: Vec<RefLogEntry>,
+    ) -> Result<Vec<RefLogEntry>, BackendError> {
+        let mut pending = moves;
+        loop {
+            let before = pending.len();
+            let mut waiting: Vec<RefLogEntry> = Vec::new();
+            let mut held_up: HashSet<BranchName> = HashSet::new();
+            for entry in pending {
+                let rows = if held_up.contains(&entry.branch) {
+                    None
+                } else {
+                    self.rows_of(repo, entry.clone()).await?
+                };
+                match rows {
+                    Some(rows) => self.backends.history.record_move(rows).await?,
+                    None => {
+                        held_up.insert(entry.branch.clone());
+                        waiting.push(entry);
+                    }
+                }
+            }
+            if waiting.is_empty() || waiting.len() == before {
+                return Ok(waiting);
+            }
+            pending = waiting;
+        }
+    }
+
+    /// The rows of a move, from the object store alone; none while the commits or snapshots that it stands on are not in
+    /// the index.
+    async fn rows_of(
+        &self,
+        repo: &RepositoryRecord,
+        entry: RefLogEntry,
+    ) -> Result<Option<MoveRows>, BackendError> {
         let scheme = repo.scheme.ok_or_else(|| damaged(repo, "it has moves and no id scheme"))?;
         let mut written = Vec::new();
         for pack in &entry.packs {
@@ -79,10 +130,21 @@ impl Hub {
             blobs.map(|object| BlobRow { id: object.key.id.into(), size: object.size, place: object.place });
         let edges: Vec<(CommitId, Vec<CommitId>)> =
             commits.iter().map(|(commit, _)| (commit.id(), commit.parents().to_vec())).collect();
-        let parents: HashSet<CommitId> =
+        let mut named: HashSet<CommitId> =
             edges.iter().flat_map(|(_, parents)| parents.iter().copied()).collect();
-        let held = self.backends.history.commit_nodes(&repo.repo_id, &sorted(&parents), 0).await?;
+        named.extend(entry.new);
+        let held = self.backends.history.commit_nodes(&repo.repo_id, &sorted(&named), 0).await?;
         let held: HashMap<CommitId, u64> = held.into_iter().map(|node| (node.id, node.generation)).collect();
+        let brought: HashSet<CommitId> = edges.iter().map(|(id, _)| *id).collect();
+        if named.iter().any(|id| !held.contains_key(id) && !brought.contains(id)) {
+            return Ok(None);
+        }
+        let brought: HashSet<SnapshotId> = snapshots.iter().map(|row| row.id).collect();
+        let lacking: HashSet<SnapshotId> =
+            commits.iter().map(|(commit, _)| commit.snapshot()).filter(|id| !brought.contains(id)).collect();
+        if self.backends.history.snapshots(&repo.repo_id, &sorted(&lacking)).await?.len() < lacking.len() {
+            return Ok(None);
+        }
         let order = topological_order(&edges).map_err(|error| damaged(repo, &error.to_string()))?;
         let nodes = number_commits(&edges, &order, |id| held.get(&id).copied())
             .map_err(|error| damaged(repo, &format!("commit {} names {}", error.commit, error.parent)))?;
@@ -92,13 +154,13 @@ impl Hub {
             let (commit, object) = by_id[&node.id];
             commit_row(commit, node, object.place, &entry.pusher)
         });
-        Ok(MoveRows {
+        Ok(Some(MoveRows {
             commits: commit_rows.collect(),
             snapshots,
             blobs: blobs.collect(),
             jobs: self.jobs_of(repo, &entry),
             entry,
-        })
+        }))
     }
 
     async fn commits_of(

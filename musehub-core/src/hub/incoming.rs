@@ -1,5 +1,6 @@
 //! What a client pushes, verified: every id of it recomputed before anything is believed.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
@@ -9,10 +10,10 @@ use serde_json::{Map, Value};
 use super::PushError;
 use crate::cpu;
 use crate::graph::TopoError;
-use crate::id::{BlobId, CommitId, SnapshotId};
+use crate::id::{BlobId, CommitId, ObjectKind, SnapshotId};
 use crate::name::BranchName;
-use crate::object::{Commit, Snapshot, SnapshotRecord};
-use crate::scheme::IdScheme;
+use crate::object::{Commit, ObjectError, Snapshot, SnapshotRecord};
+use crate::scheme::{BlobHasher, IdScheme};
 
 /// A push as a client sends it: nothing of it is proven.
 #[derive(Clone, Debug)]
@@ -75,9 +76,13 @@ impl Incoming {
             let mut order = Vec::with_capacity(verified.len());
             for commit in verified {
                 let id = commit.id();
-                order.push(id);
-                if commits.insert(id, commit).is_some() {
-                    return Err(PushError::Graph(TopoError::Duplicate(id)));
+                match commits.entry(id) {
+                    Entry::Vacant(new) => {
+                        new.insert(commit);
+                        order.push(id);
+                    }
+                    Entry::Occupied(held) if held.get().record() == commit.record() => {}
+                    Entry::Occupied(_) => return Err(PushError::Graph(TopoError::Duplicate(id))),
                 }
             }
             Ok(Self { commits, blobs, order })
@@ -119,11 +124,15 @@ impl Incoming {
 }
 
 fn verify_blob(scheme: IdScheme, blob: InlineBlob) -> Result<(BlobId, Bytes), PushError> {
-    let computed = scheme.blob_id(blob.id.object_id().algorithm(), &blob.content);
-    if computed != blob.id {
-        return Err(PushError::BlobMismatch { claimed: blob.id, computed });
+    let InlineBlob { id, content } = blob;
+    let formula = |source| ObjectError::Formula { kind: ObjectKind::Blob, id: id.to_string(), source };
+    let mut hasher = BlobHasher::new(scheme, id.object_id().algorithm(), content.len() as u64);
+    hasher.update(&content).map_err(formula)?;
+    let computed = hasher.finish().map_err(formula)?;
+    if computed != id {
+        return Err(PushError::BlobMismatch { claimed: id, computed });
     }
-    Ok((computed, blob.content))
+    Ok((id, content))
 }
 
 /// Verifies those of the snapshots that are `needed`, on all cores: ready to be stored, in the order they came, and the

@@ -16,6 +16,8 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use futures::lock::Mutex;
+
 pub use access::{Need, Viewer};
 pub use catch_up::CaughtUp;
 pub use error::{AccessError, CreateError, FetchError, Missing, PushError, ReadError};
@@ -34,6 +36,9 @@ use crate::scheme::IdScheme;
 
 /// How many ancestors a backend may send along with the commits that a walk asks for.
 const WALK_WINDOW: u32 = 512;
+
+/// Repositories share this many locks.
+const CREATION_LOCKS: usize = 64;
 
 /// The backends of a hub.
 #[derive(Clone)]
@@ -70,6 +75,8 @@ pub struct Options {
 pub struct Hub {
     backends: Backends,
     options: Arc<Options>,
+    /// Held while a branch is created: the log decides races about one name, not about a name and one below it.
+    creation: Arc<[Mutex<()>]>,
 }
 
 impl fmt::Debug for Hub {
@@ -106,7 +113,8 @@ impl Hub {
     /// A hub over backends.
     #[must_use]
     pub fn new(backends: Backends, options: Options) -> Self {
-        Self { backends, options: Arc::new(options) }
+        let creation = (0..CREATION_LOCKS).map(|_| Mutex::new(())).collect();
+        Self { backends, options: Arc::new(options), creation }
     }
 
     /// Creates an empty repository.
@@ -128,6 +136,10 @@ impl Hub {
         };
         match self.backends.refs.put_repository(&record).await {
             Err(BackendError::Conflict { .. }) => {
+                // Whoever claimed the name may have died before the index knew of it.
+                if let Some(present) = self.backends.refs.repository(&record.owner, &record.slug).await? {
+                    self.backends.repositories.put_repository(&present).await?;
+                }
                 return Err(CreateError::Exists { owner: record.owner, slug: record.slug });
             }
             other => other?,
@@ -143,6 +155,13 @@ impl Hub {
     pub async fn refs(&self, repo: &RepositoryRecord) -> Result<Refs, BackendError> {
         let branches = self.backends.history.branches(&repo.repo_id).await?;
         Ok(Refs { branches, default_branch: default_branch(repo) })
+    }
+
+    /// The lock of a repository's new branches.
+    fn creation_lock(&self, repo: &RepoId) -> &Mutex<()> {
+        let sum =
+            repo.as_str().bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        &self.creation[sum % self.creation.len()]
     }
 
     /// Where a branch stands by the index.

@@ -76,10 +76,14 @@ impl Hub {
             if position.head == Some(tip) {
                 return self.outcome(repo, tip, &Novelty::default()).await;
             }
+            let _creating = match position.head {
+                None => Some(self.creation_lock(&repo.repo_id).lock().await),
+                Some(_) => None,
+            };
             self.require_permitted(repo, &branch, position, tip, force, &novelty.nodes).await?;
-            let receipt = match stored.take() {
-                Some(receipt) => receipt,
-                None => self.backends.objects.put(novelty.objects(&incoming)).await?,
+            let Some(receipt) = self.store_once(&mut stored, &novelty, &incoming).await? else {
+                self.catch_up_branch(repo, &branch).await?;
+                continue;
             };
             let entry = RefLogEntry {
                 repo_id: repo.repo_id.clone(),
@@ -95,21 +99,37 @@ impl Hub {
             };
             match self.backends.refs.append(&entry).await {
                 Ok(()) => {
-                    let rows = self.move_rows(repo, entry, &novelty, &incoming, &receipt);
+                    let rows = self.move_rows(repo, entry, &novelty, &incoming, receipt);
                     self.backends.history.record_move(rows).await?;
                     let uploads: Vec<String> = novelty.uploads.iter().cloned().collect();
-                    self.backends.staging.discard(&repo.repo_id, &uploads).await?;
+                    // The push is done; what is not discarded now expires.
+                    let _ = self.backends.staging.discard(&repo.repo_id, &uploads).await;
                     return self.outcome(repo, tip, &novelty).await;
                 }
                 // Somebody else moved the branch, in this process or in another one.
-                Err(BackendError::Conflict { .. }) => {
-                    self.catch_up_branch(repo, &branch).await?;
-                    stored = Some(receipt);
-                }
+                Err(BackendError::Conflict { .. }) => self.catch_up_branch(repo, &branch).await?,
                 Err(error) => return Err(error.into()),
             }
         }
         Err(PushError::Busy { branch })
+    }
+
+    /// Writes what is new, unless an earlier try did; none where another push took the same staged blobs and discarded
+    /// them meanwhile.
+    async fn store_once<'a>(
+        &self,
+        stored: &'a mut Option<PutReceipt>,
+        novelty: &Novelty,
+        incoming: &Incoming,
+    ) -> Result<Option<&'a PutReceipt>, BackendError> {
+        if stored.is_none() {
+            match self.backends.objects.put(novelty.objects(incoming)).await {
+                Ok(receipt) => *stored = Some(receipt),
+                Err(BackendError::Missing { .. }) if !novelty.uploads.is_empty() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(stored.as_ref())
     }
 
     /// A push without commits: a branch that is there stays as it is.
@@ -222,8 +242,10 @@ impl Hub {
             if repo.scheme.is_some_and(|fixed| fixed != scheme) {
                 return Err(PushError::OtherScheme { scheme: repo.scheme.unwrap_or(scheme) });
             }
-            let first = repo.default_branch.as_ref() != Some(branch)
-                && self.backends.history.branches(&repo.repo_id).await?.is_empty();
+            let first = repo.default_branch.as_ref() != Some(branch) && {
+                let branches = self.backends.history.branches(&repo.repo_id).await?;
+                !branches.iter().any(|row| Some(&row.name) == repo.default_branch.as_ref())
+            };
             if repo.scheme.is_some() && !first {
                 return Ok(repo);
             }

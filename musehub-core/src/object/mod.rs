@@ -4,12 +4,14 @@
 
 mod commit;
 mod manifest;
+mod record;
 mod snapshot;
 
 use serde_json::Value;
 
 pub use commit::{Commit, MAX_COMMIT_BYTES};
 pub use manifest::{MAX_MANIFEST_ENTRIES, Manifest, ManifestError};
+pub use record::Record;
 pub use snapshot::{Snapshot, SnapshotRecord};
 
 use crate::canonical::CanonicalError;

@@ -7,6 +7,7 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use super::record::Strict;
 use super::{Manifest, ObjectError, holds_nul};
 use crate::canonical::{self, json};
 use crate::id::{BlobId, HashAlgorithm, ObjectKind, SnapshotId};
@@ -259,7 +260,8 @@ impl<'de> Deserialize<'de> for SnapshotRecord {
                         "directories" => record.directories = map.next_value()?,
                         "executables" => record.executables = map.next_value()?,
                         _ => {
-                            record.extra.insert(key, map.next_value()?);
+                            let value = map.next_value_seed(Strict)?;
+                            record.extra.insert(key, value);
                         }
                     }
                 }

@@ -11,6 +11,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::canonical;
 use crate::hash::Hasher;
 use crate::id::{BlobId, HashAlgorithm, ObjectKind};
 
@@ -42,6 +43,9 @@ pub enum FormulaError {
     /// An id made with another hash function than the scheme's own.
     #[error("an id of another hash function than the scheme's")]
     ForeignAlgorithm,
+    /// A file that reads like the canonical bytes of a blob: its id is also that of the blob it reads like.
+    #[error("a file of this content has the id of another blob under another scheme")]
+    Ambiguous,
     /// A blob is not as long as was announced.
     #[error("a blob of {actual} bytes was announced with {announced}")]
     SizeMismatch {
@@ -108,6 +112,8 @@ pub struct BlobHasher {
     algorithm: HashAlgorithm,
     announced: u64,
     actual: u64,
+    /// Under `flat-v1`, the first bytes: enough to see a header there.
+    head: Option<Vec<u8>>,
 }
 
 impl BlobHasher {
@@ -125,7 +131,8 @@ impl BlobHasher {
             IdScheme::FlatV1 => {}
             IdScheme::TypedV2 => hasher.update(&typed_v2::header(ObjectKind::Blob, size)),
         }
-        Self { hasher, algorithm, announced: size, actual: 0 }
+        let head = (scheme == IdScheme::FlatV1).then(Vec::new);
+        Self { hasher, algorithm, announced: size, actual: 0, head }
     }
 
     /// Adds the next bytes.
@@ -137,6 +144,10 @@ impl BlobHasher {
         if self.actual > self.announced {
             return Err(self.mismatch());
         }
+        if let Some(head) = &mut self.head {
+            let wanted = canonical::MAX_HEADER_BYTES - head.len();
+            head.extend_from_slice(&bytes[..bytes.len().min(wanted)]);
+        }
         self.hasher.update(bytes);
         Ok(())
     }
@@ -144,10 +155,17 @@ impl BlobHasher {
     /// The id of what was added.
     ///
     /// # Errors
-    /// [`FormulaError::SizeMismatch`] where it is not as long as was announced.
+    /// [`FormulaError::SizeMismatch`] where it is not as long as was announced, and [`FormulaError::Ambiguous`] where a
+    /// file of `flat-v1` reads `blob <size>\0<bytes>`: its hash is the `typed` id of those bytes, and one store holds
+    /// both. Nobody could tell which of the two an id means.
     pub fn finish(self) -> Result<BlobId, FormulaError> {
         if self.actual != self.announced {
             return Err(self.mismatch());
+        }
+        if let Some(Ok((ObjectKind::Blob, size, start))) = self.head.as_deref().map(canonical::parse_header)
+            && size.checked_add(start as u64) == Some(self.actual)
+        {
+            return Err(FormulaError::Ambiguous);
         }
         Ok(BlobId::new(self.algorithm, self.hasher.finish()))
     }

@@ -1,6 +1,16 @@
 //! Tests of the crate through its public face, in one binary.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
+
 mod conformance;
+mod hub_access;
+mod hub_faults;
+mod hub_fetch;
+mod hub_fixtures;
+mod hub_ports;
+mod hub_push;
+mod hub_random;
+mod hub_sharing;
 mod vectors;
 
 #[test]

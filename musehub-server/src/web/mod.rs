@@ -74,10 +74,17 @@ pub(crate) async fn commits(exchange: &Exchange<'_>) -> Result<Reply, ApiError> 
     let refs = exchange.app.hub.refs(&repo).await?;
     let missing = || ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is no such branch");
     let name = BranchName::parse(exchange.params.get("branch")).map_err(|_| missing())?;
-    let branch = refs.branches.iter().find(|row| row.name == name).ok_or_else(missing)?;
+    let branch = refs.branches.iter().find(|row| row.name == name);
+    // Before the first push the default branch has a page all the same: every repository links to it.
+    if branch.is_none() && (name != refs.default_branch || !refs.branches.is_empty()) {
+        return Err(missing());
+    }
     let cursor = exchange.query("cursor").and_then(|text| CommitId::parse(&text).ok());
     let page_size = std::num::NonZeroUsize::new(COMMITS + 1).expect("a page has rows");
-    let mut rows = exchange.app.hub.log(&repo, branch.head, cursor, page_size).await?;
+    let mut rows = match branch {
+        Some(branch) => exchange.app.hub.log(&repo, branch.head, cursor, page_size).await?,
+        None => Vec::new(),
+    };
     let more = rows.len() > COMMITS;
     rows.truncate(COMMITS);
     let page = CommitListPage {

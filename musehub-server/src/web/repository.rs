@@ -1,5 +1,6 @@
 //! The page of a repository: its head's files, its branches, its last commits.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 
@@ -68,8 +69,8 @@ async fn content(
     rows.truncate(BRANCHES);
     let mut heads: HashMap<CommitId, port::CommitRow> = HashMap::new();
     for row in &rows {
-        if !heads.contains_key(&row.head) {
-            heads.insert(row.head, hub.commit(repo, row.head).await?);
+        if let Entry::Vacant(absent) = heads.entry(row.head) {
+            absent.insert(hub.commit(repo, row.head).await?);
         }
     }
     let branches = rows.iter().map(|row| BranchRow {

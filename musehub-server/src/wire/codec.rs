@@ -1,11 +1,14 @@
 //! Bodies in and out: msgpack or JSON, as the client says.
 
+use std::fmt;
 use std::io::Read;
+use std::marker::PhantomData;
 
 use hyper::StatusCode;
 use hyper::header::CONTENT_TYPE;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserializer, Serialize};
 
 use crate::app::Exchange;
 use crate::http::{ApiError, Reply, RequestBody, json, msgpack};
@@ -62,19 +65,46 @@ impl Exchange<'_> {
 fn from_msgpack<T: DeserializeOwned, R: Read>(mut reader: R) -> Result<T, ApiError> {
     let mut decoder = rmp_serde::Deserializer::new(&mut reader);
     decoder.set_max_depth(MAX_DEPTH);
-    let value = T::deserialize(&mut decoder).map_err(msgpack_error)?;
+    let value = message(&mut decoder).map_err(msgpack_error)?;
     drop(decoder);
     require_end(reader)?;
     Ok(value)
 }
 
 fn from_json<T: DeserializeOwned, R: Read>(reader: R) -> Result<T, ApiError> {
-    serde_json::from_reader(reader).map_err(json_error)
+    json_message(serde_json::Deserializer::from_reader(reader))
 }
 
 /// Decodes JSON that is in memory.
 pub(super) fn from_json_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(bytes).map_err(json_error)
+    json_message(serde_json::Deserializer::from_slice(bytes))
+}
+
+fn json_message<'de, T: DeserializeOwned>(
+    mut decoder: serde_json::Deserializer<impl serde_json::de::Read<'de>>,
+) -> Result<T, ApiError> {
+    let value = message(&mut decoder).map_err(json_error)?;
+    decoder.end().map_err(json_error)?;
+    Ok(value)
+}
+
+/// Every message is a map. A derived struct would take a list of its fields as well.
+fn message<'de, T: DeserializeOwned, D: Deserializer<'de>>(decoder: D) -> Result<T, D::Error> {
+    struct MessageVisitor<T>(PhantomData<T>);
+
+    impl<'de, T: DeserializeOwned> Visitor<'de> for MessageVisitor<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    decoder.deserialize_map(MessageVisitor(PhantomData))
 }
 
 /// Refuses what follows a message.
@@ -91,6 +121,7 @@ fn msgpack_error(error: rmp_serde::decode::Error) -> ApiError {
     use rmp_serde::decode::Error;
     match error {
         Error::Syntax(detail) | Error::Uncategorized(detail) => ApiError::invalid(detail),
+        Error::TypeMismatch(rmp::Marker::Reserved) => ApiError::undecodable("the request body is no msgpack"),
         Error::TypeMismatch(_) | Error::OutOfRange | Error::LengthMismatch(_) => {
             ApiError::invalid(error.to_string())
         }

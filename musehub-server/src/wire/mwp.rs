@@ -6,12 +6,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use musehub_core::hub::{InlineBlob, Need, Push};
-use musehub_core::object::SnapshotRecord;
+use musehub_core::object::{Record, SnapshotRecord};
 use musehub_core::port::{BranchRow, RepositoryRecord};
 use musehub_core::scheme::IdScheme;
 use musehub_core::{BlobId, BranchName, CommitId, Handle, HashAlgorithm, ObjectId, Slug};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use tokio::runtime::Handle as Runtime;
 
 use super::codec::Format;
@@ -175,7 +174,7 @@ struct PushRequest {
 #[derive(Deserialize, Default)]
 struct Bundle {
     #[serde(default)]
-    commits: Vec<Map<String, Value>>,
+    commits: Vec<Record>,
     #[serde(default)]
     snapshots: Vec<SnapshotRecord>,
     #[serde(default)]
@@ -190,11 +189,37 @@ struct InlineObject {
     content: InlineContent,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum InlineContent {
     Base64(String),
-    Bytes(serde_bytes::ByteBuf),
+    Bytes(Vec<u8>),
+}
+
+impl<'de> Deserialize<'de> for InlineContent {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ContentVisitor;
+
+        impl serde::de::Visitor<'_> for ContentVisitor {
+            type Value = InlineContent;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("bytes, or base64 text")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<InlineContent, E> {
+                Ok(InlineContent::Base64(text.to_owned()))
+            }
+
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<InlineContent, E> {
+                Ok(InlineContent::Bytes(bytes.to_vec()))
+            }
+
+            fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<InlineContent, E> {
+                Ok(InlineContent::Bytes(bytes))
+            }
+        }
+
+        deserializer.deserialize_any(ContentVisitor)
+    }
 }
 
 #[derive(Serialize)]
@@ -216,7 +241,7 @@ pub(crate) async fn push(exchange: &Exchange<'_>, body: &mut RequestBody) -> Res
         branch: branch.clone(),
         force: request.force,
         scheme: SCHEME,
-        commits: request.bundle.commits,
+        commits: request.bundle.commits.into_iter().map(|record| record.0).collect(),
         snapshots: request.bundle.snapshots,
         blobs,
     };
@@ -240,7 +265,7 @@ pub(crate) async fn push(exchange: &Exchange<'_>, body: &mut RequestBody) -> Res
 fn inline_blob(object: InlineObject) -> Result<InlineBlob, ApiError> {
     let id = object.object_id;
     let content = match object.content {
-        InlineContent::Bytes(bytes) => Bytes::from(bytes.into_vec()),
+        InlineContent::Bytes(bytes) => Bytes::from(bytes),
         InlineContent::Base64(text) => upload::decode_base64(&text)
             .ok_or_else(|| ApiError::invalid(format!("object {id}: 'content' is no base64")))?,
     };

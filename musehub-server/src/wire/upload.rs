@@ -225,6 +225,7 @@ fn read_length<R: Read>(reader: &mut R, bytes: usize) -> Result<u64, ApiError> {
 
 fn malformed(error: rmp::decode::ValueReadError) -> ApiError {
     match error {
+        rmp::decode::ValueReadError::TypeMismatch(Marker::Reserved) => truncated(),
         rmp::decode::ValueReadError::TypeMismatch(_) => {
             ApiError::invalid("the request body is not a map with a list 'objects' of maps")
         }

@@ -17,7 +17,7 @@ fn project() -> History {
         write(tree, "large", noise(1, 200_000));
     });
     history.commit_file("main", "two", "b.py");
-    history.branch("topic/x", &history.head("main").to_owned());
+    history.fork("topic/x", "main");
     history.commit_file("topic/x", "three", "c.py");
     history.commit_file("main", "four", "d.py");
     history.merge("main", "topic/x");
@@ -218,13 +218,13 @@ async fn moves_that_build_on_moves_of_other_branches_are_made_good() {
     for (first, second) in [("a", "z"), ("z", "a")] {
         let mut history = project();
         let (app, _directory) = crashed(&mut history, async |client, history| {
-            history.branch(first, &history.head("main").to_owned());
+            history.fork(first, "main");
             history.commit_file(first, "unindexed", "u.py");
             client.push(history, first, false).await.unwrap();
-            history.branch(second, &history.head(first).to_owned());
+            history.fork(second, first);
             history.commit_file(second, "on top of it", "v.py");
             client.push(history, second, false).await.unwrap();
-            history.branch("main", &history.head(second).to_owned());
+            history.fork("main", second);
             client.push(history, "main", false).await.unwrap();
         })
         .await;
@@ -239,10 +239,10 @@ async fn moves_that_build_on_moves_of_other_branches_are_made_good() {
 async fn a_retry_brings_the_moves_of_other_branches_too() {
     let mut history = project();
     let (app, _directory) = crashed(&mut history, async |client, history| {
-        history.branch("late", &history.head("main").to_owned());
+        history.fork("late", "main");
         history.commit_file("late", "unindexed", "u.py");
         client.push(history, "late", false).await.unwrap();
-        history.branch("main", &history.head("late").to_owned());
+        history.fork("main", "late");
         client.push(history, "main", false).await.unwrap();
     })
     .await;
@@ -342,7 +342,7 @@ async fn two_servers_over_one_directory_agree() {
             }
         }
         assert_eq!(won.len(), 1, "round {round}");
-        history.branch("main", &history.head(won[0]).to_owned());
+        history.fork("main", won[0]);
         for app in [&one, &two] {
             let client = app.client("alice", "demo", None).await;
             assert_eq!(

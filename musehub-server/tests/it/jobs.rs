@@ -77,13 +77,13 @@ async fn a_push_to_another_branch_is_not_scanned() {
     let mut history = project(FINE);
     client.push(&history, "main", false).await.unwrap();
     assert_eq!(app.run_jobs().await, 1);
-    history.branch("topic", &history.head("main").to_owned());
+    history.fork("topic", "main");
     history.commit("topic", "break it", |tree| write(tree, "main.py", BROKEN));
     client.push(&history, "topic", false).await.unwrap();
     assert_eq!(app.run_jobs().await, 0);
     assert!(findings(&app, "demo").await.is_empty());
     // Merged, it is the head.
-    history.branch("main", &history.head("topic").to_owned());
+    history.fork("main", "topic");
     client.push(&history, "main", false).await.unwrap();
     assert_eq!(app.run_jobs().await, 1);
     assert_eq!(findings(&app, "demo").await.len(), 2);

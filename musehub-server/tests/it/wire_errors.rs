@@ -246,11 +246,9 @@ async fn deep_nesting_harms_nobody_and_is_refused_in_what_is_kept() {
         for _ in 0..depth.min(2_000) {
             deep = Value::Array(vec![deep]);
         }
-        musehub_test_support::set(&mut bundle.commits[0], "structured_delta", deep.clone());
+        musehub_test_support::set(&mut bundle.commits[0], "structured_delta", deep);
         let answer = hub.post("push", MSGPACK, pack(&push_body(&bundle, "main", false))).await;
         assert_error(&answer, 422, "push");
-        std::mem::forget(deep);
-        std::mem::forget(bundle);
     }
 }
 

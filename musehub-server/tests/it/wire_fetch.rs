@@ -24,7 +24,7 @@ fn two_branches() -> History {
     for at in 0..2 {
         history.commit_file("main", &format!("m{at}"), &format!("m{at}"));
     }
-    history.branch("side", &history.head("main").to_owned());
+    history.fork("side", "main");
     for at in 2..6 {
         history.commit_file("main", &format!("m{at}"), &format!("m{at}"));
     }

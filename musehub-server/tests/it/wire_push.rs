@@ -78,7 +78,7 @@ async fn a_new_branch_and_a_merge_are_cloned_with_both_parents() {
     let mut client = app.repository("alice", "demo").await;
     let mut history = project();
     client.push(&history, "main", false).await.unwrap();
-    history.branch("feature/div", &history.head("main").to_owned());
+    history.fork("feature/div", "main");
     history.commit_file("feature/div", "Add div", "src/div.py");
     client.push(&history, "feature/div", false).await.unwrap();
     history.commit_file("main", "Add mod", "src/mod.py");
@@ -98,7 +98,7 @@ async fn a_branch_may_be_made_at_a_commit_that_is_there() {
     let mut client = app.repository("alice", "demo").await;
     let mut history = project();
     client.push(&history, "main", false).await.unwrap();
-    history.branch("release", &history.head("main").to_owned());
+    history.fork("release", "main");
     client.push(&history, "release", false).await.unwrap();
     assert_cloned(&client, &history).await;
 }
@@ -239,7 +239,7 @@ async fn the_default_branch_is_that_of_the_first_push_and_stays() {
     let mut client = app.repository("alice", "demo").await;
     let mut history = History::new();
     history.commit_file("trunk", "one", "a");
-    history.branch("alpha", &history.head("trunk").to_owned());
+    history.fork("alpha", "trunk");
     history.commit_file("alpha", "two", "b");
     client.push(&history, "trunk", false).await.unwrap();
     client.push(&history, "alpha", false).await.unwrap();

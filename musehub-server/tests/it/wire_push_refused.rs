@@ -340,7 +340,9 @@ async fn a_path_that_is_there_twice_is_refused() {
 async fn histories_that_are_none_are_refused() {
     let hub = Hub::new().await;
     let mut twice = history().whole("main");
-    twice.commits.push(twice.commits[0].clone());
+    let mut other = twice.commits[0].clone();
+    set(&mut other, "author", "mallory");
+    twice.commits.push(other);
     hub.refuse(&twice, "main").await;
 
     let mut lone_second = changed(|_| {});

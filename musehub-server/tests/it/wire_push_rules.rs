@@ -86,7 +86,7 @@ async fn a_fast_forward_may_go_through_commits_that_another_branch_brought() {
         history.commit_file("dev", &format!("D{at}"), "d");
     }
     client.push(&history, "dev", false).await.unwrap();
-    history.branch("main", &history.head("dev").to_owned());
+    history.fork("main", "dev");
     let tip = history.commit_file("main", "X", "x");
 
     let have = BTreeSet::from([root.clone(), history.head("dev").to_owned()]);

@@ -1,13 +1,16 @@
 //! Connections to SQLite: WAL, so that readers and the one writer never wait for each other.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 
 /// How long a writer waits for one in another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How soon a file that others are opening is tried again.
+const OPEN_AGAIN: Duration = Duration::from_millis(20);
 
 /// How long a caller waits for a connection of a pool; longer than the longest write.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -29,6 +32,23 @@ const KEPT_LOG_BYTES: u32 = 64 * 1024 * 1024;
 /// `synchronous = NORMAL`: a power cut may lose the last transactions, never mix them. They are caught up from the ref
 /// log.
 pub(super) async fn writer(path: &Path) -> Result<DatabaseConnection, DbErr> {
+    let deadline = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match try_writer(path).await {
+            // Turning to WAL needs the file alone, and SQLite does not wait for that by itself.
+            Err(error) if is_locked(&error) && Instant::now() < deadline => {
+                tokio::time::sleep(OPEN_AGAIN).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+fn is_locked(error: &DbErr) -> bool {
+    error.to_string().contains("database is locked")
+}
+
+async fn try_writer(path: &Path) -> Result<DatabaseConnection, DbErr> {
     let path = path.to_owned();
     pool(1, move |options| {
         options
@@ -45,10 +65,7 @@ pub(super) async fn writer(path: &Path) -> Result<DatabaseConnection, DbErr> {
 /// Connections that SQLite itself keeps from writing.
 pub(super) async fn reader(path: &Path) -> Result<DatabaseConnection, DbErr> {
     let path = path.to_owned();
-    pool(READERS, move |options| {
-        options.filename(&path).pragma("query_only", "ON")
-    })
-    .await
+    pool(READERS, move |options| options.filename(&path).pragma("query_only", "ON")).await
 }
 
 /// A database in memory: one connection, since each would have a database of its own.

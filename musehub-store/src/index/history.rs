@@ -72,13 +72,7 @@ pub(super) const COMMIT_COUNT: &str = "SELECT COUNT(*) FROM musehub_commits WHER
 #[async_trait]
 impl HistoryIndex for SqlIndex {
     async fn record_move(&self, rows: MoveRows) -> Result<(), BackendError> {
-        let MoveRows {
-            entry,
-            commits,
-            snapshots,
-            blobs,
-            jobs,
-        } = rows;
+        let MoveRows { entry, commits, snapshots, blobs, jobs } = rows;
         let write = self.write("recording a move").await?;
         let moved = move_branch(&write, &entry).await?;
         insert_blobs(&write, &entry.repo_id, blobs).await?;
@@ -93,9 +87,7 @@ impl HistoryIndex for SqlIndex {
     }
 
     async fn branches(&self, repo: &RepoId) -> Result<Vec<BranchRow>, BackendError> {
-        let rows = self
-            .rows("listing branches", BRANCHES, [repo.as_str().into()])
-            .await?;
+        let rows = self.rows("listing branches", BRANCHES, [repo.as_str().into()]).await?;
         rows.iter().map(branch_row).collect()
     }
 
@@ -104,13 +96,8 @@ impl HistoryIndex for SqlIndex {
         repo: &RepoId,
         branch: &BranchName,
     ) -> Result<(Option<CommitId>, u64), BackendError> {
-        let rows = self
-            .rows(
-                "finding a branch",
-                BRANCH,
-                [repo.as_str().into(), branch.as_str().into()],
-            )
-            .await?;
+        let rows =
+            self.rows("finding a branch", BRANCH, [repo.as_str().into(), branch.as_str().into()]).await?;
         let Some(row) = rows.first() else {
             return Ok((None, 0));
         };
@@ -128,9 +115,7 @@ impl HistoryIndex for SqlIndex {
         let mut asked = ids.to_vec();
         asked.sort_unstable();
         asked.dedup();
-        let most = i64::try_from(asked.len())
-            .unwrap_or(i64::MAX)
-            .saturating_add(i64::from(window));
+        let most = i64::try_from(asked.len()).unwrap_or(i64::MAX).saturating_add(i64::from(window));
         let values = [repo.as_str().into(), id_array(asked), most.into()];
         let rows = self.rows("walking the commit graph", NODES, values).await?;
 
@@ -152,9 +137,7 @@ impl HistoryIndex for SqlIndex {
     }
 
     async fn commits(&self, repo: &RepoId, ids: &[CommitId]) -> Result<Vec<CommitRow>, BackendError> {
-        let rows = self
-            .rows("reading commits", COMMITS, [repo.as_str().into(), id_array(ids)])
-            .await?;
+        let rows = self.rows("reading commits", COMMITS, [repo.as_str().into(), id_array(ids)]).await?;
         let mut commits: Vec<CommitRow> = Vec::with_capacity(rows.len());
         for row in &rows {
             let row = Row::of("musehub_commits", row);
@@ -168,29 +151,18 @@ impl HistoryIndex for SqlIndex {
     }
 
     async fn snapshots(&self, repo: &RepoId, ids: &[SnapshotId]) -> Result<Vec<SnapshotRow>, BackendError> {
-        let rows = self
-            .rows(
-                "reading snapshots",
-                SNAPSHOTS,
-                [repo.as_str().into(), id_array(ids)],
-            )
-            .await?;
+        let rows = self.rows("reading snapshots", SNAPSHOTS, [repo.as_str().into(), id_array(ids)]).await?;
         rows.iter().map(snapshot_row).collect()
     }
 
     async fn blobs(&self, repo: &RepoId, ids: &[BlobId]) -> Result<Vec<BlobRow>, BackendError> {
-        let rows = self
-            .rows("reading blobs", BLOBS, [repo.as_str().into(), id_array(ids)])
-            .await?;
+        let rows = self.rows("reading blobs", BLOBS, [repo.as_str().into(), id_array(ids)]).await?;
         rows.iter().map(blob_row).collect()
     }
 
     async fn commit_count(&self, repo: &RepoId) -> Result<u64, BackendError> {
-        let rows = self
-            .rows("counting commits", COMMIT_COUNT, [repo.as_str().into()])
-            .await?;
-        rows.first()
-            .map_or(Ok(0), |row| Row::of("musehub_commits", row).number(0, "COUNT(*)"))
+        let rows = self.rows("counting commits", COMMIT_COUNT, [repo.as_str().into()]).await?;
+        rows.first().map_or(Ok(0), |row| Row::of("musehub_commits", row).number(0, "COUNT(*)"))
     }
 }
 
@@ -211,24 +183,14 @@ async fn insert_blobs(write: &Write, repo: &RepoId, mut blobs: Vec<BlobRow>) -> 
     blobs.sort_unstable_by_key(|blob| blob.id);
     let ids: Vec<BlobId> = blobs.iter().map(|blob| blob.id).collect();
     let objects = blobs.into_iter().map(|blob| {
-        Ok([
-            blob.id.to_string().into(),
-            integer(blob.size)?.into(),
-            blob.place.to_string().into(),
-        ])
+        Ok([blob.id.to_string().into(), integer(blob.size)?.into(), blob.place.to_string().into()])
     });
     use object::Column as C;
-    write
-        .insert_new::<object::Entity, 3>([C::ObjectId, C::Size, C::StorageUri], objects)
-        .await?;
+    write.insert_new::<object::Entity, 3>([C::ObjectId, C::Size, C::StorageUri], objects).await?;
 
     use object_ref::Column as Ref;
-    let refs = ids
-        .into_iter()
-        .map(|id| Ok([repo.as_str().into(), id.to_string().into()]));
-    write
-        .insert_new::<object_ref::Entity, 2>([Ref::RepoId, Ref::ObjectId], refs)
-        .await
+    let refs = ids.into_iter().map(|id| Ok([repo.as_str().into(), id.to_string().into()]));
+    write.insert_new::<object_ref::Entity, 2>([Ref::RepoId, Ref::ObjectId], refs).await
 }
 
 async fn insert_snapshots(
@@ -277,16 +239,8 @@ async fn insert_commits(
         ])
     });
     use commit_graph::Column as Edge;
-    let columns = [
-        Edge::RepoId,
-        Edge::CommitId,
-        Edge::Position,
-        Edge::ParentId,
-        Edge::Generation,
-    ];
-    write
-        .insert_new::<commit_graph::Entity, 5>(columns, edges)
-        .await?;
+    let columns = [Edge::RepoId, Edge::CommitId, Edge::Position, Edge::ParentId, Edge::Generation];
+    write.insert_new::<commit_graph::Entity, 5>(columns, edges).await?;
 
     let rows = commits.into_iter().map(|commit| {
         Ok([

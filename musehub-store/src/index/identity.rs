@@ -31,42 +31,22 @@ impl IdentityStore for SqlIndex {
         let handle = token.handle.as_str();
         let key = handle.to_ascii_lowercase();
         let created_at = token.created_at.as_millis();
-        write
-            .execute(
-                ADD_IDENTITY,
-                [handle.into(), key.as_str().into(), created_at.into()],
-            )
-            .await?;
+        write.execute(ADD_IDENTITY, [handle.into(), key.as_str().into(), created_at.into()]).await?;
         let hash = token.hash.to_hex();
-        let added = write
-            .execute(
-                ADD_TOKEN,
-                [hash.as_str().into(), key.as_str().into(), created_at.into()],
-            )
-            .await?
-            > 0;
-        if !added
-            && write
-                .rows(SAME_OWNER, [hash.into(), key.into()])
-                .await?
-                .is_empty()
-        {
-            return Err(BackendError::Conflict {
-                what: "the token, as another identity's,".to_owned(),
-            });
+        let added =
+            write.execute(ADD_TOKEN, [hash.as_str().into(), key.as_str().into(), created_at.into()]).await?
+                > 0;
+        if !added && write.rows(SAME_OWNER, [hash.into(), key.into()]).await?.is_empty() {
+            return Err(BackendError::Conflict { what: "the token, as another identity's,".to_owned() });
         }
         write.commit().await
     }
 
     async fn token_owner(&self, hash: TokenHash) -> Result<Option<Handle>, BackendError> {
         const TABLE: &str = "musehub_tokens";
-        let rows = self
-            .rows("finding the owner of a token", OWNER, [hash.to_hex().into()])
-            .await?;
+        let rows = self.rows("finding the owner of a token", OWNER, [hash.to_hex().into()]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let handle: String = Row::of(TABLE, row).get(0, "handle")?;
-        Handle::parse(&handle)
-            .map(Some)
-            .map_err(|error| damaged(TABLE, "handle", error))
+        Handle::parse(&handle).map(Some).map_err(|error| damaged(TABLE, "handle", error))
     }
 }

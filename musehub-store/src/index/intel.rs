@@ -29,10 +29,8 @@ pub(super) const META: &str = "\
     SELECT ref, total_issues, warning_count, error_count, file_count, scanned_at \
     FROM musehub_intel_breakage_meta WHERE repo_id = $1";
 
-pub(super) const FACTS: &str = concat!(
-    "SELECT blob_id, facts FROM musehub_intel_facts WHERE kind = $1 AND ",
-    among!("blob_id", "$2")
-);
+pub(super) const FACTS: &str =
+    concat!("SELECT blob_id, facts FROM musehub_intel_facts WHERE kind = $1 AND ", among!("blob_id", "$2"));
 
 /// Facts of one insert: they may be long, and a statement holds a copy of each.
 const FACTS_AT_ONCE: usize = 100;
@@ -81,16 +79,12 @@ impl BreakageIndex for SqlIndex {
             C::Severity,
             C::CommitId,
         ];
-        write
-            .insert_new::<breakage_issue::Entity, 8>(columns, rows.collect::<Vec<_>>())
-            .await?;
+        write.insert_new::<breakage_issue::Entity, 8>(columns, rows.collect::<Vec<_>>()).await?;
         write.commit().await
     }
 
     async fn breakage_meta(&self, repo: &RepoId) -> Result<Option<BreakageMeta>, BackendError> {
-        let rows = self
-            .rows("reading the sums of breakage", META, [repo.as_str().into()])
-            .await?;
+        let rows = self.rows("reading the sums of breakage", META, [repo.as_str().into()]).await?;
         rows.first().map(meta).transpose()
     }
 
@@ -101,13 +95,8 @@ impl BreakageIndex for SqlIndex {
     ) -> Result<(Vec<BreakageIssue>, u64), BackendError> {
         let (query, values) = issues_query(repo, filter);
         let rows = self.rows("reading breakage", &query, values).await?;
-        let total = rows
-            .first()
-            .map_or(Ok(0), |row| Row::of(ISSUES, row).number(0, "COUNT(*)"))?;
-        let issues = rows
-            .iter()
-            .filter_map(|row| issue(row).transpose())
-            .collect::<Result<_, _>>()?;
+        let total = rows.first().map_or(Ok(0), |row| Row::of(ISSUES, row).number(0, "COUNT(*)"))?;
+        let issues = rows.iter().filter_map(|row| issue(row).transpose()).collect::<Result<_, _>>()?;
         Ok((issues, total))
     }
 }
@@ -115,9 +104,7 @@ impl BreakageIndex for SqlIndex {
 #[async_trait]
 impl FactCache for SqlIndex {
     async fn facts(&self, kind: &str, blobs: &[BlobId]) -> Result<Vec<(BlobId, String)>, BackendError> {
-        let rows = self
-            .rows("reading facts", FACTS, [kind.into(), id_array(blobs)])
-            .await?;
+        let rows = self.rows("reading facts", FACTS, [kind.into(), id_array(blobs)]).await?;
         let fact = |row| {
             let row = Row::of("musehub_intel_facts", row);
             Ok((row.parse(0, "blob_id")?, row.get(1, "facts")?))
@@ -133,9 +120,7 @@ impl FactCache for SqlIndex {
                 .iter()
                 .map(|(blob, facts)| Ok([kind.into(), blob.to_string().into(), facts.as_str().into()]))
                 .collect();
-            write
-                .insert_new::<fact::Entity, 3>([C::Kind, C::BlobId, C::Facts], rows)
-                .await?;
+            write.insert_new::<fact::Entity, 3>([C::Kind, C::BlobId, C::Facts], rows).await?;
         }
         write.commit().await
     }
@@ -158,17 +143,11 @@ const ISSUES: &str = "musehub_intel_breakage_issues";
 /// A page of issues, each row with the number of all that match; one row without an issue where the page is empty. In
 /// one statement, so that the two are of the same scan.
 pub(super) fn issues_query(repo: &RepoId, filter: &BreakageFilter) -> (String, Vec<Value>) {
-    let mut values: Vec<Value> = vec![
-        repo.as_str().into(),
-        i64::from(filter.limit).into(),
-        i64::from(filter.offset).into(),
-    ];
+    let mut values: Vec<Value> =
+        vec![repo.as_str().into(), i64::from(filter.limit).into(), i64::from(filter.offset).into()];
     let mut matching = String::from("repo_id = $1");
     let severity = filter.severity.map(Severity::as_str);
-    for (column, wanted) in [
-        ("issue_type", filter.issue_type.as_deref()),
-        ("severity", severity),
-    ] {
+    for (column, wanted) in [("issue_type", filter.issue_type.as_deref()), ("severity", severity)] {
         if let Some(wanted) = wanted {
             values.push(wanted.into());
             matching.push_str(&format!(" AND {column} = ${}", values.len()));

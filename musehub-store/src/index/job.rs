@@ -80,10 +80,7 @@ pub(super) async fn enqueue(
         job.payload.as_str().into(),
         now.as_millis().into(),
     ];
-    write
-        .execute(&[ENQUEUE, on_conflict].concat(), values)
-        .await
-        .map(drop)
+    write.execute(&[ENQUEUE, on_conflict].concat(), values).await.map(drop)
 }
 
 #[async_trait]
@@ -103,12 +100,7 @@ impl JobQueue for SqlIndex {
     ) -> Result<Option<Job>, BackendError> {
         let write = self.write("claiming a job").await?;
         let until = now.plus_millis(lease_millis).as_millis();
-        let values = [
-            worker.into(),
-            until.into(),
-            now.as_millis().into(),
-            text_array(kinds),
-        ];
+        let values = [worker.into(), until.into(), now.as_millis().into(), text_array(kinds)];
         let rows = write.rows(CLAIM, values).await?;
         let claimed = rows.first().map(job).transpose()?;
         write.commit().await?;
@@ -131,12 +123,7 @@ impl JobQueue for SqlIndex {
         now: Timestamp,
     ) -> Result<bool, BackendError> {
         let write = self.write("completing a job").await?;
-        let values = [
-            job.as_str().into(),
-            worker.into(),
-            summary.into(),
-            now.as_millis().into(),
-        ];
+        let values = [job.as_str().into(), worker.into(), summary.into(), now.as_millis().into()];
         let held = write.execute(COMPLETE, values).await? > 0;
         write.commit().await?;
         Ok(held)
@@ -150,28 +137,17 @@ impl JobQueue for SqlIndex {
         retry_at: Option<Timestamp>,
     ) -> Result<bool, BackendError> {
         let write = self.write("giving a job back").await?;
-        let status = if retry_at.is_some() {
-            JobStatus::Pending
-        } else {
-            JobStatus::Failed
-        };
+        let status = if retry_at.is_some() { JobStatus::Pending } else { JobStatus::Failed };
         let retry_at = retry_at.map(Timestamp::as_millis);
-        let values = [
-            job.as_str().into(),
-            worker.into(),
-            status.as_str().into(),
-            error.into(),
-            retry_at.into(),
-        ];
+        let values =
+            [job.as_str().into(), worker.into(), status.as_str().into(), error.into(), retry_at.into()];
         let held = write.execute(FAIL, values).await? > 0;
         write.commit().await?;
         Ok(held)
     }
 
     async fn latest(&self, repo: &RepoId, kind: &str) -> Result<Option<Job>, BackendError> {
-        let rows = self
-            .rows("finding a job", LATEST, [repo.as_str().into(), kind.into()])
-            .await?;
+        let rows = self.rows("finding a job", LATEST, [repo.as_str().into(), kind.into()]).await?;
         rows.first().map(job).transpose()
     }
 }
@@ -192,13 +168,8 @@ fn job(row: &QueryResult) -> Result<Job, BackendError> {
 }
 
 fn status(word: &str) -> Result<JobStatus, BackendError> {
-    [
-        JobStatus::Pending,
-        JobStatus::Running,
-        JobStatus::Done,
-        JobStatus::Failed,
-    ]
-    .into_iter()
-    .find(|status| status.as_str() == word)
-    .ok_or_else(|| damaged(TABLE, "status", "no status has that name"))
+    [JobStatus::Pending, JobStatus::Running, JobStatus::Done, JobStatus::Failed]
+        .into_iter()
+        .find(|status| status.as_str() == word)
+        .ok_or_else(|| damaged(TABLE, "status", "no status has that name"))
 }

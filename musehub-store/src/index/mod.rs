@@ -62,10 +62,7 @@ impl SqlIndex {
     pub async fn in_memory() -> Result<Self, BackendError> {
         let writer = connect::in_memory().await.map_err(opening)?;
         migrate(&writer).await?;
-        Ok(Self {
-            reader: writer.clone(),
-            writer,
-        })
+        Ok(Self { reader: writer.clone(), writer })
     }
 
     /// Waits for running statements and closes the connections of all clones.
@@ -102,10 +99,8 @@ async fn begin(writer: &DatabaseConnection, action: &'static str) -> Result<Writ
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..Default::default()
     };
-    let transaction = writer
-        .begin_with_options(options)
-        .await
-        .map_err(|error| sql::failure(action, error))?;
+    let transaction =
+        writer.begin_with_options(options).await.map_err(|error| sql::failure(action, error))?;
     Ok(Write::new(transaction, action))
 }
 
@@ -113,17 +108,11 @@ async fn begin(writer: &DatabaseConnection, action: &'static str) -> Result<Writ
 async fn migrate(writer: &DatabaseConnection) -> Result<(), BackendError> {
     const ACTION: &str = "bringing the schema of the index up to date";
     let failed = |error| sql::failure(ACTION, error);
-    if migration::Migrator::get_pending_migrations(writer)
-        .await
-        .map_err(failed)?
-        .is_empty()
-    {
+    if migration::Migrator::get_pending_migrations(writer).await.map_err(failed)?.is_empty() {
         return Ok(());
     }
     let write = begin(writer, ACTION).await?;
-    migration::Migrator::up(write.transaction(), None)
-        .await
-        .map_err(failed)?;
+    migration::Migrator::up(write.transaction(), None).await.map_err(failed)?;
     write.commit().await
 }
 

@@ -10,20 +10,14 @@ use super::SqlIndex;
 use super::sql::{Row, among, id_array};
 use crate::pack::PlaceIndex;
 
-pub(super) const BLOBS: &str = concat!(
-    "SELECT object_id, storage_uri FROM musehub_objects WHERE ",
-    among!("object_id", "$1")
-);
+pub(super) const BLOBS: &str =
+    concat!("SELECT object_id, storage_uri FROM musehub_objects WHERE ", among!("object_id", "$1"));
 
-pub(super) const SNAPSHOTS: &str = concat!(
-    "SELECT snapshot_id, storage_uri FROM musehub_snapshots WHERE ",
-    among!("snapshot_id", "$1")
-);
+pub(super) const SNAPSHOTS: &str =
+    concat!("SELECT snapshot_id, storage_uri FROM musehub_snapshots WHERE ", among!("snapshot_id", "$1"));
 
-pub(super) const COMMITS: &str = concat!(
-    "SELECT commit_id, storage_uri FROM musehub_commits WHERE ",
-    among!("commit_id", "$1")
-);
+pub(super) const COMMITS: &str =
+    concat!("SELECT commit_id, storage_uri FROM musehub_commits WHERE ", among!("commit_id", "$1"));
 
 #[async_trait]
 impl PlaceIndex for SqlIndex {
@@ -34,26 +28,13 @@ impl PlaceIndex for SqlIndex {
             (ObjectKind::Snapshot, SNAPSHOTS, "musehub_snapshots"),
             (ObjectKind::Commit, COMMITS, "musehub_commits"),
         ] {
-            let ids: Vec<ObjectId> = keys
-                .iter()
-                .filter(|key| key.kind == kind)
-                .map(|key| key.id)
-                .collect();
+            let ids: Vec<ObjectId> = keys.iter().filter(|key| key.kind == kind).map(|key| key.id).collect();
             if ids.is_empty() {
                 continue;
             }
-            for row in self
-                .rows("looking up where objects lie", query, [id_array(ids)])
-                .await?
-            {
+            for row in self.rows("looking up where objects lie", query, [id_array(ids)]).await? {
                 let row = Row::of(table, &row);
-                found.insert(
-                    ObjectKey {
-                        kind,
-                        id: row.parse(0, "id")?,
-                    },
-                    row.parse(1, "storage_uri")?,
-                );
+                found.insert(ObjectKey { kind, id: row.parse(0, "id")? }, row.parse(1, "storage_uri")?);
             }
         }
         Ok(keys.iter().map(|key| found.get(key).copied()).collect())

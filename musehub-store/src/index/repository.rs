@@ -50,15 +50,12 @@ impl RepositoryIndex for SqlIndex {
             record.created_at.as_millis().into(),
             record.deleted.into(),
         ];
-        write
-            .try_execute(PUT, values)
-            .await
-            .map_err(|error| match error.sql_err() {
-                Some(SqlErr::UniqueConstraintViolation(_)) => BackendError::Conflict {
-                    what: format!("another repository of the name {owner}/{slug}"),
-                },
-                _ => BackendError::unavailable("indexing a repository", error),
-            })?;
+        write.try_execute(PUT, values).await.map_err(|error| match error.sql_err() {
+            Some(SqlErr::UniqueConstraintViolation(_)) => {
+                BackendError::Conflict { what: format!("another repository of the name {owner}/{slug}") }
+            }
+            _ => BackendError::unavailable("indexing a repository", error),
+        })?;
         write.commit().await
     }
 
@@ -67,20 +64,13 @@ impl RepositoryIndex for SqlIndex {
         owner: &Handle,
         slug: &Slug,
     ) -> Result<Option<RepositoryRecord>, BackendError> {
-        let rows = self
-            .rows(
-                "finding a repository",
-                BY_NAME,
-                [key(owner.as_str()), key(slug.as_str())],
-            )
-            .await?;
+        let rows =
+            self.rows("finding a repository", BY_NAME, [key(owner.as_str()), key(slug.as_str())]).await?;
         rows.first().map(record).transpose()
     }
 
     async fn repository_by_id(&self, repo: &RepoId) -> Result<Option<RepositoryRecord>, BackendError> {
-        let rows = self
-            .rows("finding a repository", BY_ID, [repo.as_str().into()])
-            .await?;
+        let rows = self.rows("finding a repository", BY_ID, [repo.as_str().into()]).await?;
         rows.first().map(record).transpose()
     }
 
@@ -112,10 +102,7 @@ fn record(row: &QueryResult) -> Result<RepositoryRecord, BackendError> {
         slug: Slug::parse(&row.slug).map_err(|error| broken("slug", error))?,
         visibility: visibility(&row.visibility)?,
         description: row.description,
-        scheme: row
-            .scheme
-            .map(|scheme| parse(TABLE, "scheme", &scheme))
-            .transpose()?,
+        scheme: row.scheme.map(|scheme| parse(TABLE, "scheme", &scheme)).transpose()?,
         default_branch: row
             .default_branch
             .map(|branch| BranchName::parse(&branch).map_err(|error| broken("default_branch", error)))

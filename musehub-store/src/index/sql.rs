@@ -66,9 +66,7 @@ impl Write {
         statement: &str,
         values: impl IntoIterator<Item = Value> + Send,
     ) -> Result<u64, BackendError> {
-        self.try_execute(statement, values)
-            .await
-            .map_err(|error| failure(self.action, error))
+        self.try_execute(statement, values).await.map_err(|error| failure(self.action, error))
     }
 
     /// Runs a statement whose failure the caller tells apart.
@@ -120,29 +118,18 @@ impl Write {
 
     /// Makes it last.
     pub(super) async fn commit(self) -> Result<(), BackendError> {
-        self.transaction
-            .commit()
-            .await
-            .map_err(|error| failure(self.action, error))
+        self.transaction.commit().await.map_err(|error| failure(self.action, error))
     }
 }
 
 const fn rows_per_insert(columns: usize) -> usize {
     let most = BIND_LIMIT / columns;
-    if most < ROWS_PER_INSERT {
-        most
-    } else {
-        ROWS_PER_INSERT
-    }
+    if most < ROWS_PER_INSERT { most } else { ROWS_PER_INSERT }
 }
 
 fn insert_text<E: EntityTrait>(columns: &[&str], rows: usize) -> String {
     let table = E::default();
-    let mut text = format!(
-        "INSERT INTO {} ({}) VALUES ",
-        table.table_name(),
-        columns.join(", ")
-    );
+    let mut text = format!("INSERT INTO {} ({}) VALUES ", table.table_name(), columns.join(", "));
     for row in 0..rows {
         text.push_str(if row == 0 { "(" } else { ", (" });
         for column in 0..columns.len() {
@@ -164,18 +151,15 @@ pub(super) async fn rows(
     values: impl IntoIterator<Item = Value> + Send,
 ) -> Result<Vec<QueryResult>, BackendError> {
     let statement = Statement::from_sql_and_values(connection.get_database_backend(), query, values);
-    connection
-        .query_all_raw(statement)
-        .await
-        .map_err(|error| failure(action, error))
+    connection.query_all_raw(statement).await.map_err(|error| failure(action, error))
 }
 
 /// What a caller can act on of a failure of the database.
 pub(super) fn failure(action: &'static str, error: DbErr) -> BackendError {
     match error.sql_err() {
-        Some(SqlErr::ForeignKeyConstraintViolation(_)) => BackendError::Missing {
-            what: format!("what {action} refers to"),
-        },
+        Some(SqlErr::ForeignKeyConstraintViolation(_)) => {
+            BackendError::Missing { what: format!("what {action} refers to") }
+        }
         _ => BackendError::unavailable(action, error),
     }
 }
@@ -198,9 +182,7 @@ impl<'a> Row<'a> {
 
     /// A column of a type that the driver knows.
     pub(super) fn get<T: TryGetable>(&self, at: usize, column: &'static str) -> Result<T, BackendError> {
-        self.row
-            .try_get_by_index(at)
-            .map_err(|error| damaged(self.table, column, error))
+        self.row.try_get_by_index(at).map_err(|error| damaged(self.table, column, error))
     }
 
     /// A column that holds the text form of something.
@@ -253,8 +235,5 @@ pub(super) fn number<T: TryFrom<i64, Error: Display>>(
 
 /// A column holds what was never written there.
 pub(super) fn damaged(table: &'static str, column: &'static str, reason: impl Display) -> BackendError {
-    BackendError::Damaged {
-        what: format!("column {column} of {table}"),
-        reason: reason.to_string(),
-    }
+    BackendError::Damaged { what: format!("column {column} of {table}"), reason: reason.to_string() }
 }

@@ -104,17 +104,12 @@ fn get_key(bytes: &mut impl Buf) -> Result<ObjectKey, FormatError> {
     if encoding != ENCODING_RAW || zero != 0 {
         return Err(FormatError::Unknown);
     }
-    Ok(ObjectKey {
-        kind,
-        id: ObjectId::new(algorithm, digest),
-    })
+    Ok(ObjectKey { kind, id: ObjectId::new(algorithm, digest) })
 }
 
 /// Reads a record's header: whose it is and how many bytes it stores.
 pub(crate) fn parse_record_header(header: &[u8]) -> Result<(ObjectKey, u64), FormatError> {
-    let mut bytes = header
-        .get(..RECORD_HEADER as usize)
-        .ok_or(FormatError::Truncated)?;
+    let mut bytes = header.get(..RECORD_HEADER as usize).ok_or(FormatError::Truncated)?;
     let key = get_key(&mut bytes)?;
     let (stored, canonical) = (bytes.get_u64_le(), bytes.get_u64_le());
     if stored != canonical {
@@ -196,16 +191,9 @@ pub(crate) fn parse_index(bytes: &[u8]) -> Result<(PackId, u64, Vec<PackedObject
     let mut next = PACK_HEADER;
     while rest.has_remaining() {
         let key = get_key(&mut rest)?;
-        let place = Place {
-            pack,
-            offset: rest.get_u64_le(),
-            length: rest.get_u64_le(),
-        };
+        let place = Place { pack, offset: rest.get_u64_le(), length: rest.get_u64_le() };
         let size = rest.get_u64_le();
-        let end = place
-            .offset
-            .checked_add(place.length)
-            .ok_or(FormatError::Length)?;
+        let end = place.offset.checked_add(place.length).ok_or(FormatError::Length)?;
         if place.offset != next || place.length < RECORD_FRAMING || end > pack_length {
             return Err(FormatError::Length);
         }
@@ -220,10 +208,7 @@ mod tests {
     use super::*;
 
     fn sample() -> (ObjectKey, Bytes) {
-        let key = ObjectKey {
-            kind: ObjectKind::Blob,
-            id: ObjectId::new(HashAlgorithm::Sha256, [9; 32]),
-        };
+        let key = ObjectKey { kind: ObjectKind::Blob, id: ObjectId::new(HashAlgorithm::Sha256, [9; 32]) };
         let mut record = BytesMut::new();
         put_record(&mut record, key, b"blob 2\0hi");
         (key, record.freeze())
@@ -232,10 +217,7 @@ mod tests {
     #[test]
     fn a_record_comes_back_and_any_flipped_bit_is_found() {
         let (key, record) = sample();
-        assert_eq!(
-            parse_record(&record).unwrap(),
-            (key, Bytes::from_static(b"blob 2\0hi"))
-        );
+        assert_eq!(parse_record(&record).unwrap(), (key, Bytes::from_static(b"blob 2\0hi")));
         for at in 0..record.len() {
             let mut damaged = record.to_vec();
             damaged[at] ^= 1;
@@ -252,11 +234,8 @@ mod tests {
         let pack = PackId::new([3; 32]);
         let length = record.len() as u64;
         let index = |offsets: [u64; 2], pack_length| {
-            let objects = offsets.map(|offset| PackedObject {
-                key,
-                place: Place { pack, offset, length },
-                size: 2,
-            });
+            let objects =
+                offsets.map(|offset| PackedObject { key, place: Place { pack, offset, length }, size: 2 });
             parse_index(&write_index(pack, pack_length, &objects)).map(|_| ())
         };
         let (first, second) = (PACK_HEADER, PACK_HEADER + length);
@@ -278,11 +257,7 @@ mod tests {
     fn an_index_comes_back_and_any_flipped_bit_is_found() {
         let (key, record) = sample();
         let pack = PackId::new([3; 32]);
-        let place = Place {
-            pack,
-            offset: PACK_HEADER,
-            length: record.len() as u64,
-        };
+        let place = Place { pack, offset: PACK_HEADER, length: record.len() as u64 };
         let objects = vec![PackedObject { key, place, size: 2 }];
         let index = write_index(pack, 1000, &objects);
         assert_eq!(parse_index(&index), Ok((pack, 1000, objects)));

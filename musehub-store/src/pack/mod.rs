@@ -42,9 +42,7 @@ pub struct PackedStore {
 
 impl std::fmt::Debug for PackedStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PackedStore")
-            .field("backend", &self.backend)
-            .finish_non_exhaustive()
+        f.debug_struct("PackedStore").field("backend", &self.backend).finish_non_exhaustive()
     }
 }
 
@@ -52,11 +50,7 @@ impl PackedStore {
     /// Packs in `backend`, found through `places`.
     #[must_use]
     pub fn new(backend: Backend, places: Arc<dyn PlaceIndex>) -> Self {
-        Self {
-            backend,
-            places,
-            recent: Arc::default(),
-        }
+        Self { backend, places, recent: Arc::default() }
     }
 
     /// Packs in `backend`, found by reading every index file once, now: for stores without a database.
@@ -69,10 +63,7 @@ impl PackedStore {
         for pack in store.packs().await? {
             places.add(&store.pack_objects(pack).await?);
         }
-        Ok(Self {
-            places: Arc::new(places),
-            ..store
-        })
+        Ok(Self { places: Arc::new(places), ..store })
     }
 
     /// Writes a small pack: once to learn its name, which is the hash of its bytes, and to write it.
@@ -131,24 +122,15 @@ impl PackedStore {
             part.extend_from_slice(&piece);
             if part.len() >= PART {
                 let full = part.split().freeze();
-                upload
-                    .put_part(full.into())
-                    .await
-                    .map_err(|error| failed("writing a pack", error))?;
+                upload.put_part(full.into()).await.map_err(|error| failed("writing a pack", error))?;
             }
         }
         if PackId::new(*hash.finalize().as_bytes()) != pack {
             let reason = "the staged bytes changed while they were read".to_owned();
-            return Err(BackendError::Damaged {
-                what: "an upload in staging".to_owned(),
-                reason,
-            });
+            return Err(BackendError::Damaged { what: "an upload in staging".to_owned(), reason });
         }
         if !part.is_empty() {
-            upload
-                .put_part(part.freeze().into())
-                .await
-                .map_err(|error| failed("writing a pack", error))?;
+            upload.put_part(part.freeze().into()).await.map_err(|error| failed("writing a pack", error))?;
         }
         Ok(())
     }
@@ -158,36 +140,23 @@ impl PackedStore {
 impl ObjectStore for PackedStore {
     async fn put(&self, objects: Vec<NewObject>) -> Result<PutReceipt, BackendError> {
         if objects.is_empty() {
-            return Ok(PutReceipt {
-                pack: None,
-                objects: Vec::new(),
-            });
+            return Ok(PutReceipt { pack: None, objects: Vec::new() });
         }
         let source = PackSource::new(objects)?;
         let small = source.length() <= ONE_PUT;
-        let (pack, objects) = if small {
-            self.put_small(&source).await?
-        } else {
-            self.put_large(&source).await?
-        };
+        let (pack, objects) =
+            if small { self.put_small(&source).await? } else { self.put_large(&source).await? };
         let index = format::write_index(pack, source.length(), &objects);
         let written = self.backend.durable.put(&index_path(pack), index.into()).await;
         written.map_err(|error| failed("writing a pack's index", error))?;
         self.recent.add(pack, &objects);
-        Ok(PutReceipt {
-            pack: Some(pack),
-            objects,
-        })
+        Ok(PutReceipt { pack: Some(pack), objects })
     }
 
     async fn locate(&self, keys: &[ObjectKey]) -> Result<Vec<Option<Place>>, BackendError> {
         let mut found = self.recent.locate(keys);
-        let unknown: Vec<ObjectKey> = keys
-            .iter()
-            .zip(&found)
-            .filter(|(_, place)| place.is_none())
-            .map(|(key, _)| *key)
-            .collect();
+        let unknown: Vec<ObjectKey> =
+            keys.iter().zip(&found).filter(|(_, place)| place.is_none()).map(|(key, _)| *key).collect();
         if !unknown.is_empty() {
             let mut rest = self.places.locate(&unknown).await?.into_iter();
             for place in found.iter_mut().filter(|place| place.is_none()) {
@@ -216,10 +185,7 @@ impl ObjectStore for PackedStore {
         &self,
         place: Place,
     ) -> Result<BoxStream<'static, Result<Bytes, BackendError>>, BackendError> {
-        let options = GetOptions {
-            range: Some(GetRange::Bounded(range(&place))),
-            ..GetOptions::default()
-        };
+        let options = GetOptions { range: Some(GetRange::Bounded(range(&place))), ..GetOptions::default() };
         let found = match self.backend.fast.get_opts(&pack_path(place.pack), options).await {
             Ok(found) => found,
             Err(error) => {
@@ -229,10 +195,7 @@ impl ObjectStore for PackedStore {
                 });
             }
         };
-        let pieces = found
-            .into_stream()
-            .map_err(|error| failed("reading a pack", error))
-            .boxed();
+        let pieces = found.into_stream().map_err(|error| failed("reading a pack", error)).boxed();
         let store = self.clone();
         let name = move |error| {
             let store = store.clone();
@@ -249,27 +212,20 @@ impl ObjectStore for PackedStore {
     async fn packs(&self) -> Result<Vec<PackId>, BackendError> {
         let entries = self.backend.fast.list(Some(&Path::from("packs")));
         let names = entries.try_filter_map(|entry| async move {
-            let name = entry
-                .location
-                .filename()
-                .and_then(|name| name.strip_suffix(".idx"))
-                .map(str::to_owned);
+            let name =
+                entry.location.filename().and_then(|name| name.strip_suffix(".idx")).map(str::to_owned);
             Ok(name.and_then(|name| PackId::parse(&name).ok()))
         });
-        let mut packs: Vec<PackId> = names
-            .try_collect()
-            .await
-            .map_err(|error| failed("listing the packs", error))?;
+        let mut packs: Vec<PackId> =
+            names.try_collect().await.map_err(|error| failed("listing the packs", error))?;
         packs.sort_unstable();
         Ok(packs)
     }
 
     async fn pack_objects(&self, pack: PackId) -> Result<Vec<PackedObject>, BackendError> {
         let bytes = self.backend.get(&index_path(pack)).await?;
-        let damaged = |reason: String| BackendError::Damaged {
-            what: format!("the index of pack {pack}"),
-            reason,
-        };
+        let damaged =
+            |reason: String| BackendError::Damaged { what: format!("the index of pack {pack}"), reason };
         let (named, length, objects) =
             format::parse_index(&bytes).map_err(|error| damaged(error.to_string()))?;
         if named != pack {
@@ -320,9 +276,9 @@ impl PackedStore {
     /// Why nothing could be read of a pack up to `end`: stores say in many ways that a file is too short.
     async fn unread(&self, pack: PackId, end: u64, error: object_store::Error) -> Unread {
         match (error, self.backend.fast.head(&pack_path(pack)).await) {
-            (object_store::Error::NotFound { .. }, _) => Unread::Failed(BackendError::Missing {
-                what: format!("pack {pack}"),
-            }),
+            (object_store::Error::NotFound { .. }, _) => {
+                Unread::Failed(BackendError::Missing { what: format!("pack {pack}") })
+            }
             (_, Ok(found)) if found.size < end => Unread::Short(found.size),
             (error, _) => Unread::Failed(failed("reading a pack", error)),
         }
@@ -334,10 +290,7 @@ impl PackedStore {
         let listed = self.pack_objects(place.pack).await.unwrap_or_default();
         let object = listed.iter().find(|object| object.place.offset == place.offset);
         let name = object.map_or_else(|| "an object".to_owned(), |object| object.key.to_string());
-        BackendError::Damaged {
-            what: format!("{name} at {place}"),
-            reason: reason.to_owned(),
-        }
+        BackendError::Damaged { what: format!("{name} at {place}"), reason: reason.to_owned() }
     }
 }
 
@@ -356,10 +309,7 @@ fn range(place: &Place) -> Range<u64> {
 fn damaged_record(place: &Place, record: &[u8], error: &FormatError) -> BackendError {
     let object = format::parse_record_header(record)
         .map_or_else(|_| "an object".to_owned(), |(key, _)| key.to_string());
-    BackendError::Damaged {
-        what: format!("{object} at {place}"),
-        reason: error.to_string(),
-    }
+    BackendError::Damaged { what: format!("{object} at {place}"), reason: error.to_string() }
 }
 
 /// Where a pack lies in the object store; two digits in front keep directories short.

@@ -50,12 +50,8 @@ impl RecentPacks {
 
     pub(super) fn add(&self, pack: PackId, objects: &[PackedObject]) {
         let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        recent
-            .places
-            .extend(objects.iter().map(|object| (object.key, object.place)));
-        recent
-            .packs
-            .push_back((pack, objects.iter().map(|object| object.key).collect()));
+        recent.places.extend(objects.iter().map(|object| (object.key, object.place)));
+        recent.packs.push_back((pack, objects.iter().map(|object| object.key).collect()));
         while recent.places.len() > Self::LIMIT && recent.packs.len() > 1 {
             let Some((oldest, keys)) = recent.packs.pop_front() else {
                 break;

@@ -37,23 +37,11 @@ impl PackSource {
         let mut layout = Vec::with_capacity(objects.len());
         for object in &objects {
             let (length, size) = measure(object)?;
-            let place = Place {
-                pack: PackId::new([0; 32]),
-                offset,
-                length,
-            };
-            layout.push(PackedObject {
-                key: object.key,
-                place,
-                size,
-            });
+            let place = Place { pack: PackId::new([0; 32]), offset, length };
+            layout.push(PackedObject { key: object.key, place, size });
             offset += length;
         }
-        Ok(Self {
-            objects,
-            layout,
-            length: offset + PACK_FOOTER,
-        })
+        Ok(Self { objects, layout, length: offset + PACK_FOOTER })
     }
 
     /// The length of the whole pack, in bytes.
@@ -63,19 +51,14 @@ impl PackSource {
 
     /// What the pack holds once its name is known.
     pub(super) fn objects(&self, pack: PackId) -> Vec<PackedObject> {
-        let named = |object: &PackedObject| PackedObject {
-            place: Place { pack, ..object.place },
-            ..*object
-        };
+        let named = |object: &PackedObject| PackedObject { place: Place { pack, ..object.place }, ..*object };
         self.layout.iter().map(named).collect()
     }
 
     /// The bytes of the pack. Every staged record is proven by its checksum on the way.
     pub(super) fn pieces<'a>(&'a self, backend: &'a Backend) -> BoxStream<'a, Result<Piece, BackendError>> {
         let header = Bytes::copy_from_slice(&format::pack_header());
-        let records = stream::iter(self.runs())
-            .then(move |run| read_run(backend, run))
-            .try_flatten();
+        let records = stream::iter(self.runs()).then(move |run| read_run(backend, run)).try_flatten();
         let count = self.objects.len() as u64;
         let mut hash = blake3::Hasher::new();
         let body = stream::once(async { Ok(header) }).chain(records);
@@ -161,19 +144,11 @@ async fn read_run<'a>(
         }
         Run::Large(staged) => {
             let place = staged_place(staged);
-            let options = GetOptions {
-                range: Some(GetRange::Bounded(super::range(&place))),
-                ..GetOptions::default()
-            };
-            let found = backend
-                .fast
-                .get_opts(&staging::pack_path(&staged.upload), options)
-                .await;
+            let options =
+                GetOptions { range: Some(GetRange::Bounded(super::range(&place))), ..GetOptions::default() };
+            let found = backend.fast.get_opts(&staging::pack_path(&staged.upload), options).await;
             let found = found.map_err(|error| failed("reading from staging", error))?;
-            let pieces = found
-                .into_stream()
-                .map_err(|error| failed("reading from staging", error))
-                .boxed();
+            let pieces = found.into_stream().map_err(|error| failed("reading from staging", error)).boxed();
             let record = verified_record(pieces, place, Some(staged.id.key()));
             Ok(record.map_ok(|(piece, _)| piece).boxed())
         }
@@ -183,10 +158,7 @@ async fn read_run<'a>(
 /// The records of a batch of one upload, each proven.
 async fn read_staged(backend: &Backend, batch: &[&Staged]) -> Result<Vec<Bytes>, BackendError> {
     let path = staging::pack_path(&batch[0].upload);
-    let ranges: Vec<_> = batch
-        .iter()
-        .map(|staged| super::range(&staged_place(staged)))
-        .collect();
+    let ranges: Vec<_> = batch.iter().map(|staged| super::range(&staged_place(staged))).collect();
     let records = object_store::coalesce_ranges(
         &ranges,
         |range| {
@@ -202,10 +174,7 @@ async fn read_staged(backend: &Backend, batch: &[&Staged]) -> Result<Vec<Bytes>,
         let (key, _) =
             format::parse_record(record).map_err(|error| damaged_record(&place, record, &error))?;
         if key != staged.id.key() {
-            let error = FormatError::OtherObject {
-                expected: staged.id.key(),
-                found: key,
-            };
+            let error = FormatError::OtherObject { expected: staged.id.key(), found: key };
             return Err(damaged_record(&place, record, &error));
         }
     }
@@ -214,11 +183,7 @@ async fn read_staged(backend: &Backend, batch: &[&Staged]) -> Result<Vec<Bytes>,
 
 /// A staged record as a place, for messages; its pack has no name yet.
 fn staged_place(staged: &Staged) -> Place {
-    Place {
-        pack: PackId::new([0; 32]),
-        offset: staged.offset,
-        length: staged.length,
-    }
+    Place { pack: PackId::new([0; 32]), offset: staged.offset, length: staged.length }
 }
 
 /// The canonical bytes of a record that arrives in pieces; fails before the end where its checksum does not fit.
@@ -232,11 +197,7 @@ pub(super) fn checked(
         let from = RECORD_HEADER.clamp(start, end) - start;
         let to = canonical_end.clamp(start, end) - start;
         // Offsets within a piece in memory fit its index type.
-        if from < to {
-            piece.slice(from as usize..to as usize)
-        } else {
-            Bytes::new()
-        }
+        if from < to { piece.slice(from as usize..to as usize) } else { Bytes::new() }
     };
     verified_record(pieces, place, None)
         .map_ok(cut)
@@ -313,9 +274,7 @@ impl Verification<'_> {
                 return Err(FormatError::Length);
             }
             match self.expected {
-                Some(expected) if expected != key => {
-                    Err(FormatError::OtherObject { expected, found: key })
-                }
+                Some(expected) if expected != key => Err(FormatError::OtherObject { expected, found: key }),
                 _ => Ok(()),
             }
         });

@@ -113,24 +113,16 @@ impl Staging for PackedStore {
 impl PackedStore {
     /// The uploads below a prefix that have a file with an extension, in order, each with the time at which that was
     /// written. Those with an index are finished.
-    async fn uploads(
-        &self,
-        prefix: &str,
-        extension: &str,
-    ) -> Result<Vec<(String, Timestamp)>, BackendError> {
+    async fn uploads(&self, prefix: &str, extension: &str) -> Result<Vec<(String, Timestamp)>, BackendError> {
         let entries = self.backend.fast.list(Some(&Path::from(prefix)));
         let uploads = entries.try_filter_map(|entry| async move {
             let path: &str = entry.location.as_ref();
-            let upload = path
-                .strip_prefix("staging/")
-                .and_then(|rest| rest.strip_suffix(extension));
+            let upload = path.strip_prefix("staging/").and_then(|rest| rest.strip_suffix(extension));
             let finished = Timestamp::from_millis(entry.last_modified.timestamp_millis());
             Ok(upload.map(|upload| (upload.to_owned(), finished)))
         });
-        let mut uploads: Vec<_> = uploads
-            .try_collect()
-            .await
-            .map_err(|error| failed("listing staged uploads", error))?;
+        let mut uploads: Vec<_> =
+            uploads.try_collect().await.map_err(|error| failed("listing staged uploads", error))?;
         uploads.sort_unstable();
         Ok(uploads)
     }
@@ -178,10 +170,7 @@ impl Upload {
         };
         if current.remaining > 0 {
             let reason = format!("{} bytes of its payload are missing", current.remaining);
-            return Err(BackendError::Damaged {
-                what: format!("{} in staging", current.object.key),
-                reason,
-            });
+            return Err(BackendError::Damaged { what: format!("{} in staging", current.object.key), reason });
         }
         self.put(current.hash.finalize().as_bytes()).await?;
         self.objects.push(current.object);
@@ -196,36 +185,22 @@ impl StageWriter for Upload {
         let prefix = canonical::header(ObjectKind::Blob, size);
         let stored = prefix.len() as u64 + size;
         let header = format::record_header(id.key(), stored);
-        let place = Place {
-            pack: PackId::new([0; 32]),
-            offset: self.offset,
-            length: stored + RECORD_FRAMING,
-        };
-        let object = PackedObject {
-            key: id.key(),
-            place,
-            size,
-        };
+        let place =
+            Place { pack: PackId::new([0; 32]), offset: self.offset, length: stored + RECORD_FRAMING };
+        let object = PackedObject { key: id.key(), place, size };
         let mut hash = blake3::Hasher::new();
         hash.update(&header);
         hash.update(&prefix);
         self.put(&header).await?;
         self.put(&prefix).await?;
-        self.current = Some(Current {
-            object,
-            remaining: size,
-            hash,
-        });
+        self.current = Some(Current { object, remaining: size, hash });
         Ok(())
     }
 
     async fn write(&mut self, piece: Bytes) -> Result<(), BackendError> {
         let length = piece.len() as u64;
         let refuse = |what: &str| {
-            Err(BackendError::Damaged {
-                what: "an upload to staging".to_owned(),
-                reason: what.to_owned(),
-            })
+            Err(BackendError::Damaged { what: "an upload to staging".to_owned(), reason: what.to_owned() })
         };
         match &mut self.current {
             None => return refuse("bytes came before a blob was begun"),
@@ -249,11 +224,7 @@ impl StageWriter for Upload {
         let written = self.out.shutdown().await;
         written.map_err(|error| BackendError::unavailable("writing to staging", error))?;
         let index = format::write_index(PackId::new([0; 32]), self.offset, &self.objects);
-        let written = self
-            .backend
-            .fast
-            .put(&index_path(&self.upload), index.into())
-            .await;
+        let written = self.backend.fast.put(&index_path(&self.upload), index.into()).await;
         written.map_err(|error| failed("writing to staging", error))?;
         Ok(())
     }

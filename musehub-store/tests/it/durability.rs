@@ -70,7 +70,7 @@ async fn what_an_interrupted_append_leaves_is_no_move_and_does_not_hinder_the_ne
     assert_eq!(log.heads(&record.repo_id).await.unwrap(), []);
     log.put_repository(&record).await.unwrap();
     log.append(&entry).await.unwrap();
-    assert_eq!(log.repositories().await.unwrap(), [record.clone()]);
+    assert_eq!(log.repositories().await.unwrap(), std::slice::from_ref(&record));
     assert_eq!(log.heads(&record.repo_id).await.unwrap(), [entry]);
 }
 
@@ -103,7 +103,8 @@ async fn an_upload_killed_before_its_index_is_swept_away_with_the_expired_ones()
     let disk = Disk::new().await;
     stage(&disk.store, b"whole", &[2]).await;
     stage(&disk.store, b"without an index", &[2]).await;
-    let index = |disk: &Disk| disk.files().into_iter().filter(|file| file.ends_with(".idx")).collect::<Vec<_>>();
+    let index =
+        |disk: &Disk| disk.files().into_iter().filter(|file| file.ends_with(".idx")).collect::<Vec<_>>();
     std::fs::remove_file(disk.directory.path().join(&index(&disk)[0])).unwrap();
     assert_eq!(disk.count(".pack"), 2);
     assert_eq!(disk.store.expire(Timestamp::from_millis(0)).await.unwrap(), 0);

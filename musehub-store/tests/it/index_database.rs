@@ -11,30 +11,17 @@ async fn reopening_keeps_everything() {
     let directory = tempfile::tempdir().unwrap();
     // Not a path that a URL would hold.
     let path = directory.path().join("mode=memory?a b#c%20é.db");
-    let token = NewToken {
-        hash: TokenHash::of("secret"),
-        handle: handle("alice"),
-        created_at: at(0),
-    };
+    let token = NewToken { hash: TokenHash::of("secret"), handle: handle("alice"), created_at: at(0) };
     for round in 0..3 {
         let index = SqlIndex::open(&path).await.unwrap();
         if round == 0 {
             create_repositories(&index).await;
-            index
-                .record_move(bare(entry(1, 1, Some(commit_id(1)))))
-                .await
-                .unwrap();
+            index.record_move(bare(entry(1, 1, Some(commit_id(1))))).await.unwrap();
             index.add_token(&token).await.unwrap();
         }
-        assert_eq!(
-            index.repository_by_id(&repo(2)).await.unwrap(),
-            Some(record(2, "owner", "repository-2"))
-        );
+        assert_eq!(index.repository_by_id(&repo(2)).await.unwrap(), Some(record(2, "owner", "repository-2")));
         assert_eq!(index.branches(&repo(1)).await.unwrap().len(), 1);
-        assert_eq!(
-            index.token_owner(token.hash).await.unwrap(),
-            Some(handle("alice"))
-        );
+        assert_eq!(index.token_owner(token.hash).await.unwrap(), Some(handle("alice")));
         index.close().await.unwrap();
     }
     assert!(path.exists());
@@ -50,10 +37,7 @@ async fn many_may_open_a_new_file_at_once() {
                 let path = path.clone();
                 tokio::spawn(async move {
                     let index = SqlIndex::open(&path).await.unwrap();
-                    index
-                        .put_repository(&record(n, "owner", &format!("repository-{n}")))
-                        .await
-                        .unwrap();
+                    index.put_repository(&record(n, "owner", &format!("repository-{n}"))).await.unwrap();
                 })
             })
             .collect();
@@ -69,10 +53,7 @@ async fn many_may_open_a_new_file_at_once() {
 async fn two_handles_write_and_read_one_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("musehub.db");
-    let handles = [
-        SqlIndex::open(&path).await.unwrap(),
-        SqlIndex::open(&path).await.unwrap(),
-    ];
+    let handles = [SqlIndex::open(&path).await.unwrap(), SqlIndex::open(&path).await.unwrap()];
     create_repositories(&handles[0]).await;
     let writers: Vec<_> = (0_u64..40)
         .map(|n| {
@@ -80,17 +61,11 @@ async fn two_handles_write_and_read_one_file() {
             tokio::spawn(async move {
                 let blobs = (n * 1_000..n * 1_000 + 1_000).map(blob_row).collect();
                 index
-                    .record_move(MoveRows {
-                        blobs,
-                        ..bare(entry(1, n + 1, Some(commit_id(n))))
-                    })
+                    .record_move(MoveRows { blobs, ..bare(entry(1, n + 1, Some(commit_id(n)))) })
                     .await
                     .unwrap();
                 // What one has written, it reads.
-                assert_eq!(
-                    index.blobs(&repo(1), &[blob_id(n * 1_000)]).await.unwrap().len(),
-                    1
-                );
+                assert_eq!(index.blobs(&repo(1), &[blob_id(n * 1_000)]).await.unwrap().len(), 1);
             })
         })
         .collect();
@@ -107,9 +82,7 @@ async fn two_handles_write_and_read_one_file() {
 #[tokio::test]
 async fn a_dropped_write_is_whole_or_nothing_and_blocks_nobody() {
     let directory = tempfile::tempdir().unwrap();
-    let index = SqlIndex::open(&directory.path().join("musehub.db"))
-        .await
-        .unwrap();
+    let index = SqlIndex::open(&directory.path().join("musehub.db")).await.unwrap();
     create_repositories(&index).await;
     let asked: Vec<_> = (0..5_000).map(blob_id).collect();
     let mut abandoned = 0;
@@ -117,10 +90,7 @@ async fn a_dropped_write_is_whole_or_nothing_and_blocks_nobody() {
     for polls in (0..14).map(|n| 1 << n) {
         {
             let blobs = (0..5_000).map(blob_row).collect();
-            let mut write = Box::pin(index.record_move(MoveRows {
-                blobs,
-                ..bare(entry(1, 1, None))
-            }));
+            let mut write = Box::pin(index.record_move(MoveRows { blobs, ..bare(entry(1, 1, None)) }));
             for _ in 0..polls {
                 if futures::poll!(&mut write).is_ready() {
                     break;
@@ -129,10 +99,7 @@ async fn a_dropped_write_is_whole_or_nothing_and_blocks_nobody() {
             }
         }
         // Waits for the writer, so sees what the abandoned write left.
-        index
-            .put_repository(&record(polls + 10, "owner", &format!("after-{polls}")))
-            .await
-            .unwrap();
+        index.put_repository(&record(polls + 10, "owner", &format!("after-{polls}"))).await.unwrap();
         let held = index.blobs(&repo(1), &asked).await.unwrap().len();
         assert!(held == 0 || held == asked.len(), "{held}");
         abandoned += u32::from(held == 0);
@@ -144,16 +111,8 @@ async fn a_dropped_write_is_whole_or_nothing_and_blocks_nobody() {
 async fn what_is_no_database_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("musehub.db");
-    std::fs::write(
-        &path,
-        "this is a text, and a rather long one for a header of a database",
-    )
-    .unwrap();
+    std::fs::write(&path, "this is a text, and a rather long one for a header of a database").unwrap();
     assert!(SqlIndex::open(&path).await.is_err());
     assert!(SqlIndex::open(directory.path()).await.is_err());
-    assert!(
-        SqlIndex::open(&directory.path().join("nowhere/musehub.db"))
-            .await
-            .is_err()
-    );
+    assert!(SqlIndex::open(&directory.path().join("nowhere/musehub.db")).await.is_err());
 }

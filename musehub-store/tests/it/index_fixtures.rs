@@ -48,11 +48,7 @@ pub(crate) fn blob_id(n: u64) -> BlobId {
 }
 
 pub(crate) fn place(n: u64) -> Place {
-    Place {
-        pack: PackId::new(digest("pack", 0)),
-        offset: n * 5_000,
-        length: 4_321,
-    }
+    Place { pack: PackId::new(digest("pack", 0)), offset: n * 5_000, length: 4_321 }
 }
 
 /// Version 1 of a public repository.
@@ -80,10 +76,7 @@ pub(crate) async fn index() -> SqlIndex {
 
 pub(crate) async fn create_repositories(index: &SqlIndex) {
     for n in [1, 2] {
-        index
-            .put_repository(&record(n, "owner", &format!("repository-{n}")))
-            .await
-            .unwrap();
+        index.put_repository(&record(n, "owner", &format!("repository-{n}"))).await.unwrap();
     }
 }
 
@@ -105,13 +98,7 @@ pub(crate) fn entry(repo_number: u64, sequence: u64, new: Option<CommitId>) -> R
 
 /// A move that adds nothing.
 pub(crate) fn bare(entry: RefLogEntry) -> MoveRows {
-    MoveRows {
-        entry,
-        commits: Vec::new(),
-        snapshots: Vec::new(),
-        blobs: Vec::new(),
-        jobs: Vec::new(),
-    }
+    MoveRows { entry, commits: Vec::new(), snapshots: Vec::new(), blobs: Vec::new(), jobs: Vec::new() }
 }
 
 pub(crate) fn commit_row(n: u64, parents: &[u64], generation: u64) -> CommitRow {
@@ -131,39 +118,21 @@ pub(crate) fn commit_row(n: u64, parents: &[u64], generation: u64) -> CommitRow 
 }
 
 pub(crate) fn snapshot_row(n: u64) -> SnapshotRow {
-    SnapshotRow {
-        id: snapshot_id(n),
-        entry_count: n,
-        size: 1_000 + n,
-        place: place(n),
-    }
+    SnapshotRow { id: snapshot_id(n), entry_count: n, size: 1_000 + n, place: place(n) }
 }
 
 pub(crate) fn blob_row(n: u64) -> BlobRow {
-    BlobRow {
-        id: blob_id(n),
-        size: n,
-        place: place(n),
-    }
+    BlobRow { id: blob_id(n), size: n, place: place(n) }
 }
 
 /// The first move of `main`: commits with their snapshots.
 pub(crate) fn history(repo_number: u64, commits: Vec<CommitRow>) -> MoveRows {
     let snapshots = commits
         .iter()
-        .map(|commit| SnapshotRow {
-            id: commit.snapshot,
-            entry_count: 1,
-            size: 1,
-            place: commit.place,
-        })
+        .map(|commit| SnapshotRow { id: commit.snapshot, entry_count: 1, size: 1, place: commit.place })
         .collect();
     let head = commits.last().map(|commit| commit.id);
-    MoveRows {
-        commits,
-        snapshots,
-        ..bare(entry(repo_number, 1, head))
-    }
+    MoveRows { commits, snapshots, ..bare(entry(repo_number, 1, head)) }
 }
 
 /// Texts that would break a statement that they were pasted into.

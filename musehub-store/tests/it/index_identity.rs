@@ -5,11 +5,7 @@ use musehub_core::port::{BackendError, IdentityStore, NewToken, TokenHash};
 use crate::index_fixtures::{SqlIndex, at, handle};
 
 fn token(secret: &str, owner: &str) -> NewToken {
-    NewToken {
-        hash: TokenHash::of(secret),
-        handle: handle(owner),
-        created_at: at(0),
-    }
+    NewToken { hash: TokenHash::of(secret), handle: handle(owner), created_at: at(0) }
 }
 
 #[tokio::test]
@@ -19,10 +15,7 @@ async fn a_token_names_its_owner_and_no_other_does() {
         index.add_token(&token(secret, owner)).await.unwrap();
     }
     for (secret, owner) in [("one", "alice"), ("two", "alice"), ("three", "bob")] {
-        assert_eq!(
-            index.token_owner(TokenHash::of(secret)).await.unwrap(),
-            Some(handle(owner))
-        );
+        assert_eq!(index.token_owner(TokenHash::of(secret)).await.unwrap(), Some(handle(owner)));
     }
     assert_eq!(index.token_owner(TokenHash::of("four")).await.unwrap(), None);
 }
@@ -32,10 +25,7 @@ async fn an_identity_keeps_the_spelling_it_began_with() {
     let index = SqlIndex::in_memory().await.unwrap();
     index.add_token(&token("one", "Alice")).await.unwrap();
     index.add_token(&token("two", "aLICE")).await.unwrap();
-    assert_eq!(
-        index.token_owner(TokenHash::of("two")).await.unwrap(),
-        Some(handle("Alice"))
-    );
+    assert_eq!(index.token_owner(TokenHash::of("two")).await.unwrap(), Some(handle("Alice")));
 }
 
 #[tokio::test]
@@ -44,12 +34,6 @@ async fn a_token_is_added_once_and_never_changes_hands() {
     index.add_token(&token("one", "alice")).await.unwrap();
     index.add_token(&token("one", "alice")).await.unwrap();
     let refused = index.add_token(&token("one", "mallory")).await;
-    assert!(
-        matches!(refused, Err(BackendError::Conflict { .. })),
-        "{refused:?}"
-    );
-    assert_eq!(
-        index.token_owner(TokenHash::of("one")).await.unwrap(),
-        Some(handle("alice"))
-    );
+    assert!(matches!(refused, Err(BackendError::Conflict { .. })), "{refused:?}");
+    assert_eq!(index.token_owner(TokenHash::of("one")).await.unwrap(), Some(handle("alice")));
 }

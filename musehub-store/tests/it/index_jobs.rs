@@ -7,11 +7,7 @@ use musehub_core::port::{BackendError, JobQueue, JobStatus, NewJob};
 use crate::index_fixtures::{HOSTILE, SqlIndex, at, create_repositories, index, repo};
 
 fn job(repo_number: u64, kind: &str, payload: &str) -> NewJob {
-    NewJob {
-        repo_id: repo(repo_number),
-        kind: kind.to_owned(),
-        payload: payload.to_owned(),
-    }
+    NewJob { repo_id: repo(repo_number), kind: kind.to_owned(), payload: payload.to_owned() }
 }
 
 #[tokio::test]
@@ -22,22 +18,11 @@ async fn jobs_are_claimed_oldest_first_and_by_kind() {
     }
     assert_eq!(index.claim("w", &["other"], at(9), 100).await.unwrap(), None);
     assert_eq!(index.claim("w", &[], at(9), 100).await.unwrap(), None);
-    assert_eq!(
-        index.claim("w", &["scan"], at(0), 100).await.unwrap(),
-        None,
-        "none is due"
-    );
+    assert_eq!(index.claim("w", &["scan"], at(0), 100).await.unwrap(), None, "none is due");
 
     let first = index.claim("w", &["scan"], at(9), 100).await.unwrap().unwrap();
-    assert_eq!(
-        (first.work, first.status, first.attempts),
-        (job(1, "scan", "1"), JobStatus::Running, 1)
-    );
-    let second = index
-        .claim("w", &["scan", "fold"], at(9), 100)
-        .await
-        .unwrap()
-        .unwrap();
+    assert_eq!((first.work, first.status, first.attempts), (job(1, "scan", "1"), JobStatus::Running, 1));
+    let second = index.claim("w", &["scan", "fold"], at(9), 100).await.unwrap().unwrap();
     assert_eq!(second.work, job(1, "fold", "2"));
 }
 
@@ -46,16 +31,10 @@ async fn of_sixteen_workers_each_job_goes_to_one() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("musehub.db");
     // As two processes would: the workers share two handles on one file.
-    let handles = [
-        SqlIndex::open(&path).await.unwrap(),
-        SqlIndex::open(&path).await.unwrap(),
-    ];
+    let handles = [SqlIndex::open(&path).await.unwrap(), SqlIndex::open(&path).await.unwrap()];
     create_repositories(&handles[0]).await;
     for n in 0..100 {
-        handles[0]
-            .enqueue(&job(1, "scan", &n.to_string()), at(n))
-            .await
-            .unwrap();
+        handles[0].enqueue(&job(1, "scan", &n.to_string()), at(n)).await.unwrap();
     }
     let workers = (0..16).map(|n| {
         let index = handles[n % 2].clone();
@@ -82,23 +61,11 @@ async fn a_lease_that_ran_out_is_claimed_again_and_its_worker_changes_nothing_mo
     let id = job(1, "scan", "").id();
     index.enqueue(&job(1, "scan", ""), at(0)).await.unwrap();
     index.claim("slow", &["scan"], at(0), 100).await.unwrap().unwrap();
-    assert_eq!(
-        index.claim("quick", &["scan"], at(99), 100).await.unwrap(),
-        None,
-        "the lease holds"
-    );
+    assert_eq!(index.claim("quick", &["scan"], at(99), 100).await.unwrap(), None, "the lease holds");
     assert!(index.heartbeat(&id, "slow", at(200)).await.unwrap());
-    assert_eq!(
-        index.claim("quick", &["scan"], at(199), 100).await.unwrap(),
-        None,
-        "it was prolonged"
-    );
+    assert_eq!(index.claim("quick", &["scan"], at(199), 100).await.unwrap(), None, "it was prolonged");
 
-    let again = index
-        .claim("quick", &["scan"], at(200), 100)
-        .await
-        .unwrap()
-        .unwrap();
+    let again = index.claim("quick", &["scan"], at(200), 100).await.unwrap().unwrap();
     assert_eq!(again.attempts, 2);
     assert!(!index.heartbeat(&id, "slow", at(900)).await.unwrap());
     assert!(!index.complete(&id, "slow", "", at(250)).await.unwrap());
@@ -123,10 +90,7 @@ async fn a_failed_job_waits_for_its_time_or_for_ever() {
     assert!(index.fail(&id, "w", "for good", None).await.unwrap());
     assert_eq!(index.claim("w", &["scan"], at(9_999), 100).await.unwrap(), None);
     let latest = index.latest(&repo(1), "scan").await.unwrap().unwrap();
-    assert_eq!(
-        (latest.status, latest.error.as_deref()),
-        (JobStatus::Failed, Some("for good"))
-    );
+    assert_eq!((latest.status, latest.error.as_deref()), (JobStatus::Failed, Some("for good")));
 
     index.enqueue(&job(1, "scan", ""), at(600)).await.unwrap();
     let anew = index.claim("w", &["scan"], at(600), 100).await.unwrap().unwrap();
@@ -149,10 +113,7 @@ async fn enqueuing_what_waits_or_runs_is_once() {
 async fn the_latest_job_is_of_its_repository_and_kind() {
     let index = index().await;
     for (repo_number, kind, n) in [(1, "scan", 1), (1, "scan", 2), (1, "fold", 3), (2, "scan", 4)] {
-        index
-            .enqueue(&job(repo_number, kind, &n.to_string()), at(n))
-            .await
-            .unwrap();
+        index.enqueue(&job(repo_number, kind, &n.to_string()), at(n)).await.unwrap();
     }
     let latest = index.latest(&repo(1), "scan").await.unwrap().unwrap();
     assert_eq!(latest.work, job(1, "scan", "2"));
@@ -162,10 +123,7 @@ async fn the_latest_job_is_of_its_repository_and_kind() {
 #[tokio::test]
 async fn work_on_an_unknown_repository_is_refused() {
     let refused = index().await.enqueue(&job(9, "scan", ""), at(0)).await;
-    assert!(
-        matches!(refused, Err(BackendError::Missing { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(BackendError::Missing { .. })), "{refused:?}");
 }
 
 #[tokio::test]

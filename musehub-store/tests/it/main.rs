@@ -1,5 +1,7 @@
 //! Tests of the crate through its public face, in one binary.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
+
 mod durability;
 mod index_conformance;
 mod index_database;
@@ -24,9 +26,6 @@ fn every_file_of_this_folder_is_a_module_of_this_binary() {
         let Some(module) = name.strip_suffix(".rs").filter(|module| *module != "main") else {
             continue;
         };
-        assert!(
-            main.contains(&format!("mod {module};")),
-            "tests/it/{name} is not declared in main.rs"
-        );
+        assert!(main.contains(&format!("mod {module};")), "tests/it/{name} is not declared in main.rs");
     }
 }

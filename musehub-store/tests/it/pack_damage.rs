@@ -42,12 +42,8 @@ async fn assert_damaged(store: &PackedStore, object: &PackedObject) {
 #[tokio::test]
 async fn a_flipped_byte_anywhere_in_a_record_is_found_and_the_object_named() {
     let disk = Disk::new().await;
-    let objects = [
-        blob(b"before"),
-        record(ObjectKind::Commit, br#"{"message":"m"}"#),
-        blob(&noise(1, 300)),
-        blob(b""),
-    ];
+    let objects =
+        [blob(b"before"), record(ObjectKind::Commit, br#"{"message":"m"}"#), blob(&noise(1, 300)), blob(b"")];
     let packed = put(&disk.store, &objects).await;
     let path = disk.path(packed.pack.unwrap(), "pack");
     let whole = std::fs::read(&path).unwrap();
@@ -113,10 +109,7 @@ async fn a_missing_pack_is_missing_by_name() {
     let pack = packed.pack.unwrap();
     std::fs::remove_file(disk.path(pack, "pack")).unwrap();
     let place = packed.objects[0].place;
-    for result in [
-        disk.store.read(&[place]).await.map(|_| ()),
-        streamed(&disk.store, place).await.1,
-    ] {
+    for result in [disk.store.read(&[place]).await.map(|_| ()), streamed(&disk.store, place).await.1] {
         match result {
             Err(BackendError::Missing { what }) => assert!(what.contains(&pack.to_string()), "{what}"),
             other => panic!("expected a missing pack, got {other:?}"),
@@ -169,11 +162,8 @@ async fn an_index_that_lies_is_refused_by_name() {
     let path = disk.path(pack, "idx");
     let truth = std::fs::read(&path).unwrap();
     let file_length = std::fs::metadata(disk.path(pack, "pack")).unwrap().len();
-    let entries: Vec<_> = packed
-        .objects
-        .iter()
-        .map(|object| (object.key, object.place.offset, object.place.length))
-        .collect();
+    let entries: Vec<_> =
+        packed.objects.iter().map(|object| (object.key, object.place.offset, object.place.length)).collect();
     assert_eq!(index_of(pack, file_length, &entries), truth, "the test writes indexes as the store does");
 
     let [first, second] = [entries[0], entries[1]];

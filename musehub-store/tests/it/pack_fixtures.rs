@@ -34,9 +34,7 @@ impl Disk {
 
     pub(crate) fn path(&self, pack: PackId, extension: &str) -> PathBuf {
         let name = pack.to_string();
-        self.directory
-            .path()
-            .join(format!("packs/{}/{name}.{extension}", &name[..2]))
+        self.directory.path().join(format!("packs/{}/{name}.{extension}", &name[..2]))
     }
 
     pub(crate) fn files(&self) -> Vec<String> {
@@ -80,10 +78,7 @@ pub(crate) fn repo() -> RepoId {
 /// `length` bytes that differ with the seed and do not compress.
 pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
-    blake3::Hasher::new()
-        .update(&seed.to_le_bytes())
-        .finalize_xof()
-        .fill(&mut bytes);
+    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
     bytes
 }
 
@@ -92,10 +87,7 @@ pub(crate) fn blob(payload: &[u8]) -> NewObject {
 }
 
 fn object(key: ObjectKey, payload: &[u8]) -> NewObject {
-    NewObject {
-        key,
-        body: ObjectBody::Canonical(canonical::encode(key.kind, payload).into()),
-    }
+    NewObject { key, body: ObjectBody::Canonical(canonical::encode(key.kind, payload).into()) }
 }
 
 /// A snapshot or commit with an id of `typed-v2`.
@@ -107,10 +99,7 @@ pub(crate) fn record(kind: ObjectKind, payload: &[u8]) -> NewObject {
 }
 
 pub(crate) fn staged(staged: &Staged) -> NewObject {
-    NewObject {
-        key: staged.id.key(),
-        body: ObjectBody::Staged(staged.clone()),
-    }
+    NewObject { key: staged.id.key(), body: ObjectBody::Staged(staged.clone()) }
 }
 
 pub(crate) fn bytes_of(object: &NewObject) -> &Bytes {

@@ -34,11 +34,7 @@ fn check_file(bytes: &[u8], receipt: &PutReceipt) {
     let (body, footer) = bytes.split_at(bytes.len() - PACK_FOOTER);
     let count = receipt.objects.len() as u64;
     assert_eq!(footer[..8], count.to_le_bytes(), "the footer counts the records");
-    assert_eq!(
-        footer[8..],
-        *blake3::hash(body).as_bytes(),
-        "and has the hash of what is before it"
-    );
+    assert_eq!(footer[8..], *blake3::hash(body).as_bytes(), "and has the hash of what is before it");
     let mut next = PACK_HEADER as u64;
     for object in &receipt.objects {
         assert_eq!(object.place.offset, next, "records follow one another");
@@ -114,10 +110,7 @@ async fn many_staged_blobs_that_are_large_together_become_one_pack() {
         objects.push(staged(&stage(&disk.store, payload, &[400_000]).await));
     }
     let receipt = put(&disk.store, &objects).await;
-    check_file(
-        &std::fs::read(disk.path(receipt.pack.unwrap(), "pack")).unwrap(),
-        &receipt,
-    );
+    check_file(&std::fs::read(disk.path(receipt.pack.unwrap(), "pack")).unwrap(), &receipt);
     for (payload, place) in payloads.iter().zip(places(&receipt)) {
         let read = disk.store.read(&[place]).await.unwrap();
         assert!(read[0] == canonical::encode(ObjectKind::Blob, payload));
@@ -128,9 +121,7 @@ async fn many_staged_blobs_that_are_large_together_become_one_pack() {
 async fn many_reads_at_once_equal_single_reads_in_any_order() {
     let store = PackedStore::scan(Backend::memory()).await.unwrap();
     let mut dice = Dice::new(1);
-    let objects: Vec<NewObject> = (0..5_000)
-        .map(|n| blob(&noise(n, dice.below(2_000))))
-        .collect();
+    let objects: Vec<NewObject> = (0..5_000).map(|n| blob(&noise(n, dice.below(2_000)))).collect();
     let mut asked: Vec<(Place, &NewObject)> = Vec::new();
     for part in objects.chunks(1_700) {
         asked.extend(places(&put(&store, part).await).into_iter().zip(part));

@@ -46,9 +46,8 @@ async fn of_racing_appends_from_several_handles_exactly_one_wins() {
     let directory = tempfile::tempdir().unwrap();
     let mut old = None;
     for sequence in 1..=40 {
-        let entries: Vec<RefLogEntry> = (0..6)
-            .map(|n| entry("main", sequence, old, commit_id(sequence * 100 + n)))
-            .collect();
+        let entries: Vec<RefLogEntry> =
+            (0..6).map(|n| entry("main", sequence, old, commit_id(sequence * 100 + n))).collect();
         let racers = entries.iter().cloned().map(|entry| {
             let log = log(directory.path());
             tokio::spawn(async move { log.append(&entry).await })

@@ -14,10 +14,7 @@ struct Directories {
 
 impl Directories {
     fn new() -> Self {
-        Self {
-            root: tempfile::tempdir().unwrap(),
-            count: AtomicU64::new(0),
-        }
+        Self { root: tempfile::tempdir().unwrap(), count: AtomicU64::new(0) }
     }
 
     fn fresh(&self) -> PathBuf {

@@ -83,6 +83,12 @@ impl History {
         self.branches.insert(name.to_owned(), at.to_owned());
     }
 
+    /// Makes the branch `name` at the head of another, or moves it there.
+    pub fn fork(&mut self, name: &str, from: &str) {
+        let head = self.head(from).to_owned();
+        self.branches.insert(name.to_owned(), head);
+    }
+
     /// Merges the head of `from` into `into`: files of both, those of `into` where they differ.
     pub fn merge(&mut self, into: &str, from: &str) -> String {
         let (ours, theirs) = (self.head(into).to_owned(), self.head(from).to_owned());

@@ -14,18 +14,10 @@ pub(in crate::index) mod branch {
     #[sea_orm(table_name = "musehub_branches")]
     pub struct Model {
         /// The repository.
-        #[sea_orm(
-            primary_key,
-            auto_increment = false,
-            column_type = "String(StringLen::N(128))"
-        )]
+        #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(128))")]
         pub repo_id: String,
         /// Its name.
-        #[sea_orm(
-            primary_key,
-            auto_increment = false,
-            column_type = "String(StringLen::N(255))"
-        )]
+        #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(255))")]
         pub name: String,
         /// Its head; none where it was deleted.
         #[sea_orm(column_type = "String(StringLen::N(128))", nullable)]
@@ -65,18 +57,10 @@ pub(in crate::index) mod commit {
     #[sea_orm(table_name = "musehub_commits")]
     pub struct Model {
         /// The repository.
-        #[sea_orm(
-            primary_key,
-            auto_increment = false,
-            column_type = "String(StringLen::N(128))"
-        )]
+        #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(128))")]
         pub repo_id: String,
         /// Its id.
-        #[sea_orm(
-            primary_key,
-            auto_increment = false,
-            column_type = "String(StringLen::N(128))"
-        )]
+        #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(128))")]
         pub commit_id: String,
         /// Its snapshot.
         #[sea_orm(column_type = "String(StringLen::N(128))")]
@@ -131,18 +115,10 @@ pub(in crate::index) mod commit_graph {
     #[sea_orm(table_name = "musehub_commit_graph")]
     pub struct Model {
         /// The repository.
-        #[sea_orm(
-            primary_key,
-            auto_increment = false,
-            column_type = "String(StringLen::N(128))"
-        )]
+        #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(128))")]
         pub repo_id: String,
         /// The commit.
-        #[sea_orm(
-            primary_key,
-            auto_increment = false,
-            column_type = "String(StringLen::N(128))"
-        )]
+        #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(128))")]
         pub commit_id: String,
         /// Which of its parents, from 0.
         #[sea_orm(primary_key, auto_increment = false)]
@@ -183,18 +159,10 @@ pub(in crate::index) mod snapshot {
     #[sea_orm(table_name = "musehub_snapshots")]
     pub struct Model {
         /// The repository.
-        #[sea_orm(
-            primary_key,
-            auto_increment = false,
-            column_type = "String(StringLen::N(128))"
-        )]
+        #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(128))")]
         pub repo_id: String,
         /// Its id.
-        #[sea_orm(
-            primary_key,
-            auto_increment = false,
-            column_type = "String(StringLen::N(128))"
-        )]
+        #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(128))")]
         pub snapshot_id: String,
         /// How many files it has.
         pub entry_count: i64,

@@ -12,11 +12,7 @@ pub(in crate::index) mod breakage_issue {
     #[sea_orm(table_name = "musehub_intel_breakage_issues")]
     pub struct Model {
         /// The blob id of what it says.
-        #[sea_orm(
-            primary_key,
-            auto_increment = false,
-            column_type = "String(StringLen::N(128))"
-        )]
+        #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(128))")]
         pub issue_id: String,
         /// The repository.
         #[sea_orm(column_type = "String(StringLen::N(128))")]
@@ -68,11 +64,7 @@ pub(in crate::index) mod breakage_meta {
     #[sea_orm(table_name = "musehub_intel_breakage_meta")]
     pub struct Model {
         /// The repository.
-        #[sea_orm(
-            primary_key,
-            auto_increment = false,
-            column_type = "String(StringLen::N(128))"
-        )]
+        #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(128))")]
         pub repo_id: String,
         /// Issues of any severity.
         pub total_issues: i64,
@@ -118,11 +110,7 @@ pub(in crate::index) mod fact {
         #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(64))")]
         pub kind: String,
         /// The blob.
-        #[sea_orm(
-            primary_key,
-            auto_increment = false,
-            column_type = "String(StringLen::N(128))"
-        )]
+        #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(128))")]
         pub blob_id: String,
         /// The facts, JSON.
         #[sea_orm(column_type = "Text")]

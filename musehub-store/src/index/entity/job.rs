@@ -12,11 +12,7 @@ pub(in crate::index) mod background_job {
     #[sea_orm(table_name = "musehub_background_jobs")]
     pub struct Model {
         /// The hash of what is to be done.
-        #[sea_orm(
-            primary_key,
-            auto_increment = false,
-            column_type = "String(StringLen::N(128))"
-        )]
+        #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(128))")]
         pub job_id: String,
         /// The repository that it is about.
         #[sea_orm(column_type = "String(StringLen::N(128))")]

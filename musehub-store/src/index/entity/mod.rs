@@ -2,15 +2,9 @@
 //!
 //! Ids and places are kept in their text form, moments as milliseconds since 1970-01-01T00:00:00Z.
 
-#![allow(
-    clippy::module_inception,
-    reason = "a file is named for its domain, a module for its table"
-)]
+#![allow(clippy::module_inception, reason = "a file is named for its domain, a module for its table")]
 #![expect(unreachable_pub, reason = "sea-orm's derives make public items beside these")]
-#![allow(
-    dead_code,
-    reason = "a model mirrors the whole of its table; bulk reads and writes go by column"
-)]
+#![allow(dead_code, reason = "a model mirrors the whole of its table; bulk reads and writes go by column")]
 
 pub(super) mod history;
 pub(super) mod identity;

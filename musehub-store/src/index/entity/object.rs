@@ -11,11 +11,7 @@ pub(in crate::index) mod object {
     #[sea_orm(table_name = "musehub_objects")]
     pub struct Model {
         /// Its id.
-        #[sea_orm(
-            primary_key,
-            auto_increment = false,
-            column_type = "String(StringLen::N(128))"
-        )]
+        #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(128))")]
         pub object_id: String,
         /// Length of its payload, in bytes.
         pub size: i64,
@@ -45,18 +41,10 @@ pub(in crate::index) mod object_ref {
     #[sea_orm(table_name = "musehub_object_refs")]
     pub struct Model {
         /// The repository.
-        #[sea_orm(
-            primary_key,
-            auto_increment = false,
-            column_type = "String(StringLen::N(128))"
-        )]
+        #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(128))")]
         pub repo_id: String,
         /// The blob.
-        #[sea_orm(
-            primary_key,
-            auto_increment = false,
-            column_type = "String(StringLen::N(128))"
-        )]
+        #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(128))")]
         pub object_id: String,
     }
 

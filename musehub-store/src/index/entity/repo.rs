@@ -11,11 +11,7 @@ pub(in crate::index) mod repository {
     #[sea_orm(table_name = "musehub_repos")]
     pub struct Model {
         /// The id that stays when names change.
-        #[sea_orm(
-            primary_key,
-            auto_increment = false,
-            column_type = "String(StringLen::N(128))"
-        )]
+        #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(128))")]
         pub repo_id: String,
         /// Whose it is, as they write it.
         #[sea_orm(column_type = "String(StringLen::N(64))")]

@@ -44,14 +44,10 @@ async fn repositories(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(integer("created_at"))
         .col(ColumnDef::new("deleted").boolean().not_null());
     manager.create_table(table).await?;
-    let name = index("ux_repos_name", "musehub_repos", &["owner_key", "slug_key"])
-        .unique()
-        .take();
+    let name = index("ux_repos_name", "musehub_repos", &["owner_key", "slug_key"]).unique().take();
     manager.create_index(name).await?;
     let listing = ["visibility", "deleted", "owner_key", "slug_key"];
-    manager
-        .create_index(index("ix_repos_listing", "musehub_repos", &listing))
-        .await
+    manager.create_index(index("ix_repos_listing", "musehub_repos", &listing)).await
 }
 
 async fn branches(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
@@ -83,9 +79,7 @@ async fn commits(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .primary_key(&mut key(&["repo_id", "commit_id"]))
         .foreign_key(&mut of_repository("musehub_commits"));
     manager.create_table(commits).await?;
-    manager
-        .create_index(index("ix_commits_id", "musehub_commits", &["commit_id"]))
-        .await?;
+    manager.create_index(index("ix_commits_id", "musehub_commits", &["commit_id"])).await?;
 
     let mut graph = clustered(manager, "musehub_commit_graph");
     graph
@@ -110,17 +104,12 @@ async fn snapshots(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .primary_key(&mut key(&["repo_id", "snapshot_id"]))
         .foreign_key(&mut of_repository("musehub_snapshots"));
     manager.create_table(table).await?;
-    manager
-        .create_index(index("ix_snapshots_id", "musehub_snapshots", &["snapshot_id"]))
-        .await
+    manager.create_index(index("ix_snapshots_id", "musehub_snapshots", &["snapshot_id"])).await
 }
 
 async fn objects(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let mut objects = clustered(manager, "musehub_objects");
-    objects
-        .col(id("object_id").primary_key())
-        .col(integer("size"))
-        .col(text("storage_uri"));
+    objects.col(id("object_id").primary_key()).col(integer("size")).col(text("storage_uri"));
     manager.create_table(objects).await?;
 
     let mut refs = clustered(manager, "musehub_object_refs");
@@ -153,9 +142,7 @@ async fn identities(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(integer("revoked_at").null())
         .foreign_key(&mut of_identity);
     manager.create_table(tokens).await?;
-    manager
-        .create_index(index("ix_tokens_handle", "musehub_tokens", &["handle"]))
-        .await
+    manager.create_index(index("ix_tokens_handle", "musehub_tokens", &["handle"])).await
 }
 
 async fn jobs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
@@ -177,22 +164,13 @@ async fn jobs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .foreign_key(&mut of_repository("musehub_background_jobs"));
     manager.create_table(table).await?;
     // Only of what may be claimed, oldest first: finished jobs cost a claim nothing.
-    let claim = index(
-        "ix_background_jobs_claim",
-        "musehub_background_jobs",
-        &["created_at", "run_at", "job_type"],
-    )
-    .and_where(Expr::col("status").is_in(["pending", "running"]))
-    .take();
+    let claim =
+        index("ix_background_jobs_claim", "musehub_background_jobs", &["created_at", "run_at", "job_type"])
+            .and_where(Expr::col("status").is_in(["pending", "running"]))
+            .take();
     manager.create_index(claim).await?;
     let latest = ["repo_id", "job_type", "created_at"];
-    manager
-        .create_index(index(
-            "ix_background_jobs_latest",
-            "musehub_background_jobs",
-            &latest,
-        ))
-        .await
+    manager.create_index(index("ix_background_jobs_latest", "musehub_background_jobs", &latest)).await
 }
 
 async fn breakage(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
@@ -208,11 +186,7 @@ async fn breakage(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(id("ref"))
         .foreign_key(&mut of_repository("musehub_intel_breakage_issues"));
     manager.create_table(issues).await?;
-    let by_repo = index(
-        "ix_intel_breakage_issues_repo",
-        "musehub_intel_breakage_issues",
-        &["repo_id"],
-    );
+    let by_repo = index("ix_intel_breakage_issues_repo", "musehub_intel_breakage_issues", &["repo_id"]);
     manager.create_index(by_repo).await?;
     let by_type = index(
         "ix_intel_breakage_issues_repo_type",

@@ -1,0 +1,158 @@
+//! Ports that fail, die or make room for others, by number of call.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use musehub_core::graph::CommitNode;
+use musehub_core::hub::Backends;
+use musehub_core::port::{
+    BackendError, BlobRow, BranchRow, CommitRow, HistoryIndex, MoveRows, NewObject, ObjectStore, PackId,
+    PackedObject, Place, PutReceipt, RefLogEntry, RefStore, RepositoryIndex, RepositoryRecord, SnapshotRow,
+    StageWriter, Staged, Staging, Timestamp,
+};
+use musehub_core::{BlobId, BranchName, CommitId, Handle, ObjectKey, RepoId, Slug, SnapshotId};
+
+/// What becomes of the call that is to fail, and of those after it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fault {
+    /// It fails without effect.
+    Refused,
+    /// It has its effect, and the answer is lost.
+    AnswerLost,
+    /// The process dies before it.
+    DiesBefore,
+    /// The process dies after it.
+    DiesAfter,
+}
+
+/// Ports in front of others.
+pub(crate) struct Disturbed {
+    inner: Backends,
+    calls: AtomicU64,
+    fault: Option<(Fault, u64)>,
+    /// Bit `n` says whether call `n` lets somebody else go first.
+    pauses: u64,
+}
+
+impl Disturbed {
+    /// The call of number `at`, counted from 0, goes wrong.
+    pub(crate) fn failing(inner: Backends, fault: Fault, at: u64) -> Arc<Self> {
+        Self::new(inner, Some((fault, at)), 0)
+    }
+
+    /// Calls wait where `pauses` says.
+    pub(crate) fn pausing(inner: Backends, pauses: u64) -> Arc<Self> {
+        Self::new(inner, None, pauses)
+    }
+
+    fn new(inner: Backends, fault: Option<(Fault, u64)>, pauses: u64) -> Arc<Self> {
+        Arc::new(Self { inner, calls: AtomicU64::new(0), fault, pauses })
+    }
+
+    pub(crate) fn backends(self: &Arc<Self>) -> Backends {
+        Backends {
+            objects: self.clone(),
+            staging: self.clone(),
+            refs: self.clone(),
+            repositories: self.clone(),
+            history: self.clone(),
+            clock: self.inner.clock.clone(),
+        }
+    }
+
+    /// Whether the call that was to go wrong was reached.
+    pub(crate) fn struck(&self) -> bool {
+        self.fault.is_some_and(|(_, at)| self.calls.load(Ordering::SeqCst) > at)
+    }
+
+    async fn call<T>(&self, call: impl Future<Output = Result<T, BackendError>>) -> Result<T, BackendError> {
+        let number = self.calls.fetch_add(1, Ordering::SeqCst);
+        if self.pauses >> (number % 64) & 1 == 1 {
+            pause().await;
+        }
+        let lost = || Err(BackendError::unavailable("a call that was to fail", "as it was told"));
+        match self.fault {
+            Some((Fault::Refused | Fault::DiesBefore, at)) if number == at => lost(),
+            Some((Fault::AnswerLost | Fault::DiesAfter, at)) if number == at => {
+                call.await?;
+                lost()
+            }
+            Some((Fault::DiesBefore | Fault::DiesAfter, at)) if number > at => lost(),
+            _ => call.await,
+        }
+    }
+}
+
+/// Lets every other future of the executor go on first.
+async fn pause() {
+    let mut paused = false;
+    futures::future::poll_fn(|context| {
+        if std::mem::replace(&mut paused, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Passes the methods of a port on.
+macro_rules! pass_on {
+    ($port:ident, $field:ident, {
+        $(fn $name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*
+    }) => {
+        #[async_trait]
+        impl $port for Disturbed {
+            $(async fn $name(&self, $($arg: $type),*) -> Result<$answer, BackendError> {
+                self.call(self.inner.$field.$name($($arg),*)).await
+            })*
+        }
+    };
+}
+
+pass_on!(ObjectStore, objects, {
+    fn put(objects: Vec<NewObject>) -> PutReceipt;
+    fn locate(keys: &[ObjectKey]) -> Vec<Option<Place>>;
+    fn read(places: &[Place]) -> Vec<Bytes>;
+    fn stream(place: Place) -> BoxStream<'static, Result<Bytes, BackendError>>;
+    fn packs() -> Vec<PackId>;
+    fn pack_objects(pack: PackId) -> Vec<PackedObject>;
+});
+
+pass_on!(Staging, staging, {
+    fn begin(repo: &RepoId) -> Box<dyn StageWriter>;
+    fn find(repo: &RepoId, ids: &[BlobId]) -> Vec<Option<Staged>>;
+    fn discard(repo: &RepoId, uploads: &[String]) -> ();
+    fn expire(before: Timestamp) -> u64;
+});
+
+pass_on!(RefStore, refs, {
+    fn put_repository(record: &RepositoryRecord) -> ();
+    fn repository(owner: &Handle, slug: &Slug) -> Option<RepositoryRecord>;
+    fn repositories() -> Vec<RepositoryRecord>;
+    fn append(entry: &RefLogEntry) -> ();
+    fn heads(repo: &RepoId) -> Vec<RefLogEntry>;
+    fn history(repo: &RepoId, branch: &BranchName, after: u64) -> Vec<RefLogEntry>;
+});
+
+pass_on!(RepositoryIndex, repositories, {
+    fn put_repository(record: &RepositoryRecord) -> ();
+    fn repository(owner: &Handle, slug: &Slug) -> Option<RepositoryRecord>;
+    fn repository_by_id(repo: &RepoId) -> Option<RepositoryRecord>;
+    fn public_repositories(after: Option<(&Handle, &Slug)>, limit: u32) -> Vec<RepositoryRecord>;
+});
+
+pass_on!(HistoryIndex, history, {
+    fn record_move(rows: MoveRows) -> ();
+    fn branches(repo: &RepoId) -> Vec<BranchRow>;
+    fn branch(repo: &RepoId, branch: &BranchName) -> (Option<CommitId>, u64);
+    fn commit_nodes(repo: &RepoId, ids: &[CommitId], window: u32) -> Vec<CommitNode>;
+    fn commits(repo: &RepoId, ids: &[CommitId]) -> Vec<CommitRow>;
+    fn snapshots(repo: &RepoId, ids: &[SnapshotId]) -> Vec<SnapshotRow>;
+    fn blobs(repo: &RepoId, ids: &[BlobId]) -> Vec<BlobRow>;
+    fn commit_count(repo: &RepoId) -> u64;
+});
