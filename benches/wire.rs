@@ -57,15 +57,15 @@ fn main() -> Outcome<()> {
     println!("| what | median | least | most |");
     println!("|---|---|---|---|");
     row("first push, all requests", &mut push);
-    row("  of it uploads", &mut parts.iter().map(|(uploads, _)| *uploads).collect());
-    row("  of it the push itself", &mut parts.iter().map(|(_, push)| *push).collect());
+    row("  of it uploads", &mut parts.iter().map(|(uploads, _)| *uploads).collect::<Vec<_>>());
+    row("  of it the push itself", &mut parts.iter().map(|(_, push)| *push).collect::<Vec<_>>());
     row("fetch of a clone", &mut fetch);
     println!("| refs over 8 connections | {rate:.0}/s | | |");
     println!("| memory after the pushes | {resident:.1} MiB | | {memory:.1} MiB at its highest |");
     Ok(())
 }
 
-fn row(what: &str, times: &mut Vec<Duration>) {
+fn row(what: &str, times: &mut [Duration]) {
     times.sort_unstable();
     let millis = |time: Duration| time.as_secs_f64() * 1000.0;
     let median = millis(times[times.len() / 2]);

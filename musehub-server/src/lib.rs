@@ -1,6 +1,6 @@
 //! The MuseHub server: HTTP, pages, background jobs and the command line around the use cases of `musehub-core`.
 //!
-//! No business rule lives here. A request goes through [`http::route`] to [`wire`], for programs, or [`web`], for
+//! No business rule lives here. A request goes through [`http::route`] to `wire`, for programs, or `web`, for
 //! people; both call [`musehub_core::Hub`].
 
 pub mod app;
