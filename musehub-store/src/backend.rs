@@ -25,6 +25,7 @@ impl Backend {
     /// [`BackendError`] where the directory cannot be created or opened.
     pub fn local(directory: &FilePath) -> Result<Self, BackendError> {
         std::fs::create_dir_all(directory)
+            .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", directory.display())))
             .map_err(|error| BackendError::unavailable("creating the store's directory", error))?;
         let open = || {
             LocalFileSystem::new_with_prefix(directory).map_err(|error| failed("opening the store", error))

@@ -30,12 +30,13 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Outcome {
+    let stop_signals = serve::StopSignals::listen()?;
     let (app, listener, address) = serve::start(&arguments.data, &arguments.options).await?;
     let pushed = push_sample(&app).await?;
     // The page is to be there when somebody opens the address that is printed next.
     while jobs::run_next(&app, "demo").await? {}
     print_guide(address, pushed, &arguments.data);
-    serve::until_stopped(app, listener).await;
+    serve::until_stopped(app, listener, stop_signals).await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -21,9 +21,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Outcome {
+    let stop_signals = StopSignals::listen()?;
     let (app, listener, address) = start(&arguments.data, &arguments.options).await?;
     tracing::info!(%address, data = %arguments.data.data.display(), "serving");
-    until_stopped(app, listener).await;
+    until_stopped(app, listener, stop_signals).await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -44,7 +45,7 @@ pub(super) async fn start(
 }
 
 /// Serves and works until the process is asked to stop.
-pub(super) async fn until_stopped(app: Arc<App>, listener: Listener) {
+pub(super) async fn until_stopped(app: Arc<App>, listener: Listener, stop_signals: StopSignals) {
     let (stop, stopped) = watch::channel(false);
     let wait = |mut stopped: watch::Receiver<bool>| async move {
         // An error means that the sender is gone, which is a stop too.
@@ -52,7 +53,7 @@ pub(super) async fn until_stopped(app: Arc<App>, listener: Listener) {
     };
     let worker = tokio::spawn(jobs::work(app.clone(), worker_name(), wait(stopped.clone())));
     let server = tokio::spawn(serve(app, listener, wait(stopped)));
-    stop_signal().await;
+    stop_signals.wait().await;
     tracing::info!("stopping");
     let _ = stop.send(true);
     let _ = tokio::join!(server, worker);
@@ -63,19 +64,37 @@ fn worker_name() -> String {
     format!("server-{}-{}", std::process::id(), musehub_core::RepoId::random())
 }
 
-/// Ends when the process is interrupted or told to terminate.
-async fn stop_signal() {
-    let interrupt = tokio::signal::ctrl_c();
+/// The signals that ask the process to stop, heard from the moment this is made: made before anybody can know that the
+/// server is there, so that none meets the system's default, which ends the process where it stands.
+pub(super) struct StopSignals {
     #[cfg(unix)]
-    {
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl StopSignals {
+    pub(super) fn listen() -> std::io::Result<Self> {
+        #[cfg(unix)]
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            }
-            return;
+        Ok(Self {
+            #[cfg(unix)]
+            terminate: signal(SignalKind::terminate())?,
+            #[cfg(unix)]
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    #[cfg(unix)]
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
-    let _ = interrupt.await;
+
+    #[cfg(not(unix))]
+    async fn wait(self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }
