@@ -65,7 +65,9 @@ fn check(text: &str) -> Result<(), PathError> {
     if text.len() > MAX_PATH_BYTES {
         return Err(PathError::TooLong);
     }
-    if text.chars().any(char::is_control) {
+    // Most paths are ASCII, and there are hundreds of thousands of them in a push.
+    let control = |b: u8| b < 0x20 || b == 0x7f;
+    if text.bytes().any(control) || (!text.is_ascii() && text.chars().any(char::is_control)) {
         return Err(PathError::Control);
     }
     let bytes = text.as_bytes();

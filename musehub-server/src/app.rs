@@ -10,12 +10,12 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
-use musehub_core::Hub;
-use musehub_core::hub::{Backends, Options, Viewer};
+use musehub_core::hub::{Backends, Need, Options, Viewer};
 use musehub_core::port::{
-    BackendError, BreakageIndex, Clock, FactCache, IdentityStore, JobQueue, RepositoryIndex, SystemClock,
-    TokenHash,
+    BackendError, BreakageIndex, Clock, FactCache, IdentityStore, JobQueue, RepositoryIndex,
+    RepositoryRecord, SystemClock, TokenHash,
 };
+use musehub_core::{Handle, Hub, Slug};
 use musehub_store::{Backend, PackedStore, RefLog, SqlIndex};
 use tokio::sync::Notify;
 
@@ -214,6 +214,27 @@ impl Exchange<'_> {
         }
         let owner = self.app.identities.token_owner(TokenHash::of(token.trim())).await?;
         owner.map(Viewer::Identity).ok_or_else(refuse)
+    }
+
+    /// The repository that the address names, for somebody who may do what they want, and who that is.
+    ///
+    /// # Errors
+    /// 401, 403, or 404 for one that is absent or not theirs to see.
+    pub async fn repository(&self, need: Need) -> Result<(RepositoryRecord, Option<Handle>), ApiError> {
+        let viewer = self.viewer().await?;
+        // A name that cannot be is one that is not there; whoever would write is asked for a token first all the same.
+        let names =
+            Handle::parse(self.params.get("owner")).ok().zip(Slug::parse(self.params.get("slug")).ok());
+        let Some((owner, slug)) = names else {
+            let anonymous_write = need == Need::Write && viewer.handle().is_none();
+            return Err(if anonymous_write {
+                ApiError::unauthorized("this needs a valid token")
+            } else {
+                ApiError::not_found()
+            });
+        };
+        let repo = self.app.hub.open(&owner, &slug, &viewer, need).await?;
+        Ok((repo, viewer.handle().cloned()))
     }
 
     /// A header as text; empty where it is absent or no text.

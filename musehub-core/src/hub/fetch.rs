@@ -18,8 +18,8 @@ use crate::scheme::IdScheme;
 pub struct FetchPlan {
     /// The commits, parents first, each with its canonical bytes.
     pub commits: Vec<(CommitRow, Bytes)>,
-    /// Their snapshots, each with its canonical bytes, ordered by id.
-    pub snapshots: Vec<(SnapshotRow, Bytes)>,
+    /// Their snapshots, ordered by id.
+    pub snapshots: Vec<Snapshot>,
     /// The blobs of those snapshots that the client does not have, ordered by place.
     pub blobs: Vec<BlobRow>,
     /// The heads of the repository.
@@ -62,18 +62,16 @@ impl Hub {
         let wanted: HashSet<SnapshotId> =
             commits.iter().map(|row| row.snapshot).filter(|id| !known.contains(id)).collect();
 
-        let mut snapshots = self.backends.history.snapshots(&repo.repo_id, &sorted(&wanted)).await?;
-        snapshots.sort_unstable_by_key(|row| row.id);
+        let wanted = self.snapshot_rows(repo, &wanted).await?;
         let mut bytes: u64 =
-            commits.iter().map(|row| row.size).chain(snapshots.iter().map(|row| row.size)).sum();
+            commits.iter().map(|row| row.size).chain(wanted.iter().map(|row| row.size)).sum();
         within(bytes, limit)?;
-        let known = self.backends.history.snapshots(&repo.repo_id, &sorted(&known)).await?;
 
         let commit_bytes = self.read(commits.iter().map(|row| row.place)).await?;
-        let snapshot_bytes = self.read(snapshots.iter().map(|row| row.place)).await?;
-        let known_bytes = self.read(known.iter().map(|row| row.place)).await?;
-        let mut blobs = blobs_of(snapshot_bytes.clone()).await?;
-        for blob in blobs_of(known_bytes).await? {
+        let snapshots = self.read_snapshots(wanted).await?;
+        let known = self.read_snapshots(self.snapshot_rows(repo, &known).await?).await?;
+        let mut blobs = named(&snapshots);
+        for blob in named(&known) {
             blobs.remove(&blob);
         }
         let mut rows = self.backends.history.blobs(&repo.repo_id, &sorted(&blobs)).await?;
@@ -86,10 +84,40 @@ impl Hub {
         within(bytes, limit)?;
         Ok(FetchPlan {
             commits: commits.into_iter().zip(commit_bytes).collect(),
-            snapshots: snapshots.into_iter().zip(snapshot_bytes).collect(),
+            snapshots,
             blobs: rows,
             heads,
         })
+    }
+
+    /// The rows of snapshots that the repository is known to hold, ordered by id.
+    async fn snapshot_rows(
+        &self,
+        repo: &RepositoryRecord,
+        ids: &HashSet<SnapshotId>,
+    ) -> Result<Vec<SnapshotRow>, BackendError> {
+        let mut rows = self.backends.history.snapshots(&repo.repo_id, &sorted(ids)).await?;
+        if rows.len() != ids.len() {
+            let what = format!("{} snapshots of {}/{}", ids.len() - rows.len(), repo.owner, repo.slug);
+            return Err(BackendError::Missing { what });
+        }
+        rows.sort_unstable_by_key(|row| row.id);
+        Ok(rows)
+    }
+
+    /// Snapshots, in the order of their rows, decoded on all cores.
+    async fn read_snapshots(&self, rows: Vec<SnapshotRow>) -> Result<Vec<Snapshot>, BackendError> {
+        let bytes = self.read(rows.iter().map(|row| row.place)).await?;
+        cpu::run(move || {
+            let decode = |(row, bytes): (SnapshotRow, Bytes)| {
+                Snapshot::decode(row.id, &bytes).map_err(|error| BackendError::Damaged {
+                    what: format!("snapshot {}", row.id),
+                    reason: error.to_string(),
+                })
+            };
+            rows.into_par_iter().zip(bytes).map(decode).collect()
+        })
+        .await
     }
 
     /// Canonical bytes at places that a plan gave.
@@ -195,14 +223,7 @@ fn within(bytes: u64, limit: u64) -> Result<(), FetchError> {
     if bytes > limit { Err(FetchError::TooLarge { bytes, limit }) } else { Ok(()) }
 }
 
-/// The blobs that snapshots name, decoded on all cores.
-async fn blobs_of(snapshots: Vec<Bytes>) -> Result<HashSet<BlobId>, BackendError> {
-    cpu::run(move || {
-        let named: Vec<Vec<BlobId>> =
-            snapshots.par_iter().map(|bytes| Snapshot::blob_ids(bytes)).collect::<Result<_, _>>().map_err(
-                |error| BackendError::Damaged { what: "a snapshot".to_owned(), reason: error.to_string() },
-            )?;
-        Ok(named.into_iter().flatten().collect())
-    })
-    .await
+/// The blobs that snapshots name.
+fn named(snapshots: &[Snapshot]) -> HashSet<BlobId> {
+    snapshots.iter().flat_map(|snapshot| snapshot.manifest().iter().map(|(_, blob)| *blob)).collect()
 }

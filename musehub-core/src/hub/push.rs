@@ -203,13 +203,15 @@ impl Hub {
         blobs: Vec<BlobId>,
         novelty: &mut Novelty,
     ) -> Result<Vec<BlobId>, PushError> {
+        // In this order: a push that takes staged blobs records them before it discards them, so what is staged no more is
+        // held by the time the index is asked.
+        let staged = self.backends.staging.find(&repo.repo_id, &blobs).await?;
         let held = self.backends.history.blobs(&repo.repo_id, &blobs).await?;
         let held: HashSet<BlobId> = held.iter().map(|row| row.id).collect();
-        let lacking: Vec<BlobId> = blobs.into_iter().filter(|id| !held.contains(id)).collect();
-        let staged = self.backends.staging.find(&repo.repo_id, &lacking).await?;
-        let mut found: Vec<(BlobId, u64, ObjectBody)> = Vec::with_capacity(lacking.len());
+        let lacking = blobs.into_iter().zip(staged).filter(|(id, _)| !held.contains(id));
+        let mut found: Vec<(BlobId, u64, ObjectBody)> = Vec::new();
         let mut missing = Vec::new();
-        for (id, staged) in lacking.into_iter().zip(staged) {
+        for (id, staged) in lacking {
             match source(scheme, id, incoming.blobs.get(&id), staged) {
                 Some((size, body)) => found.push((id, size, body)),
                 None => missing.push(id),

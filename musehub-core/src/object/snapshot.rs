@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
@@ -92,18 +92,6 @@ impl Snapshot {
             .map_err(|source| ObjectError::Record { kind: ObjectKind::Snapshot, source })?;
         record.id = Some(id);
         Ok(Self { id, record })
-    }
-
-    /// The blobs that canonical bytes name, with repeats and in no order: what a fetch asks of thousands of snapshots
-    /// without needing their paths.
-    ///
-    /// # Errors
-    /// [`ObjectError`] where the bytes are not those of a snapshot.
-    pub fn blob_ids(bytes: &[u8]) -> Result<Vec<BlobId>, ObjectError> {
-        let payload = canonical::payload_of(ObjectKind::Snapshot, bytes)?;
-        let named: NamedBlobs = serde_json::from_slice(payload)
-            .map_err(|source| ObjectError::Record { kind: ObjectKind::Snapshot, source })?;
-        Ok(named.manifest.0)
     }
 
     /// Its id.
@@ -206,38 +194,6 @@ fn write_manifest(out: &mut Vec<u8>, manifest: &Manifest, id: impl Fn(&BlobId) -
 fn sort_unique(paths: &mut Vec<RepoPath>) {
     paths.sort();
     paths.dedup();
-}
-
-/// A snapshot of which only the blobs are wanted.
-#[derive(Deserialize)]
-struct NamedBlobs {
-    manifest: Blobs,
-}
-
-struct Blobs(Vec<BlobId>);
-
-impl<'de> Deserialize<'de> for Blobs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct BlobsVisitor;
-
-        impl<'de> Visitor<'de> for BlobsVisitor {
-            type Value = Blobs;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map from paths to blob ids")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Blobs, A::Error> {
-                let mut blobs = Vec::new();
-                while let Some((IgnoredAny, blob)) = map.next_entry()? {
-                    blobs.push(blob);
-                }
-                Ok(Blobs(blobs))
-            }
-        }
-
-        deserializer.deserialize_map(BlobsVisitor)
-    }
 }
 
 impl<'de> Deserialize<'de> for SnapshotRecord {

@@ -4,8 +4,10 @@ use std::num::NonZeroUsize;
 
 use futures::executor::block_on;
 use musehub_core::CommitId;
+use musehub_core::canonical;
 use musehub_core::hub::{FetchError, FetchPlan, ReadError};
 use musehub_core::port::RepositoryRecord;
+use musehub_core::scheme::IdScheme;
 
 use crate::hub_fixtures::{Made, World, chain, commit, push_of};
 
@@ -85,7 +87,10 @@ fn an_answer_over_the_limit_is_refused_and_one_at_the_limit_is_not() {
         let (world, repo, main, _) = forked().await;
         let plan = world.fetch(&repo, &[main[5].id], &[]).await;
         let commits = plan.commits.iter().map(|(row, _)| row.size);
-        let snapshots = plan.snapshots.iter().map(|(row, _)| row.size);
+        let snapshots = plan.snapshots.iter().map(|snapshot| {
+            let bytes = snapshot.canonical(IdScheme::FlatV1).unwrap();
+            canonical::decode(&bytes).unwrap().1.len() as u64
+        });
         let size: u64 = commits.chain(snapshots).chain(plan.blobs.iter().map(|row| row.size)).sum();
         for (limit, fits) in [(0, false), (size - 1, false), (size, true)] {
             match world.hub.fetch(&repo, &[main[5].id], &[], limit).await {

@@ -113,11 +113,10 @@ impl World {
         let plan = self.fetch(repo, &[tip], &[]).await;
         let contents = self.hub.contents(&plan.blobs).await.unwrap();
         let blobs: BTreeMap<BlobId, Bytes> = plan.blobs.iter().map(|row| row.id).zip(contents).collect();
-        let trees = plan.snapshots.iter().map(|(row, bytes)| {
-            let snapshot = Snapshot::decode(row.id, bytes).unwrap();
+        let trees = plan.snapshots.iter().map(|snapshot| {
             let files = snapshot.manifest().iter();
             let files = files.map(|(path, blob)| (path.to_string(), blobs[blob].clone()));
-            (row.id, files.collect())
+            (snapshot.id(), files.collect())
         });
         Cloned { commits: plan.commits.iter().map(|(row, _)| row.id).collect(), trees: trees.collect() }
     }

@@ -121,7 +121,7 @@ async fn check_fetch(
     let boundary: BTreeSet<CommitId> = parents.copied().filter(|id| had.contains(id)).collect();
     let known = model.snapshots(&boundary);
     let wanted: BTreeSet<SnapshotId> = model.snapshots(&lacking).difference(&known).copied().collect();
-    let snapshots: Vec<SnapshotId> = plan.snapshots.iter().map(|(row, _)| row.id).collect();
+    let snapshots: Vec<SnapshotId> = plan.snapshots.iter().map(|snapshot| snapshot.id()).collect();
     assert!(snapshots.iter().eq(&wanted), "the snapshots that the boundary has not, each once");
     let mut blobs: Vec<BlobId> = plan.blobs.iter().map(|row| row.id).collect();
     blobs.sort_unstable();

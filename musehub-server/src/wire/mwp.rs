@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use musehub_core::hub::{InlineBlob, Need, Push};
 use musehub_core::object::{Record, SnapshotRecord};
-use musehub_core::port::{BranchRow, RepositoryRecord};
+use musehub_core::port::BranchRow;
 use musehub_core::scheme::IdScheme;
-use musehub_core::{BlobId, BranchName, CommitId, Handle, HashAlgorithm, ObjectId, Slug};
+use musehub_core::{BlobId, BranchName, CommitId, HashAlgorithm, ObjectId};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle as Runtime;
 
@@ -36,29 +36,6 @@ fn wire_id(id: ObjectId) -> String {
 
 fn heads(branches: &[BranchRow]) -> BTreeMap<&str, String> {
     branches.iter().map(|row| (row.name.as_str(), wire_id(row.head.object_id()))).collect()
-}
-
-impl Exchange<'_> {
-    /// The repository that the address names, for somebody who may do what they want.
-    pub(crate) async fn repository(
-        &self,
-        need: Need,
-    ) -> Result<(RepositoryRecord, Option<Handle>), ApiError> {
-        let viewer = self.viewer().await?;
-        // A name that cannot be is one that is not there; whoever would write is asked for a token first all the same.
-        let names =
-            Handle::parse(self.params.get("owner")).ok().zip(Slug::parse(self.params.get("slug")).ok());
-        let Some((owner, slug)) = names else {
-            let anonymous_write = need == Need::Write && viewer.handle().is_none();
-            return Err(if anonymous_write {
-                ApiError::unauthorized("this needs a valid token")
-            } else {
-                ApiError::not_found()
-            });
-        };
-        let repo = self.app.hub.open(&owner, &slug, &viewer, need).await?;
-        Ok((repo, viewer.handle().cloned()))
-    }
 }
 
 #[derive(Serialize)]
@@ -123,10 +100,10 @@ struct PresignAnswer {
 
 /// `POST presign`: everything goes inline.
 pub(crate) async fn presign(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
-    // Whoever may not see the repository learns nothing from the shape of the request's refusal.
-    let (repo, handle) = exchange.repository(Need::Read).await?;
+    // What is needed stands in the body, which only those who may see the repository get to have read.
+    exchange.repository(Need::Read).await?;
     let request: PresignRequest = exchange.decode(body).await?;
-    if request.direction == Direction::Put && handle.as_ref() != Some(&repo.owner) {
+    if request.direction == Direction::Put {
         exchange.repository(Need::Write).await?;
     }
     let inline = request.object_ids.iter().map(|id| wire_id(id.object_id())).collect();

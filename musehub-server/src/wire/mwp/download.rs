@@ -13,9 +13,11 @@ use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use musehub_core::canonical;
 use musehub_core::hub::{FetchPlan, Hub};
+use musehub_core::object::{Manifest, Snapshot};
 use musehub_core::port::BlobRow;
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::{heads, wire_id};
@@ -37,7 +39,6 @@ pub(super) async fn answer(exchange: &Exchange<'_>, plan: FetchPlan, limit: u64)
 async fn as_msgpack(hub: Hub, plan: FetchPlan, limit: u64) -> Result<Reply, ApiError> {
     let FetchPlan { commits, snapshots, blobs, heads: branches } = plan;
     let commits = commits.into_iter().map(|(_, bytes)| bytes).collect();
-    let snapshots = snapshots.into_iter().map(|(_, bytes)| bytes).collect();
     let encoded = tokio::task::spawn_blocking(move || head(commits, snapshots));
     let mut head = encoded.await.map_err(ApiError::internal)??;
     write_key(&mut head, "objects")?;
@@ -68,32 +69,70 @@ async fn as_msgpack(hub: Hub, plan: FetchPlan, limit: u64) -> Result<Reply, ApiE
     Ok(reply)
 }
 
-/// The map's beginning: commits and snapshots, from the records at rest, on all cores.
-fn head(commits: Vec<Bytes>, snapshots: Vec<Bytes>) -> Result<Vec<u8>, ApiError> {
+/// The map's beginning: commits and snapshots, encoded on all cores.
+fn head(commits: Vec<Bytes>, snapshots: Vec<Snapshot>) -> Result<Vec<u8>, ApiError> {
     let mut out = Vec::new();
     rmp::encode::write_map_len(&mut out, 4).map_err(ApiError::internal)?;
-    for (key, records) in [("commits", commits), ("snapshots", snapshots)] {
-        write_key(&mut out, key)?;
-        let count = u32::try_from(records.len()).map_err(ApiError::internal)?;
-        rmp::encode::write_array_len(&mut out, count).map_err(ApiError::internal)?;
-        let encoded: Vec<Vec<u8>> =
-            records.into_par_iter().map(|record| encode(&record)).collect::<Result<_, _>>()?;
-        out.reserve(encoded.iter().map(Vec::len).sum());
-        for record in encoded {
-            out.extend_from_slice(&record);
-        }
-    }
+    write_list(&mut out, "commits", commits.into_par_iter().map(|record| encode_commit(&record)).collect())?;
+    let encode =
+        |snapshot: Snapshot| rmp_serde::to_vec_named(&WireSnapshot(&snapshot)).map_err(ApiError::internal);
+    write_list(&mut out, "snapshots", snapshots.into_par_iter().map(encode).collect())?;
     Ok(out)
 }
 
-/// A record at rest as msgpack, every field of it.
-fn encode(canonical: &[u8]) -> Result<Vec<u8>, ApiError> {
+fn write_list(out: &mut Vec<u8>, key: &str, items: Result<Vec<Vec<u8>>, ApiError>) -> Result<(), ApiError> {
+    let items = items?;
+    write_key(out, key)?;
+    let count = u32::try_from(items.len()).map_err(ApiError::internal)?;
+    rmp::encode::write_array_len(out, count).map_err(ApiError::internal)?;
+    out.reserve(items.iter().map(Vec::len).sum());
+    for item in items {
+        out.extend_from_slice(&item);
+    }
+    Ok(())
+}
+
+/// A commit's record at rest as msgpack, every field of it.
+fn encode_commit(canonical: &[u8]) -> Result<Vec<u8>, ApiError> {
     let (_, payload) = canonical::decode(canonical).map_err(ApiError::internal)?;
     let mut out = Vec::with_capacity(payload.len());
     let mut from = serde_json::Deserializer::from_slice(payload);
     let mut to = rmp_serde::Serializer::new(&mut out).with_struct_map();
     serde_transcode::transcode(&mut from, &mut to).map_err(ApiError::internal)?;
     Ok(out)
+}
+
+/// A snapshot's record as this generation writes it, every field of it.
+struct WireSnapshot<'a>(&'a Snapshot);
+
+impl Serialize for WireSnapshot<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let record = self.0.record();
+        let listed = [("directories", &record.directories), ("executables", &record.executables)];
+        let listed = listed.into_iter().filter(|(_, paths)| !paths.is_empty());
+        let mut map = serializer.serialize_map(Some(2 + record.extra.len() + listed.clone().count()))?;
+        map.serialize_entry("snapshot_id", &wire_id(self.0.id().object_id()))?;
+        map.serialize_entry("manifest", &WireManifest(&record.manifest))?;
+        for (key, paths) in listed {
+            map.serialize_entry(key, paths)?;
+        }
+        for (key, value) in &record.extra {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
+
+struct WireManifest<'a>(&'a Manifest);
+
+impl Serialize for WireManifest<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (path, blob) in self.0 {
+            map.serialize_entry(path.as_str(), &wire_id(blob.object_id()))?;
+        }
+        map.end()
+    }
 }
 
 fn write_key(out: &mut Vec<u8>, key: &str) -> Result<(), ApiError> {
@@ -158,7 +197,7 @@ async fn read_batch(hub: &Hub, batch: Batch) -> Result<Bytes, Failure> {
 #[derive(Serialize)]
 struct JsonAnswer<'a> {
     commits: Vec<Value>,
-    snapshots: Vec<Value>,
+    snapshots: Vec<WireSnapshot<'a>>,
     objects: Vec<JsonObject>,
     branch_heads: BTreeMap<&'a str, String>,
 }
@@ -183,7 +222,7 @@ async fn as_json(exchange: &Exchange<'_>, plan: FetchPlan) -> Result<Reply, ApiE
     });
     let answer = JsonAnswer {
         commits: plan.commits.iter().map(|(_, bytes)| record(bytes)).collect::<Result<_, _>>()?,
-        snapshots: plan.snapshots.iter().map(|(_, bytes)| record(bytes)).collect::<Result<_, _>>()?,
+        snapshots: plan.snapshots.iter().map(WireSnapshot).collect(),
         objects: objects.collect(),
         branch_heads: heads(&plan.heads),
     };
