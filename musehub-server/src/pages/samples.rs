@@ -35,7 +35,7 @@ pub(super) fn commits() -> Vec<CommitRow> {
         (
             "windows: emit late rows to the side output instead of dropping them, and count them per key so that an operator can tell a slow source from a broken clock",
             "grace",
-            Some("claude-code"),
+            Some("arranger-bot"),
             "2026-03-20T15:31:02.004210+00:00",
             false,
         ),

@@ -247,7 +247,7 @@ fn filter_links_keep_the_rest_of_the_selection() {
 #[test]
 fn commit_rows_show_agent_merge_and_day() {
     let html = Pages::new().render(&samples::commit_list()).unwrap();
-    assert!(html.contains("Made by the agent claude-code"));
+    assert!(html.contains("Made by the agent arranger-bot"));
     assert_eq!(html.matches("badge--merge").count(), 1);
     assert_eq!(html.matches("class=\"history-day\"").count(), 4);
     let hrefs = attributes(&html, "href");
