@@ -3,6 +3,8 @@
 use std::num::NonZeroUsize;
 
 use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 
 use super::{Hub, ReadError};
 use crate::canonical;
@@ -75,6 +77,25 @@ impl Hub {
             }
         };
         canonical.into_iter().zip(blobs).map(payload).collect()
+    }
+
+    /// The content of one blob in pieces, for blobs that are too large to be in memory. A damaged one fails before its last
+    /// piece.
+    ///
+    /// # Errors
+    /// [`BackendError`] where the store fails.
+    pub async fn content_stream(
+        &self,
+        blob: &BlobRow,
+    ) -> Result<BoxStream<'static, Result<Bytes, BackendError>>, BackendError> {
+        let mut header = canonical::header(ObjectKind::Blob, blob.size).len();
+        let pieces = self.backends.objects.stream(blob.place).await?;
+        let payload = pieces.map_ok(move |piece| {
+            let cut = header.min(piece.len());
+            header -= cut;
+            piece.slice(cut..)
+        });
+        Ok(payload.boxed())
     }
 
     /// How many commits the repository holds.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
@@ -14,7 +15,7 @@ use hyper::{Response, StatusCode};
 use musehub_core::canonical;
 use musehub_core::hub::{FetchPlan, Hub};
 use musehub_core::object::{Manifest, Snapshot};
-use musehub_core::port::BlobRow;
+use musehub_core::port::{BackendError, BlobRow};
 use rayon::prelude::*;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -24,7 +25,7 @@ use super::{heads, wire_id};
 use crate::app::Exchange;
 use crate::http::{ApiError, Reply, json};
 
-/// How many bytes of blobs are read together.
+/// How many bytes of blobs are read together; a larger blob is sent as it is read.
 const BATCH: u64 = 4 << 20;
 
 /// Answers a fetch in the format that the client takes.
@@ -58,10 +59,11 @@ async fn as_msgpack(hub: Hub, plan: FetchPlan, limit: u64) -> Result<Reply, ApiE
     }
     let bodies = stream::iter(batches(blobs, prefixes)).then(move |batch| {
         let hub = hub.clone();
-        async move { read_batch(&hub, batch).await }
+        async move { send_batch(&hub, batch).await }
     });
-    let pieces =
-        stream::iter([Ok(Bytes::from(head))]).chain(bodies).chain(stream::iter([Ok(Bytes::from(tail))]));
+    let pieces = stream::iter([Ok(Bytes::from(head))])
+        .chain(bodies.try_flatten())
+        .chain(stream::iter([Ok(Bytes::from(tail))]));
     let mut reply = Response::new(StreamBody::new(pieces.map_ok(Frame::data)).boxed_unsync());
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-msgpack"));
@@ -162,7 +164,7 @@ fn batches(blobs: Vec<BlobRow>, prefixes: Vec<Vec<u8>>) -> Vec<Batch> {
     let mut room = 0_u64;
     for (row, prefix) in blobs.into_iter().zip(prefixes) {
         match batches.last_mut() {
-            Some(batch) if row.size <= room => batch.push((row, prefix)),
+            Some(batch) if room > 0 && row.size <= room => batch.push((row, prefix)),
             _ => {
                 room = BATCH;
                 batches.push(vec![(row, prefix)]);
@@ -174,24 +176,31 @@ fn batches(blobs: Vec<BlobRow>, prefixes: Vec<Vec<u8>>) -> Vec<Batch> {
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Pieces = BoxStream<'static, Result<Bytes, Failure>>;
 
-async fn read_batch(hub: &Hub, batch: Batch) -> Result<Bytes, Failure> {
+/// A batch as it is sent. The status is sent already by then: where reading fails, the connection ends short of its announced
+/// length.
+async fn send_batch(hub: &Hub, batch: Batch) -> Result<Pieces, Failure> {
+    let log = |error: &BackendError| tracing::error!(%error, "a fetch failed while it was sent");
+    if let [(row, prefix)] = &batch[..]
+        && row.size > BATCH
+    {
+        let content = hub.content_stream(row).await.inspect_err(log)?;
+        let content = content.inspect_err(log).map_err(Failure::from);
+        return Ok(stream::iter([Ok(Bytes::from(prefix.clone()))]).chain(content).boxed());
+    }
     let rows: Vec<BlobRow> = batch.iter().map(|(row, _)| *row).collect();
-    let contents = hub.contents(&rows).await.inspect_err(|error| {
-        // The status is sent already; the connection ends short of its announced length.
-        tracing::error!(%error, "a fetch failed while it was sent");
-    })?;
-    let mut out = Vec::new();
+    let contents = hub.contents(&rows).await.inspect_err(log)?;
+    let mut out = Vec::with_capacity(contents.iter().map(Bytes::len).sum::<usize>() + batch.len() * 128);
     for ((row, prefix), content) in batch.into_iter().zip(contents) {
         if content.len() as u64 != row.size {
-            return Err(
-                format!("blob {} has {} bytes, its row says {}", row.id, content.len(), row.size).into()
-            );
+            let found = content.len();
+            return Err(format!("blob {} has {found} bytes, its row says {}", row.id, row.size).into());
         }
         out.extend_from_slice(&prefix);
         out.extend_from_slice(&content);
     }
-    Ok(Bytes::from(out))
+    Ok(stream::iter([Ok(Bytes::from(out))]).boxed())
 }
 
 #[derive(Serialize)]
