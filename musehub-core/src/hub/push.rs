@@ -11,7 +11,7 @@ use crate::canonical;
 use crate::graph::{CommitNode, IsAncestor, Walk, number_commits, topological_order};
 use crate::id::{BlobId, CommitId, ObjectKey, ObjectKind, SnapshotId};
 use crate::name::{BranchName, Handle};
-use crate::object::Commit;
+use crate::object::{Commit, SnapshotRecord};
 use crate::port::{
     BackendError, BlobRow, BranchRow, MoveRows, NewJob, NewObject, ObjectBody, PackedObject, PutReceipt,
     RefLogEntry, RepositoryRecord, SnapshotRow, Staged,
@@ -150,9 +150,9 @@ impl Hub {
         scheme: IdScheme,
         incoming: &Incoming,
         tip: CommitId,
-        snapshots: Vec<crate::object::SnapshotRecord>,
+        snapshots: Vec<SnapshotRecord>,
     ) -> Result<Novelty, PushError> {
-        let (nodes, mut missing) = self.new_commits(repo, incoming, tip).await?;
+        let nodes = self.new_commits(repo, incoming, tip).await?;
         let needed: HashSet<SnapshotId> =
             nodes.iter().map(|node| incoming.commits[&node.id].snapshot()).collect();
         let held = self.backends.history.snapshots(&repo.repo_id, &sorted(&needed)).await?;
@@ -160,20 +160,23 @@ impl Hub {
         let lacking: HashSet<SnapshotId> = needed.difference(&held).copied().collect();
         let (snapshots, blobs) = verify_snapshots(scheme, snapshots, lacking.clone()).await?;
         let ready: HashSet<SnapshotId> = snapshots.iter().map(|snapshot| snapshot.id).collect();
-        missing.snapshots = sorted(&lacking.difference(&ready).copied().collect());
 
         let mut novelty = Novelty { nodes, snapshots, ..Novelty::default() };
-        missing.blobs = self.collect_blobs(repo, scheme, incoming, sorted(&blobs), &mut novelty).await?;
+        let missing = Missing {
+            commits: Vec::new(),
+            snapshots: sorted(&lacking.difference(&ready).copied().collect()),
+            blobs: self.collect_blobs(repo, scheme, incoming, sorted(&blobs), &mut novelty).await?,
+        };
         if missing.is_empty() { Ok(novelty) } else { Err(PushError::Incomplete(missing)) }
     }
 
-    /// The commits of the push that the repository lacks, parents first, and the parents that are nowhere.
+    /// The commits of the push that the repository lacks, parents first; refuses those whose parents are nowhere.
     async fn new_commits(
         &self,
         repo: &RepositoryRecord,
         incoming: &Incoming,
         tip: CommitId,
-    ) -> Result<(Vec<CommitNode>, Missing), PushError> {
+    ) -> Result<Vec<CommitNode>, PushError> {
         let reachable = incoming.reachable_from(tip);
         let edges = |id: &CommitId| (*id, incoming.commits[id].parents().to_vec());
         let named: HashSet<CommitId> =
@@ -191,7 +194,7 @@ impl Hub {
         let order = topological_order(&fresh)?;
         let nodes = number_commits(&fresh, &order, |id| held.get(&id).copied())
             .expect("every parent is held or comes earlier in the order");
-        Ok((nodes, Missing::default()))
+        Ok(nodes)
     }
 
     /// Finds the bytes of each of `blobs` that the repository lacks; gives those that are nowhere.

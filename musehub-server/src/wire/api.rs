@@ -15,7 +15,7 @@ const MAX_DESCRIPTION: usize = 4096;
 #[derive(Deserialize)]
 struct CreateRequest {
     owner: Option<String>,
-    /// The name as a clients says it; `slug` is the same.
+    /// The name, as a client says it; `slug` is the same.
     #[serde(alias = "slug")]
     name: String,
     #[serde(default)]
