@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::rows::{commit_row, payload_size};
+use super::rows::commit_row;
 use super::{Hub, sorted};
 use crate::graph::{number_commits, topological_order};
 use crate::id::{BlobId, CommitId, ObjectKey, ObjectKind, SnapshotId};
@@ -194,7 +194,7 @@ impl Hub {
                 Snapshot::decode(id, &bytes).map_err(|error| undecodable(repo, object.key, &error))?;
             blobs.extend(snapshot.manifest().iter().map(|(_, blob)| *blob));
             let entry_count = snapshot.manifest().len() as u64;
-            rows.push(SnapshotRow { id, entry_count, size: payload_size(&bytes), place: object.place });
+            rows.push(SnapshotRow { id, entry_count, size: object.size, place: object.place });
         }
         Ok((rows, blobs))
     }

@@ -13,7 +13,8 @@ use crate::object::Snapshot;
 use crate::port::{BackendError, BlobRow, BranchRow, CommitRow, Place, RepositoryRecord, SnapshotRow};
 use crate::scheme::IdScheme;
 
-/// What is to be sent. Blobs are read piece by piece while they are sent, with [`Hub::read`].
+/// What is to be sent. Blobs are read while they are sent: small ones together with [`Hub::contents`], a large one with
+/// [`Hub::content_stream`].
 #[derive(Clone, Debug, Default)]
 pub struct FetchPlan {
     /// The commits, parents first, each with its canonical bytes.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use bytes::Bytes;
 
 use super::incoming::{Incoming, Push, ReadySnapshot, verify_snapshots};
-use super::rows::{commit_row, payload_size};
+use super::rows::commit_row;
 use super::{Hub, Missing, Position, PushError, default_branch, sorted};
 use crate::canonical;
 use crate::graph::{CommitNode, IsAncestor, Walk, number_commits, topological_order};
@@ -336,11 +336,9 @@ impl Hub {
         let commits = novelty.nodes.iter().map(|node| {
             commit_row(&incoming.commits[&node.id], node, packed[&node.id.key()].place, &entry.pusher)
         });
-        let snapshots = novelty.snapshots.iter().map(|snapshot| SnapshotRow {
-            id: snapshot.id,
-            entry_count: snapshot.entry_count,
-            size: payload_size(&snapshot.canonical),
-            place: packed[&snapshot.id.key()].place,
+        let snapshots = novelty.snapshots.iter().map(|snapshot| {
+            let PackedObject { size, place, .. } = *packed[&snapshot.id.key()];
+            SnapshotRow { id: snapshot.id, entry_count: snapshot.entry_count, size, place }
         });
         let written = receipt.objects.iter().filter(|object| object.key.kind == ObjectKind::Blob);
         let written = written.map(|object| BlobRow {

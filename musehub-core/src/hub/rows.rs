@@ -1,7 +1,6 @@
 //! Index rows of objects. A push and the recovery from the log make them through these same functions, so a rebuilt index
 //! equals the one it replaces.
 
-use crate::canonical;
 use crate::graph::CommitNode;
 use crate::name::Handle;
 use crate::object::Commit;
@@ -22,9 +21,4 @@ pub(super) fn commit_row(commit: &Commit, node: &CommitNode, place: Place, pushe
         size: commit.size(),
         place,
     }
-}
-
-/// The length of the payload that canonical bytes carry.
-pub(super) fn payload_size(canonical: &[u8]) -> u64 {
-    canonical::parse_header(canonical).map_or(0, |(_, size, _)| size)
 }

@@ -16,14 +16,6 @@ mod wire_upload;
 
 #[test]
 fn every_file_of_this_folder_is_a_module() {
-    let declared: Vec<&str> = include_str!("main.rs")
-        .lines()
-        .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'))
-        .collect();
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it");
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        assert!(name == "main" || declared.contains(&&*name), "{name} is no module");
-    }
+    musehub_test_support::assert_every_file_is_a_module(include_str!("main.rs"), folder);
 }

@@ -22,3 +22,14 @@ pub use history::{Bundle, History, Tree};
 pub use record::{get, map, set, text};
 pub use rmpv::Value;
 pub use transport::{Answer, InProcess, Transport};
+
+/// Fails for a file of a test binary's folder that its `main.rs`, given as text, does not declare: its tests would never run.
+pub fn assert_every_file_is_a_module(main: &str, folder: &str) {
+    let declared: Vec<&str> =
+        main.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';')).collect();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(name == "main" || declared.contains(&&*name), "{name} is no module");
+    }
+}
