@@ -9,7 +9,8 @@ use super::run_cases;
 use crate::id::BlobId;
 use crate::name::RepoId;
 use crate::port::{
-    BreakageFilter, BreakageIndex, BreakageIssue, BreakageMeta, FactCache, RepositoryIndex, Severity,
+    BREAKAGE_HISTORY, BreakageFilter, BreakageGroup, BreakageGrouping, BreakageIndex, BreakageIssue,
+    BreakageMeta, Definition, FactCache, Help, RemovedBy, RepositoryIndex, Severity,
 };
 
 /// Runs every case, each against a backend fresh from `fresh`.
@@ -32,6 +33,9 @@ where
             repositories_have_scans_of_their_own,
             filters_narrow_issues_and_their_total,
             pages_of_issues_are_the_whole,
+            issues_are_grouped_by_file_and_by_subject,
+            groups_are_filtered_and_come_page_by_page,
+            past_scans_are_remembered_and_not_for_ever,
             thousands_of_issues,
             scans_at_the_same_time_do_not_mix,
             facts_come_back,
@@ -42,8 +46,14 @@ where
     );
 }
 
-const EVERYTHING: BreakageFilter =
-    BreakageFilter { issue_type: None, severity: None, limit: u32::MAX >> 1, offset: 0 };
+const EVERYTHING: BreakageFilter = BreakageFilter {
+    issue_type: None,
+    severity: None,
+    file_path: None,
+    subject: None,
+    limit: u32::MAX >> 1,
+    offset: 0,
+};
 
 fn issue(repo: &RepoId, file: &str, line: u32, issue_type: &str, severity: Severity) -> BreakageIssue {
     let description = format!("`from {file} import x` on line {line} finds no 'x' \u{1f980}");
@@ -52,8 +62,26 @@ fn issue(repo: &RepoId, file: &str, line: u32, issue_type: &str, severity: Sever
         issue_type: issue_type.to_owned(),
         file_path: file.to_owned(),
         line,
+        column: line + 4,
+        subject: format!("pkg.{issue_type}"),
         description,
         severity,
+        help: help(line),
+    }
+}
+
+/// Help of every form.
+fn help(line: u32) -> Help {
+    let definition = || Definition { file_path: "Ünï/\"there\".py".to_owned(), line };
+    let removed_by = || RemovedBy {
+        commit: commit_id("removal"),
+        author: "Ada <ada@example>".to_owned(),
+        committed_at: "2026-03-01T00:00:00.120+02:00".to_owned(),
+    };
+    Help {
+        did_you_mean: (line % 2 == 1).then(|| "x_\u{1f980}'".to_owned()),
+        moved_to: (line % 3 == 1).then(definition),
+        removed_by: (line % 5 == 1).then(removed_by),
     }
 }
 
@@ -171,7 +199,8 @@ async fn filters_narrow_issues_and_their_total<B: RepositoryIndex + BreakageInde
             let expected: Vec<BreakageIssue> = all.iter().filter(matches).cloned().collect();
             for (limit, offset) in [(100, 0), (2, 0), (2, 1), (1, 3), (5, 100), (0, 0), (0, 2)] {
                 let issue_type = issue_type.map(str::to_owned);
-                let filter = BreakageFilter { issue_type, severity, limit, offset };
+                let filter =
+                    BreakageFilter { issue_type, severity, limit, offset, ..BreakageFilter::default() };
                 let page = expected.iter().skip(offset as usize).take(limit as usize).cloned().collect();
                 let expected = (page, expected.len() as u64);
                 assert_eq!(
@@ -199,6 +228,122 @@ async fn pages_of_issues_are_the_whole<B: RepositoryIndex + BreakageIndex>(index
         pages.extend(issues(index, &repo(1), &filter).await.0);
     }
     assert_eq!(pages, whole, "pages are the whole: issues of one line have an order too");
+}
+
+/// What groups must be, found the slow way.
+fn expected_groups(all: &[BreakageIssue], by: BreakageGrouping, each: usize) -> Vec<BreakageGroup> {
+    let name = |issue: &BreakageIssue| match by {
+        BreakageGrouping::File => issue.file_path.clone(),
+        BreakageGrouping::Subject => issue.subject.clone(),
+    };
+    let mut names: Vec<String> = all.iter().map(name).collect();
+    names.sort();
+    names.dedup();
+    let mut groups: Vec<BreakageGroup> = names
+        .into_iter()
+        .map(|group| {
+            let members: Vec<&BreakageIssue> = all.iter().filter(|issue| name(issue) == group).collect();
+            let distinct = |text: fn(&BreakageIssue) -> &str| {
+                members.iter().map(|issue| text(issue)).collect::<std::collections::BTreeSet<_>>().len()
+                    as u64
+            };
+            BreakageGroup {
+                issues: members.len() as u64,
+                errors: members.iter().filter(|issue| issue.severity == Severity::Error).count() as u64,
+                files: distinct(|issue| &issue.file_path),
+                subjects: distinct(|issue| &issue.subject),
+                first: members.into_iter().take(each).cloned().collect(),
+                name: group,
+            }
+        })
+        .collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.issues));
+    groups
+}
+
+async fn groups<B: BreakageIndex>(
+    index: &B,
+    by: BreakageGrouping,
+    filter: &BreakageFilter,
+    each: u32,
+) -> (Vec<BreakageGroup>, u64) {
+    index.breakage_groups(&repo(1), by, filter, each).await.expect("breakage_groups")
+}
+
+async fn issues_are_grouped_by_file_and_by_subject<B: RepositoryIndex + BreakageIndex>(index: &B) {
+    create_repositories(index, 2).await;
+    for by in [BreakageGrouping::File, BreakageGrouping::Subject] {
+        assert_eq!(groups(index, by, &EVERYTHING, 3).await, (Vec::new(), 0), "no scan, no group");
+    }
+    let all = some_issues(&repo(1));
+    scan(index, &repo(1), "first", &all).await;
+    scan(index, &repo(2), "other", &some_issues(&repo(2))).await;
+    for by in [BreakageGrouping::File, BreakageGrouping::Subject] {
+        for each in [0, 1, 2, 100] {
+            let expected = expected_groups(&all, by, each as usize);
+            let total = expected.len() as u64;
+            assert_eq!(groups(index, by, &EVERYTHING, each).await, (expected, total), "groups by {by:?}");
+        }
+    }
+}
+
+async fn groups_are_filtered_and_come_page_by_page<B: RepositoryIndex + BreakageIndex>(index: &B) {
+    create_repositories(index, 1).await;
+    let all = some_issues(&repo(1));
+    scan(index, &repo(1), "first", &all).await;
+    let filters = [
+        BreakageFilter { severity: Some(Severity::Error), ..EVERYTHING },
+        BreakageFilter { issue_type: Some("cycle".to_owned()), ..EVERYTHING },
+        BreakageFilter { file_path: Some("a.py".to_owned()), ..EVERYTHING },
+        BreakageFilter { subject: Some("pkg.cycle".to_owned()), ..EVERYTHING },
+        BreakageFilter { subject: Some("pkg.%".to_owned()), ..EVERYTHING },
+    ];
+    for filter in &filters {
+        let (matching, _) = issues(index, &repo(1), filter).await;
+        for by in [BreakageGrouping::File, BreakageGrouping::Subject] {
+            let expected = expected_groups(&matching, by, 2);
+            for (limit, offset) in [(100, 0), (1, 0), (2, 1), (3, 50), (0, 0)] {
+                let filter = BreakageFilter { limit, offset, ..filter.clone() };
+                let page = expected.iter().skip(offset as usize).take(limit as usize).cloned().collect();
+                let found = groups(index, by, &filter, 2).await;
+                assert_eq!(found, (page, expected.len() as u64), "groups by {by:?} of {filter:?}");
+            }
+        }
+    }
+    let (of_file, total) = issues(index, &repo(1), &filters[2]).await;
+    assert_eq!((of_file.as_slice(), total), (&all[2..5], 3), "the issues of one file");
+}
+
+async fn past_scans_are_remembered_and_not_for_ever<B: RepositoryIndex + BreakageIndex>(index: &B) {
+    create_repositories(index, 2).await;
+    let history = async |repo: u64, limit: u32| {
+        index.breakage_history(&super::fixtures::repo(repo), limit).await.expect("breakage_history")
+    };
+    assert_eq!(history(1, 10).await, [], "no scan is remembered before the first");
+    let surplus = 3;
+    let past = |n: u32| BreakageMeta {
+        commit: commit_id(&format!("scan {n}")),
+        scanned_at: at(i64::from(n)),
+        ..meta("one", &[])
+    };
+    for n in 0..BREAKAGE_HISTORY + surplus {
+        index.replace_breakage(&repo(1), &past(n), &[]).await.expect("replace_breakage");
+    }
+    let expected: Vec<BreakageMeta> = (surplus..BREAKAGE_HISTORY + surplus).map(past).collect();
+    assert_eq!(history(1, u32::MAX >> 1).await, expected, "the last scans, oldest first");
+    assert_eq!(history(1, 4).await, expected[expected.len() - 4..], "the last of them");
+    assert_eq!(history(1, 0).await, []);
+    assert_eq!(history(2, 10).await, [], "repositories have histories of their own");
+
+    let again = BreakageMeta { scanned_at: at(1_000_000), ..past(surplus) };
+    index.replace_breakage(&repo(1), &again, &[]).await.expect("replace_breakage");
+    let mut expected = expected[1..].to_vec();
+    expected.push(again);
+    assert_eq!(
+        history(1, u32::MAX >> 1).await,
+        expected,
+        "a commit that is scanned again is one scan, the later"
+    );
 }
 
 async fn thousands_of_issues<B: RepositoryIndex + BreakageIndex>(index: &B) {

@@ -1,6 +1,7 @@
 //! Findings and facts in memory.
 
-use std::collections::{HashMap, HashSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use async_trait::async_trait;
 
@@ -8,11 +9,15 @@ use super::conflict;
 use super::index::MemoryIndex;
 use crate::id::BlobId;
 use crate::name::RepoId;
-use crate::port::{BackendError, BreakageFilter, BreakageIndex, BreakageIssue, BreakageMeta, FactCache};
+use crate::port::{
+    BREAKAGE_HISTORY, BackendError, BreakageFilter, BreakageGroup, BreakageGrouping, BreakageIndex,
+    BreakageIssue, BreakageMeta, FactCache, Severity,
+};
 
 #[derive(Debug, Default)]
 pub(super) struct Intel {
     scans: HashMap<RepoId, (BreakageMeta, Vec<BreakageIssue>)>,
+    history: HashMap<RepoId, Vec<BreakageMeta>>,
     facts: HashMap<String, HashMap<BlobId, String>>,
 }
 
@@ -31,6 +36,22 @@ fn check_scan(meta: &BreakageMeta, issues: &[BreakageIssue]) -> Result<(), Backe
 fn matches(issue: &BreakageIssue, filter: &BreakageFilter) -> bool {
     filter.issue_type.as_ref().is_none_or(|wanted| *wanted == issue.issue_type)
         && filter.severity.is_none_or(|wanted| wanted == issue.severity)
+        && filter.file_path.as_ref().is_none_or(|wanted| *wanted == issue.file_path)
+        && filter.subject.as_ref().is_none_or(|wanted| *wanted == issue.subject)
+}
+
+fn group(name: &str, issues: &[&BreakageIssue], each: u32) -> BreakageGroup {
+    let distinct = |text: fn(&BreakageIssue) -> &str| {
+        issues.iter().map(|issue| text(issue)).collect::<HashSet<_>>().len() as u64
+    };
+    BreakageGroup {
+        name: name.to_owned(),
+        issues: issues.len() as u64,
+        errors: issues.iter().filter(|issue| issue.severity == Severity::Error).count() as u64,
+        files: distinct(|issue| &issue.file_path),
+        subjects: distinct(|issue| &issue.subject),
+        first: issues.iter().take(each as usize).map(|issue| (*issue).clone()).collect(),
+    }
 }
 
 #[async_trait]
@@ -48,6 +69,12 @@ impl BreakageIndex for MemoryIndex {
         let order = |issue: &BreakageIssue| (issue.file_path.clone(), issue.line, issue.issue_id);
         issues.sort_by_cached_key(order);
         state.intel.scans.insert(repo.clone(), (meta.clone(), issues));
+        let history = state.intel.history.entry(repo.clone()).or_default();
+        history.retain(|scan| scan.commit != meta.commit);
+        history.push(meta.clone());
+        history.sort_by_cached_key(|scan| (scan.scanned_at, scan.commit.to_string()));
+        let surplus = history.len().saturating_sub(BREAKAGE_HISTORY as usize);
+        history.drain(..surplus);
         Ok(())
     }
 
@@ -65,6 +92,35 @@ impl BreakageIndex for MemoryIndex {
         let matching: Vec<&BreakageIssue> = issues.filter(|issue| matches(issue, filter)).collect();
         let page = matching.iter().skip(filter.offset as usize).take(filter.limit as usize);
         Ok((page.map(|issue| (*issue).clone()).collect(), matching.len() as u64))
+    }
+
+    async fn breakage_groups(
+        &self,
+        repo: &RepoId,
+        by: BreakageGrouping,
+        filter: &BreakageFilter,
+        each: u32,
+    ) -> Result<(Vec<BreakageGroup>, u64), BackendError> {
+        let state = self.state();
+        let issues = state.intel.scans.get(repo).into_iter().flat_map(|(_, issues)| issues);
+        let mut groups: BTreeMap<&str, Vec<&BreakageIssue>> = BTreeMap::new();
+        for issue in issues.filter(|issue| matches(issue, filter)) {
+            let name = match by {
+                BreakageGrouping::File => &issue.file_path,
+                BreakageGrouping::Subject => &issue.subject,
+            };
+            groups.entry(name).or_default().push(issue);
+        }
+        let mut groups: Vec<(&str, Vec<&BreakageIssue>)> = groups.into_iter().collect();
+        groups.sort_by_key(|(_, issues)| Reverse(issues.len()));
+        let page = groups.iter().skip(filter.offset as usize).take(filter.limit as usize);
+        Ok((page.map(|(name, issues)| group(name, issues, each)).collect(), groups.len() as u64))
+    }
+
+    async fn breakage_history(&self, repo: &RepoId, limit: u32) -> Result<Vec<BreakageMeta>, BackendError> {
+        let state = self.state();
+        let history = state.intel.history.get(repo).map_or(&[][..], Vec::as_slice);
+        Ok(history[history.len().saturating_sub(limit as usize)..].to_vec())
     }
 }
 

@@ -360,6 +360,9 @@ fn a_scan_adds_up() {
         issue_type: "stale_import".to_owned(),
         file_path: "a.py".to_owned(),
         line: 1,
+        column: 1,
+        subject: "pkg.gone".to_owned(),
+        help: Default::default(),
         description: String::new(),
         severity: Severity::Error,
     };

@@ -23,7 +23,10 @@ use std::fmt;
 
 pub use history_index::{BlobRow, BranchRow, CommitRow, HistoryIndex, MoveRows, SnapshotRow};
 pub use identity_store::{IdentityStore, NewToken, TokenHash};
-pub use intel_index::{BreakageFilter, BreakageIndex, BreakageIssue, BreakageMeta, FactCache, Severity};
+pub use intel_index::{
+    BREAKAGE_HISTORY, BreakageFilter, BreakageGroup, BreakageGrouping, BreakageIndex, BreakageIssue,
+    BreakageMeta, Definition, FactCache, Help, RemovedBy, Severity,
+};
 pub use job_queue::{Job, JobId, JobQueue, JobStatus, NewJob};
 pub use object_store::{
     NewObject, ObjectBody, ObjectStore, PackId, PackedObject, Place, PlaceError, PutReceipt, StageWriter,

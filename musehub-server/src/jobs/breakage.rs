@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use musehub_core::hub::ReadError;
 use musehub_core::object::Manifest;
-use musehub_core::port::{BlobRow, BreakageIssue, BreakageMeta, NewJob, RepositoryRecord, Severity};
+use musehub_core::port::{
+    BlobRow, BreakageIssue, BreakageMeta, Definition, Help, NewJob, RepositoryRecord, Severity,
+};
 use musehub_core::scheme::typed_v2;
 use musehub_core::{BlobId, CommitId, HashAlgorithm, RepoPath};
 use musehub_intel::facts::{FACTS_VERSION, FileFacts};
@@ -221,10 +223,33 @@ fn issue(repo: &RepositoryRecord, commit: CommitId, finding: &Finding) -> Breaka
         issue_type: issue_type.to_owned(),
         file_path: file_path.clone(),
         line: finding.line,
+        column: finding.column,
+        subject: subject(finding),
         description: finding.description.clone(),
         severity: match finding.severity {
             musehub_intel::Severity::Error => Severity::Error,
             musehub_intel::Severity::Warning => Severity::Warning,
         },
+        help: finding.help.as_ref().map_or_else(Help::default, |help| Help {
+            did_you_mean: help.did_you_mean.clone(),
+            moved_to: help
+                .moved_to
+                .as_ref()
+                .map(|place| Definition { file_path: place.file_path.clone(), line: place.line }),
+            removed_by: None,
+        }),
     }
+}
+
+/// What is missing, by its dotted name: below the file that should hold it where that is known, as the source writes it
+/// elsewhere.
+fn subject(finding: &Finding) -> String {
+    let Some(name) = &finding.name else {
+        return finding.module.clone();
+    };
+    let module = match &finding.target {
+        Some(target) => target.trim_end_matches(".pyi").trim_end_matches(".py").replace('/', "."),
+        None => finding.module.clone(),
+    };
+    format!("{}.{name}", module.trim_end_matches(".__init__").trim_end_matches('.'))
 }

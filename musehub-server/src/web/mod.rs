@@ -124,6 +124,7 @@ pub(crate) async fn breakage(exchange: &Exchange<'_>) -> Result<Reply, ApiError>
         }),
         limit,
         offset: u32::try_from(filter.page - 1).unwrap_or(0).saturating_mul(limit),
+        ..BreakageFilter::default()
     };
     let (issues, matching) = exchange.app.breakage.breakage_issues(&repo.repo_id, &core_filter).await?;
     let page = BreakagePage {

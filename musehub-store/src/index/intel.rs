@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use musehub_core::id::BlobId;
 use musehub_core::name::RepoId;
 use musehub_core::port::{
-    BackendError, BreakageFilter, BreakageIndex, BreakageIssue, BreakageMeta, FactCache, Severity,
+    BREAKAGE_HISTORY, BackendError, BreakageFilter, BreakageGroup, BreakageGrouping, BreakageIndex,
+    BreakageIssue, BreakageMeta, FactCache, Severity,
 };
 use sea_orm::{QueryResult, Value};
 
 use super::SqlIndex;
 use super::entity::intel::{breakage_issue, fact};
-use super::sql::{Row, among, damaged, id_array, integer, number};
+use super::sql::{Row, among, damaged, id_array, integer};
 
 const CLEAR: &str = "DELETE FROM musehub_intel_breakage_issues WHERE repo_id = $1";
 
@@ -24,6 +25,24 @@ const PUT_META: &str = "\
         total_issues = excluded.total_issues, warning_count = excluded.warning_count, \
         error_count = excluded.error_count, file_count = excluded.file_count, ref = excluded.ref, \
         scanned_at = excluded.scanned_at";
+
+const PUT_SCAN: &str = "\
+    INSERT INTO musehub_intel_breakage_scans \
+        (repo_id, total_issues, warning_count, error_count, file_count, ref, scanned_at) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7) \
+    ON CONFLICT (repo_id, ref) DO UPDATE SET \
+        total_issues = excluded.total_issues, warning_count = excluded.warning_count, \
+        error_count = excluded.error_count, file_count = excluded.file_count, scanned_at = excluded.scanned_at";
+
+const FORGET_SCANS: &str = "\
+    DELETE FROM musehub_intel_breakage_scans WHERE repo_id = $1 AND ref NOT IN ( \
+        SELECT ref FROM musehub_intel_breakage_scans WHERE repo_id = $1 \
+        ORDER BY scanned_at DESC, ref DESC LIMIT $2)";
+
+pub(super) const HISTORY: &str = "\
+    SELECT ref, total_issues, warning_count, error_count, file_count, scanned_at \
+    FROM musehub_intel_breakage_scans WHERE repo_id = $1 \
+    ORDER BY scanned_at DESC, ref DESC LIMIT $2";
 
 pub(super) const META: &str = "\
     SELECT ref, total_issues, warning_count, error_count, file_count, scanned_at \
@@ -45,7 +64,7 @@ impl BreakageIndex for SqlIndex {
     ) -> Result<(), BackendError> {
         use breakage_issue::Column as C;
         let write = self.write("replacing breakage").await?;
-        let sums = [
+        let sums: [Value; 7] = [
             repo.as_str().into(),
             integer(meta.total_issues)?.into(),
             integer(meta.warning_count)?.into(),
@@ -54,10 +73,14 @@ impl BreakageIndex for SqlIndex {
             meta.commit.to_string().into(),
             meta.scanned_at.as_millis().into(),
         ];
-        write.execute(PUT_META, sums).await?;
+        write.execute(PUT_META, sums.clone()).await?;
+        write.execute(PUT_SCAN, sums).await?;
+        write.execute(FORGET_SCANS, [repo.as_str().into(), i64::from(BREAKAGE_HISTORY).into()]).await?;
         write.execute(CLEAR, [repo.as_str().into()]).await?;
         let commit = meta.commit.to_string();
         let rows = distinct(issues).into_values().map(|issue| {
+            let help = serde_json::to_string(&issue.help)
+                .map_err(|error| BackendError::unavailable("writing the help of an issue", error))?;
             Ok([
                 issue.issue_id.to_string().into(),
                 repo.as_str().into(),
@@ -67,6 +90,9 @@ impl BreakageIndex for SqlIndex {
                 issue.description.as_str().into(),
                 issue.severity.as_str().into(),
                 commit.as_str().into(),
+                i64::from(issue.column).into(),
+                issue.subject.as_str().into(),
+                help.into(),
             ])
         });
         let columns = [
@@ -78,8 +104,11 @@ impl BreakageIndex for SqlIndex {
             C::Description,
             C::Severity,
             C::CommitId,
+            C::ColumnNumber,
+            C::Subject,
+            C::Help,
         ];
-        write.insert_new::<breakage_issue::Entity, 8>(columns, rows.collect::<Vec<_>>()).await?;
+        write.insert_new::<breakage_issue::Entity, 11>(columns, rows.collect::<Vec<_>>()).await?;
         write.commit().await
     }
 
@@ -96,8 +125,27 @@ impl BreakageIndex for SqlIndex {
         let (query, values) = issues_query(repo, filter);
         let rows = self.rows("reading breakage", &query, values).await?;
         let total = rows.first().map_or(Ok(0), |row| Row::of(ISSUES, row).number(0, "COUNT(*)"))?;
-        let issues = rows.iter().filter_map(|row| issue(row).transpose()).collect::<Result<_, _>>()?;
+        let issues = rows.iter().filter_map(|row| issue(row, 1).transpose()).collect::<Result<_, _>>()?;
         Ok((issues, total))
+    }
+
+    async fn breakage_groups(
+        &self,
+        repo: &RepoId,
+        by: BreakageGrouping,
+        filter: &BreakageFilter,
+        each: u32,
+    ) -> Result<(Vec<BreakageGroup>, u64), BackendError> {
+        let (query, values) = groups_query(repo, by, filter, each);
+        let rows = self.rows("reading groups of breakage", &query, values).await?;
+        let total = rows.first().map_or(Ok(0), |row| Row::of(ISSUES, row).number(0, "COUNT(*)"))?;
+        Ok((groups(&rows)?, total))
+    }
+
+    async fn breakage_history(&self, repo: &RepoId, limit: u32) -> Result<Vec<BreakageMeta>, BackendError> {
+        let values = [repo.as_str().into(), i64::from(limit).into()];
+        let rows = self.rows("reading past scans", HISTORY, values).await?;
+        rows.iter().rev().map(meta).collect()
     }
 }
 
@@ -140,44 +188,146 @@ fn distinct(issues: &[BreakageIssue]) -> BTreeMap<BlobId, &BreakageIssue> {
 
 const ISSUES: &str = "musehub_intel_breakage_issues";
 
+/// The columns that [`issue`] reads, in its order.
+const ISSUE: [&str; 9] = [
+    "issue_id",
+    "issue_type",
+    "file_path",
+    "line",
+    "description",
+    "severity",
+    "column_number",
+    "subject",
+    "help",
+];
+
+fn issue_columns(table: &str) -> String {
+    ISSUE.map(|column| format!("{table}.{column}")).join(", ")
+}
+
+/// The condition of a filter, with what it binds after `values`.
+fn condition(filter: &BreakageFilter, values: &mut Vec<Value>) -> String {
+    let mut condition = String::from("repo_id = $1");
+    let wanted = [
+        ("issue_type", filter.issue_type.as_deref()),
+        ("severity", filter.severity.map(Severity::as_str)),
+        ("file_path", filter.file_path.as_deref()),
+        ("subject", filter.subject.as_deref()),
+    ];
+    for (column, wanted) in wanted {
+        if let Some(wanted) = wanted {
+            values.push(wanted.into());
+            condition.push_str(&format!(" AND {column} = ${}", values.len()));
+        }
+    }
+    condition
+}
+
 /// A page of issues, each row with the number of all that match; one row without an issue where the page is empty. In
 /// one statement, so that the two are of the same scan.
 pub(super) fn issues_query(repo: &RepoId, filter: &BreakageFilter) -> (String, Vec<Value>) {
     let mut values: Vec<Value> =
         vec![repo.as_str().into(), i64::from(filter.limit).into(), i64::from(filter.offset).into()];
-    let mut matching = String::from("repo_id = $1");
-    let severity = filter.severity.map(Severity::as_str);
-    for (column, wanted) in [("issue_type", filter.issue_type.as_deref()), ("severity", severity)] {
-        if let Some(wanted) = wanted {
-            values.push(wanted.into());
-            matching.push_str(&format!(" AND {column} = ${}", values.len()));
-        }
-    }
+    let matching = condition(filter, &mut values);
     let query = format!(
-        "SELECT matching.total, page.issue_id, page.issue_type, page.file_path, page.line, page.description, \
-            page.severity \
+        "SELECT matching.total, {columns} \
         FROM (SELECT COUNT(*) AS total FROM {ISSUES} WHERE {matching}) AS matching \
         LEFT JOIN ( \
-            SELECT issue_id, issue_type, file_path, line, description, severity FROM {ISSUES} WHERE {matching} \
+            SELECT {own} FROM {ISSUES} WHERE {matching} \
             ORDER BY file_path, line, issue_id LIMIT $2 OFFSET $3 \
         ) AS page ON TRUE \
-        ORDER BY page.file_path, page.line, page.issue_id"
+        ORDER BY page.file_path, page.line, page.issue_id",
+        columns = issue_columns("page"),
+        own = ISSUE.join(", "),
     );
     (query, values)
 }
 
-fn issue(row: &QueryResult) -> Result<Option<BreakageIssue>, BackendError> {
+/// A page of groups, each row with the number of all groups, its group and one of the group's first issues. In one
+/// statement for the same reason.
+pub(super) fn groups_query(
+    repo: &RepoId,
+    by: BreakageGrouping,
+    filter: &BreakageFilter,
+    each: u32,
+) -> (String, Vec<Value>) {
+    let mut values: Vec<Value> = vec![
+        repo.as_str().into(),
+        i64::from(filter.limit).into(),
+        i64::from(filter.offset).into(),
+        i64::from(each).into(),
+    ];
+    let matching = condition(filter, &mut values);
+    let key = match by {
+        BreakageGrouping::File => "file_path",
+        BreakageGrouping::Subject => "subject",
+    };
+    let query = format!(
+        "WITH families AS ( \
+            SELECT {key} AS name, COUNT(*) AS issues, COUNT(CASE WHEN severity = 'error' THEN 1 END) AS errors, \
+                COUNT(DISTINCT file_path) AS files, COUNT(DISTINCT subject) AS subjects \
+            FROM {ISSUES} WHERE {matching} GROUP BY {key} \
+        ), page AS ( \
+            SELECT name, issues, errors, files, subjects FROM families ORDER BY issues DESC, name LIMIT $2 OFFSET $3 \
+        ), numbered AS ( \
+            SELECT {own}, ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY file_path, line, issue_id) AS place \
+            FROM {ISSUES} WHERE {matching} AND {key} IN (SELECT name FROM page) \
+        ), members AS ( \
+            SELECT {own}, place FROM numbered WHERE place <= $4 \
+        ) \
+        SELECT counted.total, page.name, page.issues, page.errors, page.files, page.subjects, {columns} \
+        FROM (SELECT COUNT(*) AS total FROM families) AS counted \
+        LEFT JOIN page ON TRUE \
+        LEFT JOIN members ON members.{key} = page.name \
+        ORDER BY page.issues DESC, page.name, members.place",
+        columns = issue_columns("members"),
+        own = ISSUE.join(", "),
+    );
+    (query, values)
+}
+
+fn groups(rows: &[QueryResult]) -> Result<Vec<BreakageGroup>, BackendError> {
+    let mut groups: Vec<BreakageGroup> = Vec::new();
+    for row in rows {
+        let first = issue(row, 6)?;
+        let row = Row::of(ISSUES, row);
+        let Some(name) = row.get::<Option<String>>(1, "the group")? else {
+            continue;
+        };
+        if groups.last().is_none_or(|group| group.name != name) {
+            groups.push(BreakageGroup {
+                name,
+                issues: row.number(2, "COUNT(*)")?,
+                errors: row.number(3, "COUNT(errors)")?,
+                files: row.number(4, "COUNT(file_path)")?,
+                subjects: row.number(5, "COUNT(subject)")?,
+                first: Vec::new(),
+            });
+        }
+        if let Some(group) = groups.last_mut() {
+            group.first.extend(first);
+        }
+    }
+    Ok(groups)
+}
+
+/// The issue whose columns begin at `at`; none in a row of NULLs.
+fn issue(row: &QueryResult, at: usize) -> Result<Option<BreakageIssue>, BackendError> {
     let row = Row::of(ISSUES, row);
-    let Some(issue_id) = row.parse_nullable(1, "issue_id")? else {
+    let Some(issue_id) = row.parse_nullable(at, "issue_id")? else {
         return Ok(None);
     };
+    let help: String = row.get(at + 8, "help")?;
     Ok(Some(BreakageIssue {
         issue_id,
-        issue_type: row.get(2, "issue_type")?,
-        file_path: row.get(3, "file_path")?,
-        line: number(ISSUES, "line", row.get(4, "line")?)?,
-        description: row.get(5, "description")?,
-        severity: severity(&row.get::<String>(6, "severity")?)?,
+        issue_type: row.get(at + 1, "issue_type")?,
+        file_path: row.get(at + 2, "file_path")?,
+        line: row.number(at + 3, "line")?,
+        description: row.get(at + 4, "description")?,
+        severity: severity(&row.get::<String>(at + 5, "severity")?)?,
+        column: row.number(at + 6, "column_number")?,
+        subject: row.get(at + 7, "subject")?,
+        help: serde_json::from_str(&help).map_err(|error| damaged(ISSUES, "help", error))?,
     }))
 }
 

@@ -204,8 +204,12 @@ impl<'a> Row<'a> {
         text.map(|text| parse(self.table, column, &text)).transpose()
     }
 
-    /// A count or a size.
-    pub(super) fn number(&self, at: usize, column: &'static str) -> Result<u64, BackendError> {
+    /// A count, a size or a position.
+    pub(super) fn number<T: TryFrom<i64, Error: Display>>(
+        &self,
+        at: usize,
+        column: &'static str,
+    ) -> Result<T, BackendError> {
         number(self.table, column, self.get(at, column)?)
     }
 

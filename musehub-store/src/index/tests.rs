@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use musehub_core::name::{BranchName, RepoId};
-use musehub_core::port::{BackendError, BreakageFilter, HistoryIndex, RepositoryIndex, Severity};
+use musehub_core::port::{
+    BackendError, BreakageFilter, BreakageGrouping, HistoryIndex, RepositoryIndex, Severity,
+};
 use sea_orm::{ConnectionTrait, DatabaseConnection, EntityTrait, Schema};
 
 use super::entity::{history as h, identity as i, intel, job as j, object as o, repo as r};
@@ -59,6 +61,7 @@ async fn migrations_make_what_the_entities_say() {
     create(&declared, j::background_job::Entity).await;
     create(&declared, intel::breakage_issue::Entity).await;
     create(&declared, intel::breakage_meta::Entity).await;
+    create(&declared, intel::breakage_scan::Entity).await;
     create(&declared, intel::fact::Entity).await;
 
     assert_eq!(tables(&migrated).await, tables(&declared).await);
@@ -88,9 +91,11 @@ async fn hot_queries_search_an_index_and_never_scan_a_table() {
     let repo = RepoId::parse("00000000-0000-4000-8000-000000000001").unwrap();
     let issues = |issue_type: Option<&str>, severity| {
         let issue_type = issue_type.map(str::to_owned);
-        super::intel::issues_query(&repo, &BreakageFilter { issue_type, severity, limit: 20, offset: 0 }).0
+        let filter = BreakageFilter { issue_type, severity, limit: 20, ..BreakageFilter::default() };
+        super::intel::issues_query(&repo, &filter).0
     };
-    let queries: [(String, &str); 23] = [
+    let groups = |by| super::intel::groups_query(&repo, by, &BreakageFilter::default(), 5).0;
+    let queries: [(String, &str); 26] = [
         (repository::BY_NAME.into(), "ux_repos_name (owner_key=? AND slug_key=?)"),
         (repository::BY_ID.into(), "(repo_id=?)"),
         (
@@ -112,6 +117,9 @@ async fn hot_queries_search_an_index_and_never_scan_a_table() {
         (job::CLAIM.into(), "INDEX ix_background_jobs_claim"),
         (job::LATEST.into(), "ix_background_jobs_latest (repo_id=? AND job_type=?)"),
         (super::intel::META.into(), "(repo_id=?)"),
+        (super::intel::HISTORY.into(), "(repo_id=?)"),
+        (groups(BreakageGrouping::File), "ix_intel_breakage_issues_repo"),
+        (groups(BreakageGrouping::Subject), "ix_intel_breakage_issues_repo"),
         (super::intel::FACTS.into(), "(kind=? AND blob_id=?)"),
         (issues(None, None), "ix_intel_breakage_issues_repo"),
         (issues(None, Some(Severity::Error)), "ix_intel_breakage_issues_repo"),
@@ -128,7 +136,18 @@ async fn hot_queries_search_an_index_and_never_scan_a_table() {
         let plan: Vec<String> = rows.iter().map(|row| row.try_get("", "detail").unwrap()).collect();
         assert!(plan.iter().any(|step| step.contains(expected)), "{query}\n{plan:#?}");
         // What is scanned otherwise: the ids asked, the walk, a subquery's rows, and the index of jobs to be claimed.
-        let harmless = ["json_each", "walk", "page", "matching", "USING INDEX ix_background_jobs_claim"];
+        let harmless = [
+            "json_each",
+            "walk",
+            "page",
+            "matching",
+            "families",
+            "counted",
+            "members",
+            "numbered",
+            "(subquery",
+            "USING INDEX ix_background_jobs_claim",
+        ];
         for step in plan.iter().filter(|step| step.starts_with("SCAN")) {
             assert!(harmless.iter().any(|harmless| step.contains(harmless)), "{query}\n{plan:#?}");
         }

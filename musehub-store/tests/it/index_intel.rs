@@ -1,7 +1,7 @@
 //! Breakage and facts in the SQL index.
 
 use musehub_core::port::{
-    BackendError, BreakageFilter, BreakageIndex, BreakageIssue, BreakageMeta, FactCache, Severity,
+    BackendError, BreakageFilter, BreakageIndex, BreakageIssue, BreakageMeta, FactCache, Help, Severity,
 };
 
 use crate::index_fixtures::{HOSTILE, at, blob_id, commit_id, index, repo};
@@ -12,8 +12,11 @@ fn issue(n: u64, file_path: &str, line: u32, severity: Severity) -> BreakageIssu
         issue_type: "stale_import".to_owned(),
         file_path: file_path.to_owned(),
         line,
+        column: 5,
+        subject: "pkg.gone".to_owned(),
         description: format!("issue {n}"),
         severity,
+        help: Help::default(),
     }
 }
 
@@ -115,10 +118,13 @@ async fn hostile_texts_come_back_verbatim() {
         let found = BreakageIssue {
             issue_type: (*text).to_owned(),
             description: (*text).to_owned(),
+            subject: (*text).to_owned(),
+            help: Help { did_you_mean: Some((*text).to_owned()), ..Help::default() },
             ..issue(1, text, u32::MAX, Severity::Error)
         };
         index.replace_breakage(&repo(1), &meta(&[]), std::slice::from_ref(&found)).await.unwrap();
-        let filter = BreakageFilter { issue_type: Some((*text).to_owned()), ..all() };
+        let wanted = || Some((*text).to_owned());
+        let filter = BreakageFilter { issue_type: wanted(), file_path: wanted(), subject: wanted(), ..all() };
         assert_eq!(index.breakage_issues(&repo(1), &filter).await.unwrap(), (vec![found], 1));
         let facts = [(blob_id(1), (*text).to_owned())];
         index.put_facts(text, &facts).await.unwrap();

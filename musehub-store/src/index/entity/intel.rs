@@ -7,7 +7,8 @@ pub(in crate::index) mod breakage_issue {
 
     /// An issue of the last scan of a repository.
     ///
-    /// Read in order of file and line, with filters, by the breakage page (`BreakageIndex::breakage_issues`).
+    /// Read in order of file and line, with filters, by the breakage page (`BreakageIndex::breakage_issues`), and by file or
+    /// subject (`BreakageIndex::breakage_groups`).
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "musehub_intel_breakage_issues")]
     pub struct Model {
@@ -34,6 +35,15 @@ pub(in crate::index) mod breakage_issue {
         /// The commit scanned.
         #[sea_orm(column_name = "ref", column_type = "String(StringLen::N(128))")]
         pub commit_id: String,
+        /// Its column in characters, from 1.
+        #[sea_orm(default_value = 1)]
+        pub column_number: i64,
+        /// What is missing, by its full dotted name.
+        #[sea_orm(column_type = "Text", default_value = "")]
+        pub subject: String,
+        /// What to do about it: a JSON object.
+        #[sea_orm(column_type = "Text", default_value = "{}")]
+        pub help: String,
     }
 
     /// What it refers to.
@@ -77,6 +87,56 @@ pub(in crate::index) mod breakage_meta {
         /// The commit scanned.
         #[sea_orm(column_name = "ref", column_type = "String(StringLen::N(128))")]
         pub commit_id: String,
+        /// When the scan ended.
+        pub scanned_at: i64,
+    }
+
+    /// What it refers to.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {
+        /// Its repository.
+        #[sea_orm(
+            belongs_to = "repository::Entity",
+            from = "Column::RepoId",
+            to = "repository::Column::RepoId",
+            on_delete = "Cascade"
+        )]
+        Repository,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(in crate::index) mod breakage_scan {
+    use sea_orm::entity::prelude::*;
+
+    use crate::index::entity::repo::repository;
+
+    /// The sums of one of the last scans of a repository.
+    ///
+    /// Read by the curve of the breakage page (`BreakageIndex::breakage_history`).
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "musehub_intel_breakage_scans")]
+    pub struct Model {
+        /// The repository.
+        #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(128))")]
+        pub repo_id: String,
+        /// The commit scanned.
+        #[sea_orm(
+            primary_key,
+            auto_increment = false,
+            column_name = "ref",
+            column_type = "String(StringLen::N(128))"
+        )]
+        pub commit_id: String,
+        /// Issues of any severity.
+        pub total_issues: i64,
+        /// Issues that are warnings.
+        pub warning_count: i64,
+        /// Issues that are errors.
+        pub error_count: i64,
+        /// Files scanned.
+        pub file_count: i64,
         /// When the scan ended.
         pub scanned_at: i64,
     }

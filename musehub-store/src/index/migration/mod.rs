@@ -2,6 +2,7 @@
 //! and uses no entity.
 
 mod m0001_first_schema;
+mod m0002_breakage_help;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -11,6 +12,6 @@ pub(super) struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first_schema::FirstSchema)]
+        vec![Box::new(m0001_first_schema::FirstSchema), Box::new(m0002_breakage_help::BreakageHelp)]
     }
 }
