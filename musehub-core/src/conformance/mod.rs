@@ -27,6 +27,7 @@ mod history_rows;
 pub mod identity;
 pub mod intel;
 pub mod job_queue;
+pub mod maintenance_index;
 pub mod object_store;
 pub mod ref_store;
 pub mod repository_index;

@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use super::index::MemoryIndex;
 use super::{conflict, missing};
 use crate::graph::CommitNode;
-use crate::id::{BlobId, CommitId, SnapshotId};
+use crate::id::{BlobId, CommitId, ObjectKind, SnapshotId};
 use crate::name::{BranchName, RepoId};
 use crate::port::{
-    BackendError, BlobRow, BranchRow, CommitRow, HistoryIndex, MoveRows, RefLogEntry, SnapshotRow, Timestamp,
+    BackendError, BlobRow, BranchRow, CommitRow, HistoryIndex, MoveRows, Place, RefLogEntry, Relocation,
+    SnapshotRow, Timestamp,
 };
 
 /// What one repository holds.
@@ -36,6 +37,29 @@ fn node(row: &CommitRow) -> CommitNode {
 impl Holdings {
     fn last_sequence(&self, branch: &BranchName) -> u64 {
         self.branches.get(branch).map_or(0, |last| last.sequence)
+    }
+
+    /// Moves what lies at one place to another; how many rows there were.
+    pub(super) fn relocate(&mut self, relocation: &Relocation) -> u64 {
+        let Relocation { key, from, to } = relocation;
+        let place = match key.kind {
+            ObjectKind::Blob => self.blobs.get_mut(&key.id.into()).map(|row| &mut row.place),
+            ObjectKind::Snapshot => self.snapshots.get_mut(&key.id.into()).map(|row| &mut row.place),
+            ObjectKind::Commit => self.commits.get_mut(&key.id.into()).map(|row| &mut row.place),
+        };
+        match place {
+            Some(place) if *place == *from => {
+                *place = *to;
+                1
+            }
+            _ => 0,
+        }
+    }
+
+    /// Removes a blob that lies at a place; how many rows there were.
+    pub(super) fn forget_blob(&mut self, id: &BlobId, place: &Place) -> u64 {
+        let lies_there = self.blobs.get(id).is_some_and(|row| row.place == *place);
+        u64::from(lies_there && self.blobs.remove(id).is_some())
     }
 
     fn check(&self, rows: &MoveRows) -> Result<(), BackendError> {

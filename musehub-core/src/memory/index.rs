@@ -66,6 +66,15 @@ impl MemoryIndex {
 }
 
 impl State {
+    /// Removes a repository and everything about it.
+    pub(super) fn forget(&mut self, repo: &RepoId) {
+        self.repositories.remove(repo);
+        self.names.retain(|_, holder| holder != repo);
+        self.holdings.remove(repo);
+        self.jobs.forget(repo);
+        self.intel.forget(repo);
+    }
+
     pub(super) fn require_repository(&self, repo: &RepoId) -> Result<(), BackendError> {
         if self.repositories.contains_key(repo) { Ok(()) } else { Err(missing(format!("repository {repo}"))) }
     }

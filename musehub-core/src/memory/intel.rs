@@ -21,6 +21,12 @@ pub(super) struct Intel {
     facts: HashMap<String, HashMap<BlobId, String>>,
 }
 
+impl Intel {
+    pub(super) fn forget(&mut self, repo: &RepoId) {
+        self.scans.remove(repo);
+    }
+}
+
 fn check_scan(meta: &BreakageMeta, issues: &[BreakageIssue]) -> Result<(), BackendError> {
     if meta.total_issues != meta.warning_count + meta.error_count || (issues.len() as u64) > meta.total_issues
     {

@@ -36,6 +36,10 @@ impl Queued {
 }
 
 impl Jobs {
+    pub(super) fn forget(&mut self, repo: &RepoId) {
+        self.queued.retain(|_, queued| queued.job.work.repo_id != *repo);
+    }
+
     pub(super) fn knows(&self, id: &JobId) -> bool {
         self.queued.contains_key(id)
     }

@@ -10,6 +10,7 @@ mod identity;
 mod index;
 mod intel;
 mod jobs;
+mod maintenance;
 mod objects;
 mod refs;
 mod staging;

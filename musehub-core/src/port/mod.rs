@@ -6,6 +6,7 @@
 //! | [`Staging`] | uploaded blobs that no push has claimed yet |
 //! | [`RefStore`] | branch moves and repository records, as create-only logs: the truth |
 //! | [`RepositoryIndex`], [`HistoryIndex`] | the queryable read model, rebuilt from the two above |
+//! | [`MaintenanceIndex`] | the same read model, told where objects went |
 //! | [`JobQueue`] | background work |
 //! | [`BreakageIndex`], [`FactCache`] | what intelligence found |
 //! | [`IdentityStore`] | who holds which token |
@@ -15,6 +16,7 @@ mod history_index;
 mod identity_store;
 mod intel_index;
 mod job_queue;
+mod maintenance_index;
 mod object_store;
 mod ref_store;
 mod repository_index;
@@ -28,6 +30,7 @@ pub use intel_index::{
     BreakageMeta, Definition, FactCache, Help, RemovedBy, Severity,
 };
 pub use job_queue::{Job, JobId, JobQueue, JobStatus, NewJob};
+pub use maintenance_index::{MAINTENANCE_BATCH, MaintenanceIndex, Relocation};
 pub use object_store::{
     NewObject, ObjectBody, ObjectStore, PackId, PackedObject, Place, PlaceError, PutReceipt, StageWriter,
     Staged, Staging,

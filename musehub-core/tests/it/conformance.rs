@@ -2,7 +2,8 @@
 
 use futures::executor::block_on;
 use musehub_core::conformance::{
-    history_index, identity, intel, job_queue, object_store, ref_store, repository_index, staging,
+    history_index, identity, intel, job_queue, maintenance_index, object_store, ref_store, repository_index,
+    staging,
 };
 use musehub_core::memory::{MemoryIndex, MemoryObjects, MemoryRefs};
 
@@ -34,6 +35,11 @@ fn history_in_memory_keeps_its_contract() {
 #[test]
 fn history_in_memory_without_a_window_keeps_its_contract() {
     block_on(history_index::run(async || MemoryIndex::new().with_window(false)));
+}
+
+#[test]
+fn upkeep_in_memory_keeps_its_contract() {
+    block_on(maintenance_index::run(async || MemoryIndex::new()));
 }
 
 #[test]

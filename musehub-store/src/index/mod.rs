@@ -13,6 +13,7 @@ mod history;
 mod identity;
 mod intel;
 mod job;
+mod maintenance;
 mod migration;
 mod places;
 mod repository;

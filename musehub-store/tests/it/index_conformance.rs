@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use musehub_core::conformance::{history_index, identity, intel, job_queue, repository_index};
+use musehub_core::conformance::{
+    history_index, identity, intel, job_queue, maintenance_index, repository_index,
+};
 
 use crate::index_fixtures::SqlIndex;
 
@@ -12,6 +14,7 @@ async fn in_memory() {
     repository_index::run(fresh).await;
     history_index::run(fresh).await;
     job_queue::run(fresh).await;
+    maintenance_index::run(fresh).await;
     intel::run(fresh).await;
     identity::run(fresh).await;
 }
@@ -27,6 +30,7 @@ async fn in_a_file() {
     repository_index::run(fresh).await;
     history_index::run(fresh).await;
     job_queue::run(fresh).await;
+    maintenance_index::run(fresh).await;
     intel::run(fresh).await;
     identity::run(fresh).await;
 }
