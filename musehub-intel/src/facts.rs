@@ -128,15 +128,14 @@ pub struct Import {
 }
 
 impl Import {
-    /// Whether the statement binds this local name.
+    /// The local name that the statement binds, if it binds one.
     #[must_use]
-    pub fn binds(&self, local: &str) -> bool {
-        let top = || self.module.split('.').next().unwrap_or_default();
+    pub fn local_name(&self) -> Option<&str> {
         match (self.form, &self.alias, &self.name) {
-            (ImportForm::Star | ImportForm::Call, _, _) => false,
-            (_, Some(alias), _) => alias == local,
-            (_, None, Some(name)) => name == local,
-            (_, None, None) => top() == local,
+            (ImportForm::Star | ImportForm::Call, _, _) => None,
+            (_, Some(alias), _) => Some(alias),
+            (_, None, Some(name)) => Some(name),
+            (_, None, None) => self.module.split('.').next(),
         }
     }
 }

@@ -35,7 +35,7 @@ mod extract;
 pub mod facts;
 mod snapshot;
 
-pub use detect::{Finding, Help, IssueType, Place, Policy, Report, Severity, detect};
+pub use detect::{Finding, Help, IssueType, Place, Policy, Report, Scan, Severity, detect};
 pub use extract::{MAX_FILE_BYTES, extract, extract_many};
 pub use facts::{FACTS_VERSION, FileFacts};
 pub use snapshot::{Snapshot, SnapshotBuilder, is_hint, is_python};

@@ -6,9 +6,7 @@
 use super::names::Presence;
 use super::report::{Finding, IssueType};
 use super::resolve::{Base, Resolver, Strength, Walk, parts_of};
-use crate::facts::{
-    AttributeUse, BindingKind, Exports, FileFacts, Guard, Import, ImportForm, Position, Reading, Scope,
-};
+use crate::facts::{AttributeUse, BindingKind, FileFacts, Guard, Import, ImportForm, Position, Scope};
 use crate::snapshot::{DirId, FileId, Node};
 
 /// Why an import fails.
@@ -21,11 +19,12 @@ enum Failure {
     Beyond,
 }
 
-/// A finding, and where help may be found.
+/// A finding, and what help may be found for.
+#[derive(Debug, Clone)]
 pub(super) struct Broken {
     pub(super) finding: Finding,
-    /// The node that lacks something, and what it lacks.
-    pub(super) lacks: Option<(Node, String)>,
+    /// The name or module that is missing from the finding's target.
+    pub(super) lacks: Option<String>,
 }
 
 impl Resolver<'_> {
@@ -127,7 +126,7 @@ impl Resolver<'_> {
     fn name_failure(&self, file: FileId, node: Node, import: &Import, closed: bool) -> Option<Failure> {
         match import.form {
             ImportForm::Plain | ImportForm::Call => None,
-            ImportForm::Star => self.star_failure(file, node, closed),
+            ImportForm::Star => self.star_failure(file, node),
             ImportForm::From => {
                 let name = import.name.as_deref()?;
                 let typing_only = match self.presence(file, node, name, closed) {
@@ -140,19 +139,14 @@ impl Resolver<'_> {
         }
     }
 
-    /// `from node import *` fails when `__all__` lists a name that is not there.
-    fn star_failure(&self, file: FileId, node: Node, closed: bool) -> Option<Failure> {
-        let module = &self.snapshot.modules[self.snapshot.module_of(node)?];
-        let facts = self.snapshot.files[module.source?].facts.as_ref()?;
-        let Exports::Listed(names) = &facts.exports else {
-            return None;
-        };
-        if facts.reading != Reading::Whole {
+    /// `from node import *` fails when `__all__` lists a name that is not there. Stubs are never run.
+    fn star_failure(&self, file: FileId, node: Node) -> Option<Failure> {
+        let source = self.snapshot.modules[self.snapshot.module_of(node)?].source?;
+        if source == file || self.snapshot.files[file].is_stub {
             return None;
         }
-        let missing =
-            names.iter().find(|name| self.presence(file, node, name, closed) == Presence::Absent)?;
-        Some(Failure::Name { node, name: missing.clone(), typing_only: false })
+        let missing = self.stale_export(node, source)?;
+        Some(Failure::Name { node, name: missing.to_owned(), typing_only: false })
     }
 
     fn describe(&self, file: FileId, import: &Import, failure: Failure) -> Broken {
@@ -189,7 +183,7 @@ impl Resolver<'_> {
                 (format!("{what}, but {why}"), IssueType::StaleImport, Some((node, name.clone())), Some(name))
             }
         };
-        let target = lacks.as_ref().map(|(node, _)| self.snapshot.path_of(*node));
+        let (target, lacks) = lacks.map(|(node, lacks)| (self.snapshot.path_of(node), lacks)).unzip();
         let finding = self.finding(file, issue_type, import.at, import.guard, text);
         Broken { finding: Finding { module, name, target, ..finding }, lacks }
     }
@@ -257,16 +251,14 @@ impl Resolver<'_> {
             std::iter::once(local).chain(chain[..index].iter().copied()).collect::<Vec<_>>().join(".");
         // The import itself asked for this submodule, and is reported for it.
         let dotted = format!("{owner}.{name}");
-        let imported =
-            |import: &Import| import.module == dotted || import.module.starts_with(&format!("{dotted}."));
-        if facts.imports.iter().any(|import| import.level == 0 && imported(import)) {
+        if self.learned(file).imports(self, file, &dotted) {
             return None;
         }
         let text = format!("uses '{owner}.{name}', but {}", self.lack(node, false));
         let finding = self.finding(file, IssueType::MissingSymbol, used.at, used.guard, text);
         let target = Some(self.snapshot.path_of(node));
         let finding = Finding { module: owner, name: Some(name.clone()), target, ..finding };
-        Some(Broken { finding, lacks: Some((node, name)) })
+        Some(Broken { finding, lacks: Some(name) })
     }
 
     /// The modules that a local name may stand for, when it certainly stands for one of them.
@@ -288,7 +280,8 @@ impl Resolver<'_> {
 
     /// Whether `node.name` is its submodule of that name and nothing else.
     fn is_plain_submodule(&self, node: Node, name: &str) -> bool {
-        if self.snapshot.child(node, name).is_none() || self.written.contains(&(node, name.to_owned())) {
+        let written = self.effects.written.get(&node).is_some_and(|names| names.contains(name));
+        if written || self.snapshot.child(node, name).is_none() {
             return false;
         }
         let Some(id) = self.snapshot.module_of(node) else {

@@ -1,52 +1,85 @@
 //! What may be meant: the nearest name that exists, and the place where a moved definition is now.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+use rayon::prelude::*;
 
 use super::report::{Help, Place};
+use super::resolve::Resolver;
 use crate::facts::BindingKind;
-use crate::snapshot::{FileId, Snapshot};
+use crate::snapshot::FileId;
 
 /// Names compared for one suggestion; larger modules get none.
 const MAX_NAMES: usize = 4_096;
 /// Longer names are not compared.
 const MAX_LENGTH: usize = 64;
+/// Different missing names for which the nearest is looked for: nobody reads more.
+const MAX_SUGGESTIONS: usize = 1_000;
 
-/// Where every name of a snapshot is defined. Built only when there is something to help with.
-pub(super) struct Definitions<'s> {
-    snapshot: &'s Snapshot,
+/// Where the names that are missing somewhere are defined now.
+pub(super) struct Definitions<'r, 's> {
+    resolver: &'r Resolver<'s>,
+    /// The first two places of each.
     names: HashMap<&'s str, Vec<(FileId, u32)>>,
     modules: HashMap<&'s str, Vec<FileId>>,
+    suggestions: HashMap<(String, String, bool), Option<String>>,
 }
 
-impl<'s> Definitions<'s> {
-    pub(super) fn new(snapshot: &'s Snapshot) -> Self {
-        let mut names: HashMap<&str, Vec<_>> = HashMap::new();
-        let mut modules: HashMap<&str, Vec<_>> = HashMap::new();
+impl<'r, 's> Definitions<'r, 's> {
+    pub(super) fn of(resolver: &'r Resolver<'s>, wanted: HashSet<&str>) -> Self {
+        let mut definitions =
+            Self { resolver, names: HashMap::new(), modules: HashMap::new(), suggestions: HashMap::new() };
+        if wanted.is_empty() {
+            return definitions;
+        }
+        let snapshot = resolver.snapshot;
+        let is_wanted = |(name, _): &(&String, &_)| wanted.contains(name.as_str());
+        let defining = |id: FileId| {
+            let facts = snapshot.files[id].facts.iter().filter(move |_| !snapshot.files[id].is_stub);
+            let names = facts.flat_map(|facts| &facts.names).filter(is_wanted);
+            let defined = names.filter(|(_, binding)| binding.kind >= BindingKind::Variable);
+            defined.map(move |(name, binding)| (name.as_str(), (id, binding.line))).collect::<Vec<_>>()
+        };
+        let found: Vec<_> = (0..snapshot.files.len()).into_par_iter().flat_map_iter(defining).collect();
+        for (name, place) in found {
+            let places = definitions.names.entry(name).or_default();
+            places.extend((places.len() < 2).then_some(place));
+        }
         for (id, file) in snapshot.files.iter().enumerate().filter(|(_, file)| !file.is_stub) {
             let module = &snapshot.modules[file.module];
             let name = if module.name == "__init__" { snapshot.dir_name(file.dir) } else { &module.name };
-            modules.entry(name).or_default().push(id);
-            for (name, binding) in file.facts.iter().flat_map(|facts| &facts.names) {
-                if binding.kind >= BindingKind::Variable {
-                    names.entry(name.as_str()).or_default().push((id, binding.line));
-                }
+            if wanted.contains(name) {
+                definitions.modules.entry(name).or_default().push(id);
             }
         }
-        Self { snapshot, names, modules }
+        definitions
     }
 
-    /// Help for a name that is not where it is looked for.
-    pub(super) fn for_name(&self, name: &str, candidates: Vec<&str>) -> Option<Help> {
-        let moved_to = match self.names.get(name).map(Vec::as_slice) {
-            Some(&[(file, line)]) => Some(self.place(file, line)),
-            _ => self.moved_module(name),
+    /// Help for what is not in the file or folder at `target`: a name, or a module.
+    pub(super) fn help(&mut self, target: &str, missing: &str, is_name: bool) -> Option<Help> {
+        let moved_to = match self.names.get(missing).map(Vec::as_slice) {
+            Some(&[(file, line)]) if is_name => Some(self.place(file, line)),
+            _ => self.moved_module(missing),
         };
-        help(moved_to, nearest(name, candidates))
+        let did_you_mean = self.suggestion(target, missing, is_name);
+        (moved_to.is_some() || did_you_mean.is_some()).then_some(Help { did_you_mean, moved_to })
     }
 
-    /// Help for a module that is gone.
-    pub(super) fn for_module(&self, name: &str, candidates: Vec<&str>) -> Option<Help> {
-        help(self.moved_module(name), nearest(name, candidates))
+    fn suggestion(&mut self, target: &str, missing: &str, is_name: bool) -> Option<String> {
+        let key = (target.to_owned(), missing.to_owned(), is_name);
+        if let Some(known) = self.suggestions.get(&key) {
+            return known.clone();
+        }
+        if self.suggestions.len() >= MAX_SUGGESTIONS {
+            return None;
+        }
+        let candidates = self.resolver.snapshot.node_at(target).map(|node| match is_name {
+            true => self.resolver.names_of(node),
+            false => self.resolver.submodules_of(node),
+        });
+        let suggestion = candidates.and_then(|candidates| nearest(missing, candidates));
+        self.suggestions.insert(key, suggestion.clone());
+        suggestion
     }
 
     fn moved_module(&self, name: &str) -> Option<Place> {
@@ -57,12 +90,8 @@ impl<'s> Definitions<'s> {
     }
 
     fn place(&self, file: FileId, line: u32) -> Place {
-        Place { file_path: self.snapshot.files[file].path.clone(), line }
+        Place { file_path: self.resolver.snapshot.files[file].path.clone(), line }
     }
-}
-
-fn help(moved_to: Option<Place>, did_you_mean: Option<String>) -> Option<Help> {
-    (moved_to.is_some() || did_you_mean.is_some()).then_some(Help { did_you_mean, moved_to })
 }
 
 /// The candidate with the fewest edits, at most a third of the name; the first in order among equals.

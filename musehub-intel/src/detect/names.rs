@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use super::resolve::Resolver;
-use crate::facts::{BindingKind, Exports, FileFacts, ImportForm};
+use crate::facts::{BindingKind, Exports, FileFacts, Reading};
 use crate::snapshot::{FileId, ModuleId, Node};
 
-/// Modules looked at for one name; a longer trail of star imports is taken to provide it.
-const MAX_TRAIL: usize = 512;
+/// Star imports followed for one name; a longer trail is taken to provide it.
+const MAX_TRAIL: usize = 1_024;
 
 /// What every module has.
 const MODULE_ATTRIBUTES: [&str; 14] = [
@@ -38,7 +38,7 @@ pub(super) enum Presence {
     Absent,
 }
 
-impl Resolver<'_> {
+impl<'s> Resolver<'s> {
     /// Whether `from node import name` may succeed in `file`. `closed` as in [`Resolver::walk`].
     pub(super) fn presence(&self, file: FileId, node: Node, name: &str, closed: bool) -> Presence {
         if self.snapshot.child(node, name).is_some() || MODULE_ATTRIBUTES.contains(&name) {
@@ -59,7 +59,7 @@ impl Resolver<'_> {
     }
 
     fn is_written(&self, node: Node, name: &str) -> bool {
-        self.written.contains(&(node, name.to_owned())) || self.written.contains(&(node, "*".to_owned()))
+        self.effects.written.get(&node).is_some_and(|names| names.contains(name) || names.contains("*"))
     }
 
     /// Follows star imports without recursion: the same name is passed on unchanged at every step.
@@ -67,13 +67,11 @@ impl Resolver<'_> {
         let mut result = Presence::Absent;
         let mut seen = HashSet::from([start]);
         let mut trail = vec![start];
+        let mut followed = 0;
         while let Some(id) = trail.pop() {
-            if seen.len() > MAX_TRAIL {
-                return Presence::Present;
-            }
             let module = &self.snapshot.modules[id];
             // A stub alone stands for a compiled module, which may have more than the stub tells.
-            if module.opaque || self.patched.modules.contains(&id) || module.source.is_none() {
+            if module.opaque || self.effects.patched.modules.contains(&id) || module.source.is_none() {
                 return Presence::Present;
             }
             // Type checkers read the stub where there is one, running code never does.
@@ -93,7 +91,11 @@ impl Resolver<'_> {
                     Some(_) => result = Presence::TypingOnly,
                     None => {}
                 }
-                if !self.follow_stars(file, facts, name, &mut seen, &mut trail) {
+                let Some(stars) = &self.learned(file).stars else {
+                    return Presence::Present;
+                };
+                followed += stars.len();
+                if followed > MAX_TRAIL || !self.follow_stars(stars, name, &mut seen, &mut trail) {
                     return Presence::Present;
                 }
             }
@@ -106,11 +108,9 @@ impl Resolver<'_> {
         let own = self.snapshot.folder(self.snapshot.files[file].dir);
         match facts.names.get(name).map(|binding| binding.kind) {
             Some(BindingKind::Submodule) => true,
-            Some(BindingKind::Import) => {
-                facts.imports.iter().filter(|import| import.binds(name)).all(|import| {
-                    import.name.as_deref() == Some(name) && self.targets(file, import) == (vec![own], true)
-                })
-            }
+            Some(BindingKind::Import) => self.learned(file).binders(name).iter().all(|import| {
+                import.name.as_deref() == Some(name) && self.targets(file, import) == (vec![own], true)
+            }),
             _ => false,
         }
     }
@@ -118,29 +118,22 @@ impl Resolver<'_> {
     /// Adds the modules whose star import may bring `name`; false when one of them certainly may.
     fn follow_stars(
         &self,
-        file: FileId,
-        facts: &FileFacts,
+        stars: &[Node],
         name: &str,
         seen: &mut HashSet<ModuleId>,
         trail: &mut Vec<ModuleId>,
     ) -> bool {
-        for import in facts.imports.iter().filter(|import| import.form == ImportForm::Star) {
-            let (nodes, complete) = self.targets(file, import);
-            if !complete {
+        for &node in stars {
+            if self.snapshot.child(node, name).is_some() || self.is_written(node, name) {
                 return false;
             }
-            for node in nodes {
-                if self.snapshot.child(node, name).is_some() || self.is_written(node, name) {
-                    return false;
-                }
-                let Some(module) = self.snapshot.module_of(node) else {
-                    continue;
-                };
-                match self.passes(module, name) {
-                    Passes::Lists => return false,
-                    Passes::Yes if seen.insert(module) => trail.push(module),
-                    Passes::Yes | Passes::No => {}
-                }
+            let Some(module) = self.snapshot.module_of(node) else {
+                continue;
+            };
+            match self.passes(module, name) {
+                Passes::Lists => return false,
+                Passes::Yes if seen.insert(module) => trail.push(module),
+                Passes::Yes | Passes::No => {}
             }
         }
         true
@@ -155,7 +148,7 @@ impl Resolver<'_> {
                 return Passes::Yes;
             };
             match &facts.exports {
-                Exports::Listed(names) if names.iter().any(|listed| listed == name) => return Passes::Lists,
+                Exports::Listed(_) if self.learned(file).lists(name) => return Passes::Lists,
                 Exports::Listed(_) => {}
                 Exports::Computed => passes = Passes::Yes,
                 Exports::Absent if !name.starts_with('_') => passes = Passes::Yes,
@@ -166,11 +159,28 @@ impl Resolver<'_> {
             }
         }
         // Its `__all__` may be out of sight.
-        if module.opaque || self.patched.modules.contains(&id) || module.source.is_none() {
+        if module.opaque || self.effects.patched.modules.contains(&id) || module.source.is_none() {
             Passes::Yes
         } else {
             passes
         }
+    }
+
+    /// A name that the `__all__` of a file lists and its module has not, so that every star import of it fails.
+    pub(super) fn stale_export(&self, node: Node, source: FileId) -> Option<&'s str> {
+        *self.learned(source).stale_export.get_or_init(|| {
+            let facts = self.snapshot.files[source].facts.as_ref()?;
+            match &facts.exports {
+                Exports::Listed(names) if facts.reading == Reading::Whole => {
+                    // A module of the same name stands for any importer.
+                    let mut names = names.iter();
+                    names
+                        .find(|name| self.presence(source, node, name, true) == Presence::Absent)
+                        .map(String::as_str)
+                }
+                _ => None,
+            }
+        })
     }
 
     /// The names that a reader could have meant when `node` lacks one.

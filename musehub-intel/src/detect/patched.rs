@@ -5,7 +5,10 @@ use std::collections::{HashMap, HashSet};
 use rayon::prelude::*;
 
 use super::resolve::Resolver;
-use crate::snapshot::{DirId, FileId, ModuleId};
+use crate::snapshot::{DirId, FileId, ModuleId, Node};
+
+/// Definitions looked at for the calls of one file.
+const MAX_PATCHERS: usize = 4_096;
 
 /// Where names and submodules may appear because importing a module calls for it.
 #[derive(Debug, Default)]
@@ -27,8 +30,13 @@ impl Resolver<'_> {
         }
         let is_patched = |&id: &FileId| {
             let calls = snapshot.files[id].facts.iter().flat_map(|facts| &facts.calls);
-            let mut called = calls.filter_map(|name| patchers.get(name.as_str())).flatten().copied();
-            called.any(|patcher| patcher == id || self.may_import(id, patcher))
+            let mut called =
+                calls.filter_map(|name| patchers.get(name.as_str())).flatten().copied().peekable();
+            if called.peek().is_none() {
+                return false;
+            }
+            let reached = self.reached(id);
+            called.take(MAX_PATCHERS).any(|patcher| patcher == id || self.reaches(&reached, patcher))
         };
         let files: Vec<FileId> = (0..snapshot.files.len()).into_par_iter().filter(is_patched).collect();
         let packages = |file: &FileId| {
@@ -41,18 +49,20 @@ impl Resolver<'_> {
         }
     }
 
-    /// Whether an import of `file` leads to the module `other` or to a package around it.
-    fn may_import(&self, file: FileId, other: FileId) -> bool {
+    /// The nodes that the imports of a file may lead to.
+    fn reached(&self, file: FileId) -> HashSet<Node> {
+        let facts = self.snapshot.files[file].facts.iter();
+        let imports = facts.flat_map(|facts| &facts.imports);
+        imports
+            .flat_map(|import| self.targets(file, import).0.into_iter().chain(self.bound_nodes(file, import)))
+            .collect()
+    }
+
+    /// Whether the module `other`, or a package around it, is among these nodes.
+    fn reaches(&self, reached: &HashSet<Node>, other: FileId) -> bool {
         let snapshot = self.snapshot;
         let other = &snapshot.files[other];
-        let facts = snapshot.files[file].facts.iter();
-        facts.flat_map(|facts| &facts.imports).any(|import| {
-            let nodes = self.targets(file, import).0.into_iter().chain(self.bound_nodes(file, import));
-            nodes.into_iter().any(|node| {
-                let around = snapshot.folder_of(node);
-                snapshot.module_of(node) == Some(other.module)
-                    || around.is_some_and(|dir| snapshot.ancestors(other.dir).any(|above| above == dir))
-            })
-        })
+        reached.contains(&Node::Module(other.module))
+            || snapshot.ancestors(other.dir).any(|dir| reached.contains(&snapshot.folder(dir)))
     }
 }

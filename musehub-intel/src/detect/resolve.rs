@@ -1,9 +1,11 @@
 //! Dotted names to files, as CPython's import system would find them from any `sys.path` that is plausible.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
+use super::learned::Learned;
 use super::patched::Patched;
 use crate::facts::{Import, ImportForm};
 use crate::snapshot::{DirId, FileId, Node, Snapshot, TOP};
@@ -51,22 +53,33 @@ pub(super) enum Base {
     Outside,
 }
 
+/// Folders looked at for one top-level name. Where more hold an entry of that name, any of them may be meant.
+const MAX_HOLDERS: usize = 1_024;
+
+/// What the files of a snapshot do to each other's modules, beyond what the modules themselves say.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    /// Attributes that some file sets on a module; the name `*` stands for any.
+    pub(super) written: HashMap<Node, HashSet<String>>,
+    /// Folders without `__init__` from which most relative imports succeed, so that they do serve as packages, and do
+    /// not hold examples, test data or parts of something larger.
+    pub(super) proven: HashSet<DirId>,
+    pub(super) patched: Patched,
+}
+
 /// Resolves the imports of one snapshot.
 pub(super) struct Resolver<'s> {
     pub(super) snapshot: &'s Snapshot,
-    /// Attributes that some file sets on a module; the name `*` stands for any.
-    pub(super) written: HashSet<(Node, String)>,
-    /// Folders without `__init__` from which most relative imports succeed, so that they do serve as packages, and do
-    /// not hold examples, test data or parts of something larger.
-    proven: HashSet<DirId>,
-    pub(super) patched: Patched,
+    pub(super) effects: Effects,
+    /// By file, learned when first asked for.
+    pub(super) learned: Vec<OnceLock<Learned<'s>>>,
 }
 
 impl<'s> Resolver<'s> {
     pub(super) fn new(snapshot: &'s Snapshot) -> Self {
-        let mut resolver =
-            Self { snapshot, written: HashSet::new(), proven: HashSet::new(), patched: Patched::default() };
-        resolver.patched = resolver.find_patched();
+        let learned = std::iter::repeat_with(OnceLock::new).take(snapshot.files.len()).collect();
+        let mut resolver = Self { snapshot, effects: Effects::default(), learned };
+        resolver.effects.patched = resolver.find_patched();
         let files = 0..snapshot.files.len();
         let bases: Vec<_> =
             files.clone().into_par_iter().flat_map_iter(|file| resolver.relative_bases(file)).collect();
@@ -74,11 +87,17 @@ impl<'s> Resolver<'s> {
         for (base, succeeds) in bases {
             *balance.entry(base).or_default() += if succeeds { 1 } else { -1 };
         }
-        resolver.proven =
+        resolver.effects.proven =
             balance.into_iter().filter(|(_, balance)| *balance > 0).map(|(base, _)| base).collect();
         let written: Vec<_> = files.into_par_iter().flat_map_iter(|file| resolver.written_by(file)).collect();
-        resolver.written.extend(written);
+        for (node, attribute) in written {
+            resolver.effects.written.entry(node).or_default().insert(attribute);
+        }
         resolver
+    }
+
+    pub(super) fn into_effects(self) -> Effects {
+        self.effects
     }
 
     /// Follows `parts` from `start`. `closed`: a folder without `__init__` holds nothing but what the snapshot shows.
@@ -114,13 +133,16 @@ impl<'s> Resolver<'s> {
                 let replaced = module.source.is_none_or(|file| {
                     snapshot.files[file].facts.as_ref().is_none_or(|facts| facts.open.names)
                 });
-                module.opaque || module.open_children || replaced || self.patched.modules.contains(&id)
+                module.opaque
+                    || module.open_children
+                    || replaced
+                    || self.effects.patched.modules.contains(&id)
             }
         }
     }
 
     fn has_open_children(&self, dir: DirId) -> bool {
-        self.snapshot.dirs[dir].open_children || self.patched.dirs.contains(&dir)
+        self.snapshot.dirs[dir].open_children || self.effects.patched.dirs.contains(&dir)
     }
 
     /// Every folder of the snapshot that could make `parts` mean something, and what it would mean; the surest first.
@@ -129,6 +151,9 @@ impl<'s> Resolver<'s> {
             return Vec::new();
         };
         let holders = self.snapshot.holders.get(*top).map_or(&[][..], Vec::as_slice);
+        if holders.len() > MAX_HOLDERS {
+            return vec![Attempt { walk: Walk::Open, strength: Strength::Weak, closed: false }];
+        }
         let injected = (1..=parts.len()).any(|end| self.snapshot.is_injected(&parts[..end].join(".")));
         let mut readings: Vec<(Node, Strength)> = holders
             .iter()
@@ -231,7 +256,7 @@ impl<'s> Resolver<'s> {
 
     /// Whether a relative import that starts at `base` may be relied on to mean what lies there.
     pub(super) fn serves_as_package(&self, base: DirId) -> bool {
-        self.snapshot.dirs[base].init.is_some() || self.proven.contains(&base)
+        self.snapshot.dirs[base].init.is_some() || self.effects.proven.contains(&base)
     }
 
     /// Follows the module of a relative import; dotted names inside it may also be found through another root.

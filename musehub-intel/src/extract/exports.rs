@@ -2,6 +2,7 @@
 
 use ruff_python_ast::{self as ast, Expr};
 
+use super::walk::MAX_FACTS;
 use crate::facts::Exports;
 
 /// The list as built so far.
@@ -60,7 +61,7 @@ impl ExportsOf {
     }
 
     pub(super) fn finish(self) -> Exports {
-        match (self.assigned, self.computed) {
+        match (self.assigned, self.computed || self.names.len() > MAX_FACTS) {
             (false, _) => Exports::Absent,
             (true, true) => Exports::Computed,
             (true, false) => Exports::Listed(self.names),

@@ -182,7 +182,7 @@ impl Tree {
             hints.add_built(facts.built.iter().map(String::as_str));
             self.open(file, &facts);
         }
-        let outside = Outside::new();
+        let outside = Outside::get();
         let mut holders: HashMap<String, Vec<DirId>> = HashMap::new();
         for (id, dir) in self.dirs.iter_mut().enumerate() {
             let names: HashSet<&String> = dir.dirs.keys().chain(dir.modules.keys()).collect();
@@ -198,7 +198,7 @@ impl Tree {
             modules: self.modules,
             holders,
             injected,
-            injected_starts: injected_starts.into_iter().collect(),
+            injected_starts: without_longer(injected_starts),
             hints,
             outside,
             has_native_sources: self.has_native_sources,
@@ -227,6 +227,17 @@ impl Tree {
             next = self.dirs[dir].parent;
         }
     }
+}
+
+/// Of sorted texts, the ones that do not begin with another.
+fn without_longer(starts: BTreeSet<String>) -> Vec<String> {
+    let mut shortest: Vec<String> = Vec::new();
+    for start in starts {
+        if !shortest.last().is_some_and(|last| start.starts_with(last)) {
+            shortest.push(start);
+        }
+    }
+    shortest
 }
 
 /// Hint paths are relative to the folder of the file that gives them.

@@ -8,6 +8,8 @@ use super::build::resolve;
 
 /// Hint text beyond this size is not looked at.
 const MAX_HINT_BYTES: usize = 1 << 20;
+/// Patterns of ignored files that are kept.
+const MAX_IGNORED: usize = 4_096;
 
 /// Whether the text of this file helps [`super::SnapshotBuilder::hint`].
 #[must_use]
@@ -29,7 +31,7 @@ pub fn is_hint(path: &str) -> bool {
 }
 
 /// What the hints of a snapshot say together.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Hints {
     /// Folders named as source roots.
     pub(crate) roots: HashSet<String>,
@@ -113,7 +115,7 @@ impl Hints {
             let last = inner.rsplit('/').next().unwrap_or(inner);
             // Bare folder names such as `build/` come from boilerplate; a path or a Python file was meant.
             let meant = last.ends_with(".py") || (inner.contains('/') && !last.contains('.') && last != "*");
-            if meant && !last.contains("**") {
+            if meant && !last.contains("**") && self.ignored.len() < MAX_IGNORED {
                 self.ignored.push((dir.to_owned(), last.to_owned()));
             }
         }

@@ -32,10 +32,10 @@ pub struct Snapshot {
     pub(crate) holders: HashMap<String, Vec<DirId>>,
     /// Dotted names that some file puts into `sys.modules`.
     pub(crate) injected: HashSet<String>,
-    /// Starts of such names, where the rest is computed.
+    /// Starts of such names, where the rest is computed: sorted, and none begins with another.
     pub(crate) injected_starts: Vec<String>,
     pub(crate) hints: Hints,
-    pub(crate) outside: Outside,
+    pub(crate) outside: &'static Outside,
     /// Sources of extension modules are about, so a private module may be compiled from one of them.
     pub(crate) has_native_sources: bool,
 }
@@ -109,7 +109,10 @@ impl Snapshot {
 
     /// Whether some file puts a module of this dotted name into `sys.modules`.
     pub(crate) fn is_injected(&self, dotted: &str) -> bool {
-        self.injected.contains(dotted) || self.injected_starts.iter().any(|start| dotted.starts_with(start))
+        // No start begins with another, so the last one not above the name is the only one that may fit.
+        let after = self.injected_starts.partition_point(|start| start.as_str() <= dotted);
+        let start = after.checked_sub(1).map(|last| &self.injected_starts[last]);
+        self.injected.contains(dotted) || start.is_some_and(|start| dotted.starts_with(start))
     }
 
     pub(crate) fn folder(&self, dir: DirId) -> Node {
@@ -189,6 +192,20 @@ impl Snapshot {
             Node::Package(dir) | Node::Namespace(dir) => format!("{}/", self.dirs[dir].path),
             Node::Module(module) => self.path_of_module(module),
         }
+    }
+
+    /// The node whose [`Self::path_of`] this is.
+    pub(crate) fn node_at(&self, path: &str) -> Option<Node> {
+        let (folder, module) = path.rsplit_once('/').unwrap_or(("", path));
+        let mut dir = TOP;
+        for name in folder.split('/').filter(|name| !name.is_empty()) {
+            dir = *self.dirs[dir].dirs.get(name)?;
+        }
+        if module.is_empty() {
+            return Some(self.folder(dir));
+        }
+        let stem = module.rsplit_once('.').map_or(module, |(stem, _)| stem);
+        self.dirs[dir].modules.get(stem).copied().map(Node::Module)
     }
 
     pub(crate) fn path_of_module(&self, module: ModuleId) -> String {

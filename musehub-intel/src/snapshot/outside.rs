@@ -1,5 +1,8 @@
 //! Names of modules that come from outside a repository: the standard library and widely used packages.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 /// Top-level modules of CPython 3.6 to 3.14 and those removed on the way, sorted.
 const STANDARD_LIBRARY: &str = "\
     __future__ __main__ _abc _aix_support _android_support _ast _asyncio _bisect _blake2 _bootsubprocess _bz2 \
@@ -63,16 +66,17 @@ const WELL_KNOWN: &str = "\
 /// The two lists, ready to be asked.
 #[derive(Debug)]
 pub(crate) struct Outside {
-    standard: std::collections::HashSet<&'static str>,
-    well_known: std::collections::HashSet<&'static str>,
+    standard: HashSet<&'static str>,
+    well_known: HashSet<&'static str>,
 }
 
 impl Outside {
-    pub(crate) fn new() -> Self {
-        Self {
+    pub(crate) fn get() -> &'static Self {
+        static OUTSIDE: LazyLock<Outside> = LazyLock::new(|| Outside {
             standard: STANDARD_LIBRARY.split_whitespace().collect(),
             well_known: WELL_KNOWN.split_whitespace().collect(),
-        }
+        });
+        &OUTSIDE
     }
 
     /// Whether a top-level module of this name ships with Python.
