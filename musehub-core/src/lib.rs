@@ -15,6 +15,7 @@ pub mod hash;
 pub mod hub;
 pub mod id;
 pub mod memory;
+pub mod merge;
 pub mod name;
 pub mod object;
 pub mod path;

@@ -93,6 +93,15 @@ impl Manifest {
         self.0.is_empty()
     }
 
+    /// The files below a path, in order.
+    #[must_use]
+    pub fn below(&self, directory: &RepoPath) -> &[(RepoPath, BlobId)] {
+        let prefix = format!("{directory}/");
+        let start = self.0.partition_point(|(path, _)| path.as_str() < prefix.as_str());
+        let length = self.0[start..].partition_point(|(path, _)| path.as_str().starts_with(&prefix));
+        &self.0[start..start + length]
+    }
+
     /// The blob of a path.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<BlobId> {

@@ -11,6 +11,11 @@ mod hub_ports;
 mod hub_push;
 mod hub_random;
 mod hub_sharing;
+mod merge_fixtures;
+mod merge_git;
+mod merge_model;
+mod merge_random;
+mod merge_rules;
 mod vectors;
 
 #[test]
