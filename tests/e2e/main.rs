@@ -1,12 +1,11 @@
 //! The server as people run it: processes, sockets, signals and a browser.
 //!
-//! The binary under test is built by [`binary`]. Every process listens on a port of its own, keeps its data in a
-//! directory of its own and is killed with the value that stands for it.
+//! Every process listens on a port of its own, keeps its data in a directory of its own and is killed with the value that
+//! stands for it.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails should stop where it stands")]
 
 mod beside;
-mod binary;
 mod breakage;
 mod browser;
 mod cli;
@@ -19,6 +18,6 @@ mod webdriver;
 
 #[test]
 fn every_file_of_this_folder_is_a_module() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/e2e");
     musehub_test_support::assert_every_file_is_a_module(include_str!("main.rs"), folder);
 }

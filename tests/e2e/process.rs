@@ -8,8 +8,6 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::binary::server_binary;
-
 /// How long anything may take before a test gives up: far longer than it does on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -131,7 +129,7 @@ fn kill(signal: &str, target: &str) -> bool {
 
 /// A command of the server's, with nothing of the environment that would change it.
 pub(crate) fn musehub(arguments: &[&str]) -> Command {
-    let mut command = Command::new(server_binary());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_musehub-server"));
     command.args(arguments).env_remove("RUST_LOG").env_remove("MUSEHUB_DATA").env_remove("MUSEHUB_LISTEN");
     command
 }
