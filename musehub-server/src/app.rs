@@ -16,7 +16,7 @@ use musehub_core::port::{
     RepositoryRecord, SystemClock, TokenHash,
 };
 use musehub_core::{Handle, Hub, Slug};
-use musehub_store::{Backend, PackedStore, RefLog, SqlIndex};
+use musehub_store::{Backend, Creation, PackedStore, RefLog, SqlIndex, StoreLocation};
 use tokio::sync::Notify;
 
 use crate::http::route::{NoRoute, Params, Route, Router};
@@ -71,6 +71,17 @@ pub struct App {
     router: Router,
 }
 
+/// Pushes race for the creation of an entry of the ref log, in one process too.
+fn require_exclusive(creation: Creation) -> Result<(), BackendError> {
+    match creation {
+        Creation::Exclusive => Ok(()),
+        Creation::Overwriting => {
+            let reason = "it overwrites objects that it was asked to create (`If-None-Match: *`), so pushes could be lost";
+            Err(BackendError::unavailable("opening the object store", reason))
+        }
+    }
+}
+
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("App").field("limits", &self.limits).finish_non_exhaustive()
@@ -83,7 +94,26 @@ impl App {
     /// # Errors
     /// [`BackendError`] where the directory or the database cannot be opened.
     pub async fn open(data: &Path, limits: Limits) -> Result<Arc<Self>, BackendError> {
-        let backend = Backend::local(&data.join("store"))?;
+        Self::open_at(data, &StoreLocation::Directory(data.join("store")), limits).await
+    }
+
+    /// A server over an object store and the database of a directory. How a bucket is reached stands in the environment.
+    ///
+    /// # Errors
+    /// [`BackendError`] where one of them cannot be opened, or the store overwrites what it was asked to create.
+    pub async fn open_at(
+        data: &Path,
+        store: &StoreLocation,
+        limits: Limits,
+    ) -> Result<Arc<Self>, BackendError> {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let backend = Backend::open(store, environment)?;
+        if let StoreLocation::Bucket { .. } = store {
+            require_exclusive(backend.check().await?)?;
+        }
+        std::fs::create_dir_all(data)
+            .map_err(|error| BackendError::unavailable("creating the data directory", error))?;
         let index = SqlIndex::open(&data.join("musehub.db")).await?;
         Ok(Self::assemble(backend, index, limits))
     }

@@ -1,13 +1,82 @@
 //! The object store that everything canonical rests in, as two handles: one that is durable when a write returns, one for
 //! what may be lost.
 
-use std::path::Path as FilePath;
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path as FilePath, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 use musehub_core::port::BackendError;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
-use object_store::{ObjectStore, ObjectStoreExt, path::Path};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, path::Path};
+
+use crate::s3;
+
+/// The size of a part of what is written in parts, in bytes, unless [`MAX_PARTS`] demands larger ones. S3 takes no part
+/// under 5 MiB but the last.
+pub(crate) const PART: usize = 8 << 20;
+/// How many parts an object may have: S3's limit.
+pub(crate) const MAX_PARTS: u64 = 10_000;
+/// How many parts of one object are under way at a time.
+pub(crate) const PARTS_AT_ONCE: usize = 2;
+/// How much is asked for at a time of an object that is streamed over the network, in bytes. Each request has its own
+/// retries, so a slow reader outlives a connection.
+const PIECE: usize = 4 << 20;
+
+/// Where an object store is: `file://DIRECTORY` or `s3://BUCKET/PREFIX`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StoreLocation {
+    /// A directory of this machine.
+    Directory(PathBuf),
+    /// A bucket of an S3-compatible store.
+    Bucket {
+        /// Its name.
+        bucket: String,
+        /// What every key begins with; may be empty.
+        prefix: String,
+    },
+}
+
+/// A text names no object store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a store reads file://DIRECTORY or s3://BUCKET/PREFIX")]
+pub struct StoreLocationError;
+
+impl FromStr for StoreLocation {
+    type Err = StoreLocationError;
+
+    fn from_str(text: &str) -> Result<Self, StoreLocationError> {
+        if let Some(directory) = text.strip_prefix("file://").filter(|directory| !directory.is_empty()) {
+            return Ok(Self::Directory(directory.into()));
+        }
+        let rest = text.strip_prefix("s3://").ok_or(StoreLocationError)?;
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        // Nothing of it may end up in another part of a request's address.
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        let named = !bucket.is_empty() && bucket.bytes().all(allowed);
+        let prefix = prefix.trim_end_matches('/');
+        let keyed = prefix.is_empty() || Path::parse(prefix).is_ok_and(|path| path.as_ref() == prefix);
+        if !named || !keyed {
+            return Err(StoreLocationError);
+        }
+        Ok(Self::Bucket { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
+    }
+}
+
+impl fmt::Display for StoreLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(directory) => write!(f, "file://{}", directory.display()),
+            Self::Bucket { bucket, prefix } if prefix.is_empty() => write!(f, "s3://{bucket}"),
+            Self::Bucket { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
+        }
+    }
+}
 
 /// An object store.
 #[derive(Clone, Debug)]
@@ -16,9 +85,26 @@ pub struct Backend {
     pub(crate) durable: Arc<dyn ObjectStore>,
     /// The same objects without that promise: for reading, and for staging, which a crash may lose.
     pub(crate) fast: Arc<dyn ObjectStore>,
+    /// How much one request asks for of what is streamed; none where reading cannot break off.
+    piece: Option<usize>,
 }
 
 impl Backend {
+    /// The store at a location. `settings` are pairs such as `AWS_ENDPOINT_URL` and its value, commonly the environment;
+    /// see [`s3`](Self::s3). Nothing is asked of a bucket yet: [`check`](Self::check) does.
+    ///
+    /// # Errors
+    /// [`BackendError`] where a directory cannot be created or settings do not make a client.
+    pub fn open(
+        location: &StoreLocation,
+        settings: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, BackendError> {
+        match location {
+            StoreLocation::Directory(directory) => Self::local(directory),
+            StoreLocation::Bucket { bucket, prefix } => Self::s3(bucket, prefix, settings),
+        }
+    }
+
     /// Files below a directory, which is created.
     ///
     /// # Errors
@@ -30,22 +116,86 @@ impl Backend {
         let open = || {
             LocalFileSystem::new_with_prefix(directory).map_err(|error| failed("opening the store", error))
         };
-        Ok(Self { durable: Arc::new(open()?.with_fsync(true)), fast: Arc::new(open()?) })
+        Ok(Self { durable: Arc::new(open()?.with_fsync(true)), fast: Arc::new(open()?), piece: None })
+    }
+
+    /// Objects of an S3-compatible store whose keys begin with `prefix`. Of `settings` those that begin with `AWS_` say
+    /// where it is and who asks: `AWS_ENDPOINT_URL`, `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+    /// `AWS_SESSION_TOKEN` and the others of its kind. Without keys the machine's own role is asked for.
+    ///
+    /// # Errors
+    /// [`BackendError`] where the settings contradict each other, or name a plain `http` endpoint of another machine
+    /// without `AWS_ALLOW_HTTP=true`.
+    pub fn s3(
+        bucket: &str,
+        prefix: &str,
+        settings: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, BackendError> {
+        let store = s3::open(bucket, prefix, settings)
+            .map_err(|error| BackendError::unavailable("opening the object store", error))?;
+        Ok(Self { durable: store.clone(), fast: store, piece: Some(PIECE) })
     }
 
     /// Memory: nothing outlives the process.
     #[must_use]
     pub fn memory() -> Self {
         let store = Arc::new(InMemory::new());
-        Self { durable: store.clone(), fast: store }
+        Self { durable: store.clone(), fast: store, piece: None }
+    }
+
+    /// Asks the store whether it is there, may be written, listed, read and deleted from, and keeps the promise that the
+    /// ref log is built on: that a key is created once.
+    ///
+    /// # Errors
+    /// [`BackendError::Unavailable`], whose source says which of these fails.
+    pub async fn check(&self) -> Result<Creation, BackendError> {
+        let checked = s3::check(self.durable.as_ref()).await;
+        checked.map_err(|error| BackendError::unavailable("opening the object store", error))
     }
 
     /// The whole content of an object.
-    pub(crate) async fn get(&self, path: &Path) -> Result<bytes::Bytes, BackendError> {
+    pub(crate) async fn get(&self, path: &Path) -> Result<Bytes, BackendError> {
         let action = "reading from the object store";
         let found = self.fast.get(path).await.map_err(|error| failed(action, error))?;
         found.bytes().await.map_err(|error| failed(action, error))
     }
+
+    /// A range of an object in pieces. Fails at once where the object is not there or ends before the range begins; one
+    /// that ends within it gives less than was asked for.
+    pub(crate) async fn stream(
+        &self,
+        path: &Path,
+        range: Range<u64>,
+    ) -> object_store::Result<BoxStream<'static, object_store::Result<Bytes>>> {
+        let Some(piece) = self.piece else {
+            let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+            return Ok(self.fast.get_opts(path, options).await?.into_stream());
+        };
+        let end_of = move |start: u64| start.saturating_add(piece as u64).min(range.end);
+        let first = self.fast.get_range(path, range.start..end_of(range.start)).await?;
+        let (store, path) = (self.fast.clone(), path.clone());
+        let starts = (range.start..range.end).step_by(piece).skip(1);
+        let rest = stream::iter(starts).then(move |start| {
+            let (store, path) = (store.clone(), path.clone());
+            async move { store.get_range(&path, start..end_of(start)).await }
+        });
+        Ok(stream::once(async { Ok(first) }).chain(rest).boxed())
+    }
+
+    /// The size of the parts of an object of `length` bytes.
+    pub(crate) fn part_size(length: u64) -> usize {
+        let needed = length.div_ceil(MAX_PARTS).next_multiple_of(1 << 20);
+        usize::try_from(needed).unwrap_or(usize::MAX).max(PART)
+    }
+}
+
+/// Who decides which of several processes creates an entry of the ref log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Creation {
+    /// The store: it creates a key once.
+    Exclusive,
+    /// Something else must: the store overwrites where it was asked to create.
+    Overwriting,
 }
 
 /// Says in the ports' terms what went wrong.
@@ -54,5 +204,32 @@ pub(crate) fn failed(action: &'static str, error: object_store::Error) -> Backen
         object_store::Error::NotFound { path, .. } => BackendError::Missing { what: path },
         object_store::Error::AlreadyExists { path, .. } => BackendError::Conflict { what: path },
         other => BackendError::unavailable(action, other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_comes_back_from_its_text() {
+        for text in ["file:///srv/store", "s3://bucket", "s3://my.bucket-1/deep/prefix"] {
+            assert_eq!(text.parse::<StoreLocation>().unwrap().to_string(), text);
+        }
+        assert_eq!("s3://bucket/".parse::<StoreLocation>().unwrap().to_string(), "s3://bucket");
+        for bad in
+            ["", "store", "file://", "s3://", "s3:///p", "s3://b?x/p", "s3://b/../p", "s3://b//p", "gs://b/p"]
+        {
+            assert_eq!(bad.parse::<StoreLocation>(), Err(StoreLocationError), "{bad}");
+        }
+    }
+
+    #[test]
+    fn parts_are_large_enough_for_a_store_that_takes_ten_thousand() {
+        assert_eq!(Backend::part_size(1), PART);
+        assert_eq!(Backend::part_size(MAX_PARTS * PART as u64), PART);
+        for length in [MAX_PARTS * PART as u64 + 1, 1 << 40, 5 << 40] {
+            assert!(length.div_ceil(Backend::part_size(length) as u64) <= MAX_PARTS);
+        }
     }
 }

@@ -8,8 +8,9 @@ mod backend;
 mod index;
 mod pack;
 mod ref_log;
+mod s3;
 
-pub use backend::Backend;
+pub use backend::{Backend, Creation, StoreLocation, StoreLocationError};
 pub use index::SqlIndex;
 pub use pack::{PackedStore, PlaceIndex, ScannedPlaces};
 pub use ref_log::RefLog;

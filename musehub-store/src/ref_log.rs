@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use musehub_core::port::{BackendError, RefLogEntry, RefStore, RepositoryRecord};
 use musehub_core::{BranchName, Handle, RepoId, Slug};
 use object_store::path::Path;
-use object_store::{ObjectStore, PutMode, PutOptions};
+use object_store::{ObjectStore, PutMode, PutOptions, PutPayload};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{Backend, failed};
@@ -20,6 +22,12 @@ const PARALLEL: usize = 32;
 const MAX_ESCAPED: usize = 180;
 /// The version of the entries' form.
 const FORMAT: u32 = 1;
+/// How often an entry is written again where the store refuses it and yet has none: S3 does that to one of two that race.
+const REFUSALS: u32 = 8;
+/// The first wait before that; each is twice the one before.
+const REFUSED_WAIT: Duration = Duration::from_millis(20);
+
+const WRITING: &str = "writing an entry of the log";
 
 /// A [`RefStore`] over an object store.
 #[derive(Clone, Debug)]
@@ -31,6 +39,9 @@ pub struct RefLog {
 #[derive(Serialize, Deserialize)]
 struct Resting<T> {
     format: u32,
+    /// Tells equal entries of two writers apart; what it says means nothing.
+    #[serde(default)]
+    writer: String,
     #[serde(flatten)]
     value: T,
 }
@@ -43,11 +54,29 @@ impl RefLog {
     }
 
     async fn create<T: Serialize>(&self, path: &Path, value: T) -> Result<(), BackendError> {
-        let resting = serde_json::to_vec(&Resting { format: FORMAT, value })
-            .map_err(|error| BackendError::unavailable("writing an entry of the log", error))?;
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        let written = self.backend.durable.put_opts(path, resting.into(), options).await;
-        written.map(|_| ()).map_err(|error| failed("writing an entry of the log", error))
+        let writer = uuid::Uuid::new_v4().simple().to_string();
+        let resting = serde_json::to_vec(&Resting { format: FORMAT, writer, value })
+            .map_err(|error| BackendError::unavailable(WRITING, error))?;
+        let resting = Bytes::from(resting);
+        let mut wait = REFUSED_WAIT;
+        for _ in 0..REFUSALS {
+            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            let payload = PutPayload::from_bytes(resting.clone());
+            let Err(error) = self.backend.durable.put_opts(path, payload, options).await else {
+                return Ok(());
+            };
+            // Whatever a store answered, what it holds decides: an answer may be lost after the entry was made, and then a
+            // repetition of the request meets its own entry.
+            match self.backend.get(path).await {
+                Ok(present) if present == resting => return Ok(()),
+                Ok(_) => return Err(BackendError::Conflict { what: path.to_string() }),
+                Err(BackendError::Missing { .. }) if is_refusal(&error) => {}
+                Err(_) => return Err(BackendError::unavailable(WRITING, error)),
+            }
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+        }
+        Err(BackendError::unavailable(WRITING, format!("the store refuses {path} and has no such entry")))
     }
 
     async fn read<T: for<'de> Deserialize<'de>>(&self, path: &Path) -> Result<T, BackendError> {
@@ -142,6 +171,11 @@ impl RefStore for RefLog {
             self.read::<RefLogEntry>(&numbered(&directory, absent)).await?;
         }
     }
+}
+
+/// Whether a store says that there is an entry already.
+fn is_refusal(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::AlreadyExists { .. })
 }
 
 fn numbered(directory: &str, number: u64) -> Path {

@@ -14,6 +14,7 @@ mod http;
 mod kill;
 mod process;
 mod push;
+mod s3;
 mod webdriver;
 
 #[test]

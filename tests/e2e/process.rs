@@ -130,7 +130,10 @@ fn kill(signal: &str, target: &str) -> bool {
 /// A command of the server's, with nothing of the environment that would change it.
 pub(crate) fn musehub(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_musehub-server"));
-    command.args(arguments).env_remove("RUST_LOG").env_remove("MUSEHUB_DATA").env_remove("MUSEHUB_LISTEN");
+    command.args(arguments);
+    for name in ["RUST_LOG", "MUSEHUB_DATA", "MUSEHUB_LISTEN", "MUSEHUB_STORE"] {
+        command.env_remove(name);
+    }
     command
 }
 
@@ -189,8 +192,13 @@ impl Server {
     /// `serve` on a data directory and any free port; returns when it listens.
     #[track_caller]
     pub(crate) fn start(data: &Path) -> Self {
-        let mut command = musehub(&["serve", "--listen", "127.0.0.1:0", "--data"]);
-        let process = Process::start(command.arg(data)).unwrap();
+        Self::serve(musehub(&["serve"]).arg("--data").arg(data))
+    }
+
+    /// A `serve` on any free port; returns when it listens.
+    #[track_caller]
+    pub(crate) fn serve(command: &mut Command) -> Self {
+        let process = Process::start(command.args(["--listen", "127.0.0.1:0"])).unwrap();
         let address = process.wait_for("address", |line| {
             let (_, rest) = line.split_once(" serving address=")?;
             rest.split_whitespace().next()?.parse().ok()

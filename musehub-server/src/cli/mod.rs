@@ -11,10 +11,13 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
+use musehub_core::port::BackendError;
+use musehub_store::StoreLocation;
 
-use crate::app::Limits;
+use crate::app::{App, Limits};
 
 /// What a command gives: its exit status, or why it failed.
 type Outcome = Result<ExitCode, Box<dyn std::error::Error + Send + Sync>>;
@@ -46,9 +49,23 @@ enum Command {
 /// Where everything is kept.
 #[derive(Args, Debug, Clone)]
 struct DataDirectory {
+    /// Object store: file://DIRECTORY or s3://BUCKET/PREFIX, which the variables AWS_ENDPOINT_URL, AWS_REGION,
+    /// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY lead to; `store` in the data directory where none is given.
+    #[arg(long, value_name = "URL", env = "MUSEHUB_STORE", global = true)]
+    store: Option<StoreLocation>,
     /// Directory of the database and the object store; made where it is not there.
     #[arg(long, value_name = "DIR", default_value = "musehub-data", env = "MUSEHUB_DATA", global = true)]
     data: PathBuf,
+}
+
+impl DataDirectory {
+    fn store(&self) -> StoreLocation {
+        self.store.clone().unwrap_or_else(|| StoreLocation::Directory(self.data.join("store")))
+    }
+
+    async fn open(&self, limits: Limits) -> Result<Arc<App>, BackendError> {
+        App::open_at(&self.data, &self.store(), limits).await
+    }
 }
 
 /// How to serve.

@@ -8,7 +8,7 @@ use musehub_core::port::Visibility;
 use musehub_core::{Handle, Slug};
 
 use super::{DataDirectory, Outcome, parse_repository};
-use crate::app::{App, Limits};
+use crate::app::Limits;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Command {
@@ -33,7 +33,7 @@ pub(super) struct CreateArguments {
 
 pub(super) async fn run(command: Command) -> Outcome {
     let Command::Create(arguments) = command;
-    let app = App::open(&arguments.data.data, Limits::default()).await?;
+    let app = arguments.data.open(Limits::default()).await?;
     let (owner, slug) = arguments.name;
     let visibility = if arguments.private { Visibility::Private } else { Visibility::Public };
     let new = NewRepository { owner, slug, visibility, description: arguments.description, scheme: None };

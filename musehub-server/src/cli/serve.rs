@@ -23,7 +23,7 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: Arguments) -> Outcome {
     let stop_signals = StopSignals::listen()?;
     let (app, listener, address) = start(&arguments.data, &arguments.options).await?;
-    tracing::info!(%address, data = %arguments.data.data.display(), "serving");
+    tracing::info!(%address, data = %arguments.data.data.display(), store = %arguments.data.store(), "serving");
     until_stopped(app, listener, stop_signals).await;
     Ok(ExitCode::SUCCESS)
 }
@@ -33,7 +33,7 @@ pub(super) async fn start(
     data: &DataDirectory,
     options: &ServeOptions,
 ) -> Result<(Arc<App>, Listener, SocketAddr), Box<dyn std::error::Error + Send + Sync>> {
-    let app = App::open(&data.data, options.limits()).await?;
+    let app = data.open(options.limits()).await?;
     let caught_up = app.hub.catch_up().await?;
     if caught_up.moves > 0 {
         tracing::warn!(moves = caught_up.moves, "the index was behind the log and has caught up");

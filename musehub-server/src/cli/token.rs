@@ -29,7 +29,7 @@ pub(super) struct CreateArguments {
 
 pub(super) async fn run(command: Command) -> Outcome {
     let Command::Create(arguments) = command;
-    let app = App::open(&arguments.data.data, Limits::default()).await?;
+    let app = arguments.data.open(Limits::default()).await?;
     let token = create(&app, &arguments.handle).await?;
     println!("token of {}; it is shown this once:", arguments.handle);
     println!("{token}");

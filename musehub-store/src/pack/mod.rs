@@ -16,18 +16,16 @@ use futures::{StreamExt, TryStreamExt};
 use musehub_core::ObjectKey;
 use musehub_core::port::{BackendError, NewObject, ObjectStore, PackId, PackedObject, Place, PutReceipt};
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, MultipartUpload, ObjectStoreExt, PutPayload};
+use object_store::{ObjectStoreExt, PutPayload, WriteMultipart};
 
-use crate::backend::{Backend, failed};
+use crate::backend::{Backend, PARTS_AT_ONCE, failed};
 use format::{FormatError, PACK_FOOTER, PACK_HEADER};
 use places::RecentPacks;
 pub use places::{PlaceIndex, ScannedPlaces};
 use source::PackSource;
 
-/// A pack up to this size is written from memory in one request; a larger one in parts of [`PART`].
+/// A pack up to this size is written from memory in one request; a larger one in parts.
 const ONE_PUT: u64 = 32 << 20;
-/// The size of a part, in bytes.
-const PART: usize = 8 << 20;
 /// Records nearer to each other than this are read with one request.
 const READ_GAP: u64 = 64 << 10;
 
@@ -89,48 +87,42 @@ impl PackedStore {
         }
         let pack = PackId::new(*hash.finalize().as_bytes());
         let action = "writing a pack";
-        let mut upload = self
-            .backend
-            .durable
-            .put_multipart(&pack_path(pack))
-            .await
-            .map_err(|error| failed(action, error))?;
-        match self.write_parts(source, pack, upload.as_mut()).await {
-            Ok(()) => {
-                upload.complete().await.map_err(|error| failed(action, error))?;
-                Ok((pack, source.objects(pack)))
-            }
-            Err(error) => {
-                // The upload's own error says why; that it could not be cleaned up adds nothing.
-                let _ = upload.abort().await;
-                Err(error)
+        let path = pack_path(pack);
+        let upload = self.backend.durable.put_multipart(&path).await;
+        let upload = upload.map_err(|error| failed(action, error))?;
+        let mut upload = WriteMultipart::new_with_chunk_size(upload, Backend::part_size(source.length()));
+        if let Err(error) = self.write_parts(source, pack, &mut upload).await {
+            // The upload's own error says why; that it could not be cleaned up adds nothing.
+            let _ = upload.abort().await;
+            return Err(error);
+        }
+        if let Err(error) = upload.finish().await {
+            // A store that completed the upload and whose answer was lost knows no such upload when it is asked again.
+            let found = self.backend.durable.head(&path).await;
+            if !found.is_ok_and(|found| found.size == source.length()) {
+                return Err(BackendError::unavailable(action, error));
             }
         }
+        Ok((pack, source.objects(pack)))
     }
 
     async fn write_parts(
         &self,
         source: &PackSource,
         pack: PackId,
-        upload: &mut dyn MultipartUpload,
+        upload: &mut WriteMultipart,
     ) -> Result<(), BackendError> {
         let mut hash = blake3::Hasher::new();
-        let mut part = BytesMut::with_capacity(PART);
         let mut pieces = source.pieces(&self.backend);
         while let Some(piece) = pieces.try_next().await? {
             hash.update(&piece);
-            part.extend_from_slice(&piece);
-            if part.len() >= PART {
-                let full = part.split().freeze();
-                upload.put_part(full.into()).await.map_err(|error| failed("writing a pack", error))?;
-            }
+            let room = upload.wait_for_capacity(PARTS_AT_ONCE).await;
+            room.map_err(|error| BackendError::unavailable("writing a pack", error))?;
+            upload.put(piece);
         }
         if PackId::new(*hash.finalize().as_bytes()) != pack {
             let reason = "the staged bytes changed while they were read".to_owned();
             return Err(BackendError::Damaged { what: "an upload in staging".to_owned(), reason });
-        }
-        if !part.is_empty() {
-            upload.put_part(part.freeze().into()).await.map_err(|error| failed("writing a pack", error))?;
         }
         Ok(())
     }
@@ -185,8 +177,7 @@ impl ObjectStore for PackedStore {
         &self,
         place: Place,
     ) -> Result<BoxStream<'static, Result<Bytes, BackendError>>, BackendError> {
-        let options = GetOptions { range: Some(GetRange::Bounded(range(&place))), ..GetOptions::default() };
-        let found = match self.backend.fast.get_opts(&pack_path(place.pack), options).await {
+        let found = match self.backend.stream(&pack_path(place.pack), range(&place)).await {
             Ok(found) => found,
             Err(error) => {
                 return Err(match self.unread(place.pack, range(&place).end, error).await {
@@ -195,7 +186,7 @@ impl ObjectStore for PackedStore {
                 });
             }
         };
-        let pieces = found.into_stream().map_err(|error| failed("reading a pack", error)).boxed();
+        let pieces = found.map_err(|error| failed("reading a pack", error)).boxed();
         let store = self.clone();
         let name = move |error| {
             let store = store.clone();

@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt};
 use musehub_core::ObjectKey;
 use musehub_core::canonical;
 use musehub_core::port::{BackendError, NewObject, ObjectBody, PackId, PackedObject, Place, Staged};
-use object_store::{GetOptions, GetRange, ObjectStoreExt};
+use object_store::ObjectStoreExt;
 
 use super::format::{
     self, FormatError, PACK_FOOTER, PACK_HEADER, RECORD_FRAMING, RECORD_HEADER, RECORD_TRAILER,
@@ -144,11 +144,9 @@ async fn read_run<'a>(
         }
         Run::Large(staged) => {
             let place = staged_place(staged);
-            let options =
-                GetOptions { range: Some(GetRange::Bounded(super::range(&place))), ..GetOptions::default() };
-            let found = backend.fast.get_opts(&staging::pack_path(&staged.upload), options).await;
+            let found = backend.stream(&staging::pack_path(&staged.upload), super::range(&place)).await;
             let found = found.map_err(|error| failed("reading from staging", error))?;
-            let pieces = found.into_stream().map_err(|error| failed("reading from staging", error)).boxed();
+            let pieces = found.map_err(|error| failed("reading from staging", error)).boxed();
             let record = verified_record(pieces, place, Some(staged.id.key()));
             Ok(record.map_ok(|(piece, _)| piece).boxed())
         }

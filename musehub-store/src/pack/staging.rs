@@ -14,10 +14,8 @@ use tokio::io::AsyncWriteExt;
 
 use super::PackedStore;
 use super::format::{self, RECORD_FRAMING};
-use crate::backend::{Backend, failed};
+use crate::backend::{Backend, PART, PARTS_AT_ONCE, failed};
 
-/// An upload up to this size is written in one request.
-const BUFFER: usize = 4 << 20;
 /// How many index files are read at a time.
 const PARALLEL: usize = 16;
 
@@ -34,11 +32,13 @@ fn index_path(upload: &str) -> Path {
 impl Staging for PackedStore {
     async fn begin(&self, repo: &RepoId) -> Result<Box<dyn StageWriter>, BackendError> {
         let upload = format!("{repo}/{}", uuid::Uuid::new_v4());
-        let writer = BufWriter::with_capacity(self.backend.fast.clone(), pack_path(&upload), BUFFER);
+        // What fits one part is written in one request.
+        let writer = BufWriter::with_capacity(self.backend.fast.clone(), pack_path(&upload), PART)
+            .with_max_concurrency(PARTS_AT_ONCE);
         let mut writer = Upload {
             backend: self.backend.clone(),
             upload,
-            out: writer,
+            out: Some(writer),
             offset: 0,
             objects: Vec::new(),
             current: None,
@@ -143,7 +143,8 @@ impl PackedStore {
 struct Upload {
     backend: Backend,
     upload: String,
-    out: BufWriter,
+    /// None once it is finished.
+    out: Option<BufWriter>,
     offset: u64,
     objects: Vec<PackedObject>,
     current: Option<Current>,
@@ -159,7 +160,8 @@ struct Current {
 impl Upload {
     async fn put(&mut self, bytes: &[u8]) -> Result<(), BackendError> {
         self.offset += bytes.len() as u64;
-        let written = self.out.write_all(bytes).await;
+        let out = self.out.as_mut().expect("only finishing, which consumes the upload, takes the writer");
+        let written = out.write_all(bytes).await;
         written.map_err(|error| BackendError::unavailable("writing to staging", error))
     }
 
@@ -175,6 +177,21 @@ impl Upload {
         self.put(current.hash.finalize().as_bytes()).await?;
         self.objects.push(current.object);
         Ok(())
+    }
+}
+
+impl Drop for Upload {
+    /// Discards what was sent: a bucket keeps the parts of an upload that is neither completed nor aborted, unseen and
+    /// for ever.
+    fn drop(&mut self) {
+        let Some(mut out) = self.out.take() else {
+            return;
+        };
+        // Without a runtime nothing was sent.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // It is not there to be seen, so nobody misses it if this fails.
+            runtime.spawn(async move { out.abort().await });
+        }
     }
 }
 
@@ -221,7 +238,8 @@ impl StageWriter for Upload {
             return Ok(());
         }
         // No footer: a staged pack is read by its index alone, and its name is not the hash of its bytes.
-        let written = self.out.shutdown().await;
+        let mut out = self.out.take().expect("an upload is finished once");
+        let written = out.shutdown().await;
         written.map_err(|error| BackendError::unavailable("writing to staging", error))?;
         let index = format::write_index(PackId::new([0; 32]), self.offset, &self.objects);
         let written = self.backend.fast.put(&index_path(&self.upload), index.into()).await;

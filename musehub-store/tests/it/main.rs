@@ -15,6 +15,8 @@ mod pack_damage;
 mod pack_fixtures;
 mod packs;
 mod ref_log;
+mod s3;
+mod s3_faults;
 mod store_conformance;
 
 #[test]
