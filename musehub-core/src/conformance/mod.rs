@@ -9,7 +9,24 @@
 //! enforce foreign keys. What is written keeps the rules of the domain: parents come before children, blob ids are the
 //! hashes of what they name.
 //!
-//! Enable the feature `conformance` for tests, and run a suite against a backend of your own like this:
+//! # Against a backend of your own
+//!
+//! Implement the port; enable the feature `conformance` for your tests:
+//!
+//! ```toml
+//! [dev-dependencies]
+//! musehub-core = { version = "…", features = ["conformance"] }
+//! ```
+//!
+//! and give each suite of a port that you implement a factory. It is called once for each case and must give a backend
+//! that holds nothing: a directory, prefix or database of its own. [`object_store`] and [`staging`] are two suites over
+//! one value where your store is both. Suites need no particular runtime: `block_on` or `#[tokio::test]`, as your backend
+//! needs it. `examples/custom_backend.rs` of the package `musehub` is a whole one: a [`RefStore`](crate::port::RefStore)
+//! in one file, its suite, and a hub over it.
+//!
+//! What no suite can show is for you to test: that a write outlives the process and a power cut, that several processes
+//! may race, and what happens when a connection breaks in the middle.
+//!
 //!
 //! ```
 //! use musehub_core::conformance::{ref_store, repository_index};
