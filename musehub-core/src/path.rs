@@ -51,6 +51,12 @@ impl RepoPath {
         Ok(Self(text.into()))
     }
 
+    /// Whether this is in the directory `above`, or further down.
+    #[must_use]
+    pub fn is_below(&self, above: &Self) -> bool {
+        self.0.strip_prefix(above.as_str()).is_some_and(|rest| rest.starts_with('/'))
+    }
+
     /// The text of the path.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -2,12 +2,16 @@
 
 use crate::graph::TopoError;
 use crate::id::{BlobId, CommitId, SnapshotId};
+use crate::merge::{Conflicts, MergeError};
 use crate::name::{BranchName, Handle, Slug};
-use crate::object::ObjectError;
+use crate::object::{ManifestError, ObjectError};
+use crate::path::RepoPath;
 use crate::port::BackendError;
 use crate::scheme::IdScheme;
 
+use super::commit_files::MAX_FILE_CHANGES;
 use super::first_few;
+use super::merging::MAX_REPLAYED_COMMITS;
 
 /// Why a repository is not opened.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +137,20 @@ pub enum PushError {
         /// The commit pushed.
         tip: CommitId,
     },
+    /// The branch is not where who moves it expects it.
+    #[error(
+        "branch '{branch}' moved: expected {}, but {}",
+        expected.map_or_else(|| "no such branch".to_owned(), |id| format!("its head to be {id}")),
+        head.map_or_else(|| "there is none".to_owned(), |id| format!("it is {id}"))
+    )]
+    BranchMoved {
+        /// The branch.
+        branch: BranchName,
+        /// Where it was expected; none where it was expected to be new.
+        expected: Option<CommitId>,
+        /// Where it is.
+        head: Option<CommitId>,
+    },
     /// The repository computes ids in another way.
     #[error("this repository has ids of scheme {}", scheme.as_str())]
     OtherScheme {
@@ -148,6 +166,136 @@ pub enum PushError {
     /// A backend failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
+}
+
+/// Why the hub does not commit files.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The commit is refused as a push of it would be.
+    #[error(transparent)]
+    Push(#[from] PushError),
+    /// What the branch was expected to be at is not there.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The files cannot be side by side.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// There is no such file to delete or move.
+    #[error("there is no file '{path}'")]
+    NoSuchFile {
+        /// The path.
+        path: RepoPath,
+    },
+    /// There is a file where another one should be moved to.
+    #[error("there is a file '{path}' already")]
+    FileExists {
+        /// The path.
+        path: RepoPath,
+    },
+    /// The files are what they were.
+    #[error("the changes leave every file as it is")]
+    NothingChanged,
+    /// More changes than one commit takes.
+    #[error("more than {MAX_FILE_CHANGES} changes")]
+    TooManyChanges,
+    /// A text is too long, or holds NUL.
+    #[error("the {field} may have {limit} bytes and no NUL")]
+    Text {
+        /// Which.
+        field: &'static str,
+        /// How long it may be, in bytes.
+        limit: usize,
+    },
+}
+
+impl From<ObjectError> for CommitError {
+    fn from(error: ObjectError) -> Self {
+        Self::Push(error.into())
+    }
+}
+
+/// Why a repository is not created with a first commit.
+#[derive(Debug, thiserror::Error)]
+pub enum InitialiseError {
+    /// It is not created.
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    /// It is created, and empty.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+/// Why a merge is not made. Nothing is written then.
+#[derive(Debug, thiserror::Error)]
+pub enum MergeRefused {
+    /// The result is refused as a push of it would be, or the branch moved.
+    #[error(transparent)]
+    Push(#[from] PushError),
+    /// The message or the author.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// One of the commits is not there.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A limit of merging is reached.
+    #[error(transparent)]
+    Limit(#[from] MergeError),
+    /// The branch has all of the source.
+    #[error("there is nothing to merge")]
+    NothingToMerge,
+    /// The histories have no commit in common.
+    #[error("the two histories have no commit in common")]
+    Unrelated,
+    /// The branch has commits that the source does not have.
+    #[error("the branch has commits that the source does not have, so it cannot be moved there")]
+    NotFastForward,
+    /// Both sides changed the same.
+    #[error("{} conflicts", .0.total)]
+    Conflicts(Conflicts),
+    /// A merge commit cannot be replayed.
+    #[error("{commit} is a merge, which cannot be replayed; merge or squash instead")]
+    ReplaysMerge {
+        /// The commit.
+        commit: CommitId,
+    },
+    /// Too long a history to be replayed.
+    #[error("more than {MAX_REPLAYED_COMMITS} commits to replay; merge or squash instead")]
+    TooManyCommits,
+}
+
+impl From<BackendError> for MergeRefused {
+    fn from(error: BackendError) -> Self {
+        Self::Push(error.into())
+    }
+}
+
+impl From<ObjectError> for MergeRefused {
+    fn from(error: ObjectError) -> Self {
+        Self::Push(error.into())
+    }
+}
+
+/// Why a branch is not created, renamed or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum BranchError {
+    /// The move is refused: the branch is there already or stands elsewhere, or its name is in the way of another one.
+    #[error(transparent)]
+    Push(#[from] PushError),
+    /// There is no such commit or branch.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The default branch stays.
+    #[error("'{branch}' is the default branch")]
+    IsDefault {
+        /// The branch.
+        branch: BranchName,
+    },
+}
+
+impl From<BackendError> for BranchError {
+    fn from(error: BackendError) -> Self {
+        Self::Push(error.into())
+    }
 }
 
 /// Why a fetch is refused.

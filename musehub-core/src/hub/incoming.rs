@@ -42,7 +42,7 @@ pub struct InlineBlob {
 }
 
 /// The commits and inline blobs of a push, verified; its snapshots wait until it is known which are needed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Incoming {
     pub(super) commits: HashMap<CommitId, Commit>,
     pub(super) blobs: HashMap<BlobId, Bytes>,

@@ -4,10 +4,15 @@
 //! new one visible, never a mixture; [`Hub::catch_up`] brings the index up to the log again.
 
 mod access;
+mod advance;
+mod branches;
 mod catch_up;
+mod commit_files;
+mod compose;
 mod error;
 mod fetch;
 mod incoming;
+mod merging;
 mod push;
 mod read;
 mod rows;
@@ -20,9 +25,17 @@ use futures::lock::Mutex;
 
 pub use access::{Need, Viewer};
 pub use catch_up::CaughtUp;
-pub use error::{AccessError, CreateError, FetchError, Missing, PushError, ReadError};
+pub use commit_files::{
+    CommitFiles, FileChange, FileContent, InitialCommit, MAX_AUTHOR_BYTES, MAX_FILE_CHANGES,
+    MAX_MESSAGE_BYTES,
+};
+pub use error::{
+    AccessError, BranchError, CommitError, CreateError, FetchError, InitialiseError, MergeRefused, Missing,
+    PushError, ReadError,
+};
 pub use fetch::{FetchPlan, Negotiation};
 pub use incoming::{InlineBlob, Push};
+pub use merging::{HistoryStrategy, MAX_REPLAYED_COMMITS, MergeOutcome, MergeRequest, Mergeability};
 pub use push::PushOutcome;
 
 use crate::graph::{Step, Walk};

@@ -4,22 +4,16 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
-use super::incoming::{Incoming, Push, ReadySnapshot, verify_snapshots};
-use super::rows::commit_row;
-use super::{Hub, Missing, Position, PushError, default_branch, sorted};
+use super::advance::{Advance, Expected, Novelty};
+use super::incoming::{Incoming, Push, verify_snapshots};
+use super::{Hub, Missing, PushError, sorted};
 use crate::canonical;
-use crate::graph::{CommitNode, IsAncestor, Walk, number_commits, topological_order};
+use crate::graph::{CommitNode, number_commits, topological_order};
 use crate::id::{BlobId, CommitId, ObjectKey, ObjectKind, SnapshotId};
 use crate::name::{BranchName, Handle};
-use crate::object::{Commit, SnapshotRecord};
-use crate::port::{
-    BackendError, BlobRow, BranchRow, MoveRows, NewJob, NewObject, ObjectBody, PackedObject, PutReceipt,
-    RefLogEntry, RepositoryRecord, SnapshotRow, Staged,
-};
+use crate::object::SnapshotRecord;
+use crate::port::{BlobRow, BranchRow, ObjectBody, RepositoryRecord, Staged};
 use crate::scheme::IdScheme;
-
-/// How often a push is tried again when its branch moves under it.
-const MAX_RACES: usize = 8;
 
 /// What a push did.
 #[derive(Clone, Debug)]
@@ -36,20 +30,6 @@ pub struct PushOutcome {
     pub blobs_stored: usize,
 }
 
-/// What of a push the repository does not hold, complete in itself.
-#[derive(Debug, Default)]
-struct Novelty {
-    /// Parents first, with their generations.
-    nodes: Vec<CommitNode>,
-    snapshots: Vec<ReadySnapshot>,
-    /// Blobs to be written.
-    blobs: Vec<(BlobId, ObjectBody)>,
-    /// Blobs that the repository did not hold though the store does, as another repository has them.
-    shared: Vec<BlobRow>,
-    /// Uploads that blobs were taken from.
-    uploads: HashSet<String>,
-}
-
 impl Hub {
     /// Receives a push: verifies it, stores it, moves the branch. It is durable when this returns.
     ///
@@ -61,75 +41,29 @@ impl Hub {
         pusher: &Handle,
         push: Push,
     ) -> Result<PushOutcome, PushError> {
+        self.receive(repo, pusher, push, Expected::Any).await
+    }
+
+    /// Receives what a client pushed or the hub itself made.
+    pub(super) async fn receive(
+        &self,
+        repo: &RepositoryRecord,
+        pusher: &Handle,
+        push: Push,
+        expected: Expected,
+    ) -> Result<PushOutcome, PushError> {
         let scheme = repo.scheme.unwrap_or(push.scheme);
         let Push { branch, force, commits, snapshots, blobs, .. } = push;
         let incoming = Incoming::verify(scheme, commits, blobs).await?;
         let Some(tip) = incoming.tip(&branch)? else {
             return self.push_nothing(repo, &branch).await;
         };
-        let novelty = self.novelty(repo, scheme, &incoming, tip, snapshots).await?;
+        let novelty = self.novelty(repo, scheme, incoming, tip, snapshots).await?;
         let repo = &self.prepare_first_push(repo, scheme, &branch).await?;
-
-        let mut stored = None;
-        for _ in 0..MAX_RACES {
-            let position = self.position(repo, &branch).await?;
-            if position.head == Some(tip) {
-                return self.outcome(repo, tip, &Novelty::default()).await;
-            }
-            let _creating = match position.head {
-                None => Some(self.creation_lock(&repo.repo_id).lock().await),
-                Some(_) => None,
-            };
-            self.require_permitted(repo, &branch, position, tip, force, &novelty.nodes).await?;
-            let Some(receipt) = self.store_once(&mut stored, &novelty, &incoming).await? else {
-                self.catch_up_branch(repo, &branch).await?;
-                continue;
-            };
-            let entry = RefLogEntry {
-                repo_id: repo.repo_id.clone(),
-                branch: branch.clone(),
-                sequence: position.sequence + 1,
-                old: position.head,
-                new: Some(tip),
-                forced: force,
-                pusher: pusher.clone(),
-                at: self.backends.clock.now(),
-                packs: receipt.pack.into_iter().collect(),
-                borrowed: sorted(&novelty.shared.iter().map(|row| row.place.pack).collect()),
-            };
-            match self.backends.refs.append(&entry).await {
-                Ok(()) => {
-                    let rows = self.move_rows(repo, entry, &novelty, &incoming, receipt);
-                    self.backends.history.record_move(rows).await?;
-                    let uploads: Vec<String> = novelty.uploads.iter().cloned().collect();
-                    // The push is done; what is not discarded now expires.
-                    let _ = self.backends.staging.discard(&repo.repo_id, &uploads).await;
-                    return self.outcome(repo, tip, &novelty).await;
-                }
-                // Somebody else moved the branch, in this process or in another one.
-                Err(BackendError::Conflict { .. }) => self.catch_up_branch(repo, &branch).await?,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(PushError::Busy { branch })
-    }
-
-    /// Writes what is new, unless an earlier try did; none where another push took the same staged blobs and discarded
-    /// them meanwhile.
-    async fn store_once<'a>(
-        &self,
-        stored: &'a mut Option<PutReceipt>,
-        novelty: &Novelty,
-        incoming: &Incoming,
-    ) -> Result<Option<&'a PutReceipt>, BackendError> {
-        if stored.is_none() {
-            match self.backends.objects.put(novelty.objects(incoming)).await {
-                Ok(receipt) => *stored = Some(receipt),
-                Err(BackendError::Missing { .. }) if !novelty.uploads.is_empty() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(stored.as_ref())
+        let advance = Advance { repo, branch: &branch, to: Some(tip), expected, force, pusher };
+        let moved = self.advance(advance, &novelty).await?;
+        let brought = if moved { novelty } else { Novelty::default() };
+        self.outcome(repo, tip, &brought).await
     }
 
     /// A push without commits: a branch that is there stays as it is.
@@ -148,11 +82,11 @@ impl Hub {
         &self,
         repo: &RepositoryRecord,
         scheme: IdScheme,
-        incoming: &Incoming,
+        incoming: Incoming,
         tip: CommitId,
         snapshots: Vec<SnapshotRecord>,
     ) -> Result<Novelty, PushError> {
-        let nodes = self.new_commits(repo, incoming, tip).await?;
+        let nodes = self.new_commits(repo, &incoming, tip).await?;
         let needed: HashSet<SnapshotId> =
             nodes.iter().map(|node| incoming.commits[&node.id].snapshot()).collect();
         let held = self.backends.history.snapshots(&repo.repo_id, &sorted(&needed)).await?;
@@ -161,11 +95,11 @@ impl Hub {
         let (snapshots, blobs) = verify_snapshots(scheme, snapshots, lacking.clone()).await?;
         let ready: HashSet<SnapshotId> = snapshots.iter().map(|snapshot| snapshot.id).collect();
 
-        let mut novelty = Novelty { nodes, snapshots, ..Novelty::default() };
+        let mut novelty = Novelty { incoming, nodes, snapshots, ..Novelty::default() };
         let missing = Missing {
             commits: Vec::new(),
             snapshots: sorted(&lacking.difference(&ready).copied().collect()),
-            blobs: self.collect_blobs(repo, scheme, incoming, sorted(&blobs), &mut novelty).await?,
+            blobs: self.collect_blobs(repo, scheme, sorted(&blobs), &mut novelty).await?,
         };
         if missing.is_empty() { Ok(novelty) } else { Err(PushError::Incomplete(missing)) }
     }
@@ -202,7 +136,6 @@ impl Hub {
         &self,
         repo: &RepositoryRecord,
         scheme: IdScheme,
-        incoming: &Incoming,
         blobs: Vec<BlobId>,
         novelty: &mut Novelty,
     ) -> Result<Vec<BlobId>, PushError> {
@@ -215,7 +148,7 @@ impl Hub {
         let mut found: Vec<(BlobId, u64, ObjectBody)> = Vec::new();
         let mut missing = Vec::new();
         for (id, staged) in lacking {
-            match source(scheme, id, incoming.blobs.get(&id), staged) {
+            match source(scheme, id, novelty.incoming.blobs.get(&id), staged) {
                 Some((size, body)) => found.push((id, size, body)),
                 None => missing.push(id),
             }
@@ -235,142 +168,6 @@ impl Hub {
         Ok(missing)
     }
 
-    /// Fixes the scheme with the first push, and the default branch as long as there is no branch.
-    async fn prepare_first_push(
-        &self,
-        repo: &RepositoryRecord,
-        scheme: IdScheme,
-        branch: &BranchName,
-    ) -> Result<RepositoryRecord, PushError> {
-        let mut repo = repo.clone();
-        for _ in 0..MAX_RACES {
-            if repo.scheme.is_some_and(|fixed| fixed != scheme) {
-                return Err(PushError::OtherScheme { scheme: repo.scheme.unwrap_or(scheme) });
-            }
-            let first = repo.default_branch.as_ref() != Some(branch) && {
-                let branches = self.backends.history.branches(&repo.repo_id).await?;
-                !branches.iter().any(|row| Some(&row.name) == repo.default_branch.as_ref())
-            };
-            if repo.scheme.is_some() && !first {
-                return Ok(repo);
-            }
-            repo.version += 1;
-            repo.scheme = Some(scheme);
-            if first {
-                repo.default_branch = Some(branch.clone());
-            }
-            match self.backends.refs.put_repository(&repo).await {
-                Ok(()) => {
-                    self.backends.repositories.put_repository(&repo).await?;
-                    return Ok(repo);
-                }
-                Err(BackendError::Conflict { .. }) => {
-                    let what = || format!("the record of {}/{}", repo.owner, repo.slug);
-                    let present = self.backends.refs.repository(&repo.owner, &repo.slug).await?;
-                    let present = present.ok_or_else(|| BackendError::Missing { what: what() })?;
-                    self.backends.repositories.put_repository(&present).await?;
-                    repo = present;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(PushError::Busy { branch: branch.clone() })
-    }
-
-    /// Whether the branch may move from where it stands to `tip`.
-    async fn require_permitted(
-        &self,
-        repo: &RepositoryRecord,
-        branch: &BranchName,
-        position: Position,
-        tip: CommitId,
-        force: bool,
-        nodes: &[CommitNode],
-    ) -> Result<(), PushError> {
-        let Some(head) = position.head else {
-            return self.require_no_directory(repo, branch).await;
-        };
-        if force {
-            return Ok(());
-        }
-        let mut walk = IsAncestor::new(head, tip);
-        for node in nodes {
-            walk.supply(node.clone());
-        }
-        if self.walk(&repo.repo_id, &mut walk).await? {
-            Ok(())
-        } else {
-            Err(PushError::NotFastForward { branch: branch.clone(), head, tip })
-        }
-    }
-
-    /// Clients keep a branch as a file, so `a` and `a/b` cannot be side by side.
-    async fn require_no_directory(
-        &self,
-        repo: &RepositoryRecord,
-        branch: &BranchName,
-    ) -> Result<(), PushError> {
-        let below =
-            |upper: &str, lower: &str| lower.strip_prefix(upper).is_some_and(|rest| rest.starts_with('/'));
-        let name = branch.as_str();
-        let branches = self.backends.history.branches(&repo.repo_id).await?;
-        match branches
-            .into_iter()
-            .find(|row| below(row.name.as_str(), name) || below(name, row.name.as_str()))
-        {
-            None => Ok(()),
-            Some(row) => Err(PushError::BranchConflict { branch: branch.clone(), existing: row.name }),
-        }
-    }
-
-    fn move_rows(
-        &self,
-        repo: &RepositoryRecord,
-        entry: RefLogEntry,
-        novelty: &Novelty,
-        incoming: &Incoming,
-        receipt: &PutReceipt,
-    ) -> MoveRows {
-        let packed: HashMap<ObjectKey, &PackedObject> =
-            receipt.objects.iter().map(|object| (object.key, object)).collect();
-        let commits = novelty.nodes.iter().map(|node| {
-            commit_row(&incoming.commits[&node.id], node, packed[&node.id.key()].place, &entry.pusher)
-        });
-        let snapshots = novelty.snapshots.iter().map(|snapshot| {
-            let PackedObject { size, place, .. } = *packed[&snapshot.id.key()];
-            SnapshotRow { id: snapshot.id, entry_count: snapshot.entry_count, size, place }
-        });
-        let written = receipt.objects.iter().filter(|object| object.key.kind == ObjectKind::Blob);
-        let written = written.map(|object| BlobRow {
-            id: object.key.id.into(),
-            size: object.size,
-            place: object.place,
-        });
-        MoveRows {
-            commits: commits.collect(),
-            snapshots: snapshots.collect(),
-            blobs: written.chain(novelty.shared.iter().copied()).collect(),
-            jobs: self.jobs_of(repo, &entry),
-            entry,
-        }
-    }
-
-    /// The jobs that a move makes.
-    pub(super) fn jobs_of(&self, repo: &RepositoryRecord, entry: &RefLogEntry) -> Vec<NewJob> {
-        let Some(head) = entry.new.filter(|_| entry.branch == default_branch(repo)) else {
-            return Vec::new();
-        };
-        let kinds = self.options.default_branch_jobs.iter();
-        let payload = format!("{{\"commit\":\"{head}\"}}");
-        kinds
-            .map(|kind| NewJob {
-                repo_id: repo.repo_id.clone(),
-                kind: kind.clone(),
-                payload: payload.clone(),
-            })
-            .collect()
-    }
-
     async fn outcome(
         &self,
         repo: &RepositoryRecord,
@@ -384,22 +181,6 @@ impl Hub {
             snapshots_stored: novelty.snapshots.len(),
             blobs_stored: novelty.blobs.len() + novelty.shared.len(),
         })
-    }
-}
-
-impl Novelty {
-    /// What to write: commits and snapshots first, as they are read together, then blobs.
-    fn objects(&self, incoming: &Incoming) -> Vec<NewObject> {
-        let commits = self.nodes.iter().map(|node| {
-            let commit: &Commit = &incoming.commits[&node.id];
-            NewObject { key: node.id.key(), body: ObjectBody::Canonical(commit.canonical()) }
-        });
-        let snapshots = self.snapshots.iter().map(|snapshot| NewObject {
-            key: snapshot.id.key(),
-            body: ObjectBody::Canonical(snapshot.canonical.clone()),
-        });
-        let blobs = self.blobs.iter().map(|(id, body)| NewObject { key: id.key(), body: body.clone() });
-        commits.chain(snapshots).chain(blobs).collect()
     }
 }
 

@@ -165,6 +165,11 @@ impl Conflicts {
         self.total == 0
     }
 
+    pub(crate) fn append(&mut self, other: Self) {
+        self.total += other.total - other.listed.len();
+        other.listed.into_iter().for_each(|conflict| self.add(conflict));
+    }
+
     fn add(&mut self, conflict: Conflict) {
         self.total += 1;
         if self.listed.len() < MAX_LISTED_CONFLICTS {
@@ -184,6 +189,13 @@ pub struct MergedTree {
     pub overridden: Conflicts,
     /// Of a virtual base, the paths that have no version.
     unknown: BTreeSet<RepoPath>,
+}
+
+impl MergedTree {
+    /// A tree that was there before.
+    pub(crate) fn of(tree: Tree) -> Self {
+        Self { tree, blobs: BTreeMap::new(), overridden: Conflicts::default(), unknown: BTreeSet::new() }
+    }
 }
 
 /// The end of a merge of trees.

@@ -277,7 +277,7 @@ impl Plan {
             for path in self.below(file).cloned().collect::<Vec<_>>() {
                 self.edits.insert(path, None);
             }
-            self.directories.retain(|directory| directory != file && !is_below(directory, file));
+            self.directories.retain(|directory| directory != file && !directory.is_below(file));
         } else {
             self.edits.insert(file.clone(), None);
         }
@@ -312,9 +312,4 @@ impl Plan {
         let set = set.filter(|(_, entry)| entry.is_some());
         kept.chain(set.map(|(path, _)| path))
     }
-}
-
-/// Whether `path` is in the directory `above` or further down.
-fn is_below(path: &RepoPath, above: &RepoPath) -> bool {
-    path.as_str().strip_prefix(above.as_str()).is_some_and(|rest| rest.starts_with('/'))
 }

@@ -41,7 +41,20 @@ impl Snapshot {
     ///
     /// # Errors
     /// [`ObjectError`]: the claimed id is another, a text holds NUL, or the scheme has no place for a field.
-    pub fn verify(scheme: IdScheme, mut record: SnapshotRecord) -> Result<Self, ObjectError> {
+    pub fn verify(scheme: IdScheme, record: SnapshotRecord) -> Result<Self, ObjectError> {
+        let algorithm = record.id.map_or(HashAlgorithm::default(), |id| id.object_id().algorithm());
+        Self::with_algorithm(scheme, algorithm, record)
+    }
+
+    /// Gives a record the id that it has under a scheme, of a hash function where the scheme leaves a choice.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn with_algorithm(
+        scheme: IdScheme,
+        algorithm: HashAlgorithm,
+        mut record: SnapshotRecord,
+    ) -> Result<Self, ObjectError> {
         let claimed = record.id;
         let id_text = || claimed.map_or_else(|| "without an id".to_owned(), |id| id.to_string());
         if record.extra.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)) {
@@ -66,7 +79,6 @@ impl Snapshot {
                     return Err(ObjectError::UnknownField { id: id_text(), field: field.clone() });
                 }
                 record.extra.clear();
-                let algorithm = claimed.map_or(HashAlgorithm::default(), |id| id.object_id().algorithm());
                 let payload = typed_payload(&record);
                 typed_v2::object_id(algorithm, ObjectKind::Snapshot, &payload).into()
             }

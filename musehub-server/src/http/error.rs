@@ -155,6 +155,9 @@ impl From<PushError> for ApiError {
             PushError::NotFastForward { .. } => {
                 Self::new(StatusCode::CONFLICT, "non_fast_forward", error.to_string())
             }
+            PushError::BranchMoved { .. } => {
+                Self::new(StatusCode::CONFLICT, "branch_moved", error.to_string())
+            }
             PushError::Busy { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string()),
             PushError::Incomplete(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "incomplete", error.to_string())

@@ -1,0 +1,281 @@
+//! The storing half of every write: the pack, the entry of the log, the rows and jobs. A push goes this way, and so does
+//! whatever the hub writes itself.
+
+use std::collections::{HashMap, HashSet};
+
+use super::incoming::{Incoming, ReadySnapshot};
+use super::rows::commit_row;
+use super::{Hub, Position, PushError, default_branch, sorted};
+use crate::graph::{CommitNode, IsAncestor, Walk};
+use crate::id::{BlobId, CommitId, ObjectKey, ObjectKind};
+use crate::name::{BranchName, Handle};
+use crate::object::Commit;
+use crate::port::{
+    BackendError, BlobRow, MoveRows, NewJob, NewObject, ObjectBody, PackedObject, PutReceipt, RefLogEntry,
+    RepositoryRecord, SnapshotRow,
+};
+use crate::scheme::IdScheme;
+
+/// How often a move is tried again when its branch moves under it.
+const MAX_RACES: usize = 8;
+
+/// A move of a branch to be made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Advance<'a> {
+    pub(super) repo: &'a RepositoryRecord,
+    pub(super) branch: &'a BranchName,
+    /// The new head; none deletes the branch.
+    pub(super) to: Option<CommitId>,
+    pub(super) expected: Expected,
+    /// Whether the branch may lose commits by it.
+    pub(super) force: bool,
+    pub(super) pusher: &'a Handle,
+}
+
+/// Where a branch must stand for a move to be made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Expected {
+    /// Anywhere.
+    Any,
+    /// At this head, or nowhere: the compare of a compare-and-swap.
+    Head(Option<CommitId>),
+}
+
+/// What of a push the repository does not hold, complete in itself.
+#[derive(Debug, Default)]
+pub(super) struct Novelty {
+    pub(super) incoming: Incoming,
+    /// Parents first, with their generations.
+    pub(super) nodes: Vec<CommitNode>,
+    pub(super) snapshots: Vec<ReadySnapshot>,
+    /// Blobs to be written.
+    pub(super) blobs: Vec<(BlobId, ObjectBody)>,
+    /// Blobs that the repository did not hold though the store does, as another repository has them.
+    pub(super) shared: Vec<BlobRow>,
+    /// Uploads that blobs were taken from.
+    pub(super) uploads: HashSet<String>,
+}
+
+impl Hub {
+    /// Makes a move: writes what it brings, appends it to the log, records it. `false` where the branch stands there
+    /// already. It is durable when this returns.
+    ///
+    /// # Errors
+    /// [`PushError`]; then nothing is visible.
+    pub(super) async fn advance(&self, advance: Advance<'_>, novelty: &Novelty) -> Result<bool, PushError> {
+        let Advance { repo, branch, to, expected, force, pusher } = advance;
+        let mut stored = None;
+        for _ in 0..MAX_RACES {
+            let position = self.position(repo, branch).await?;
+            if let Expected::Head(expected) = expected
+                && expected != position.head
+            {
+                return Err(PushError::BranchMoved { branch: branch.clone(), expected, head: position.head });
+            }
+            if position.head == to {
+                return Ok(false);
+            }
+            let _creating = match position.head {
+                None => Some(self.creation_lock(&repo.repo_id).lock().await),
+                Some(_) => None,
+            };
+            self.require_permitted(&advance, position, &novelty.nodes).await?;
+            let Some(receipt) = self.store_once(&mut stored, novelty).await? else {
+                self.catch_up_branch(repo, branch).await?;
+                continue;
+            };
+            let entry = RefLogEntry {
+                repo_id: repo.repo_id.clone(),
+                branch: branch.clone(),
+                sequence: position.sequence + 1,
+                old: position.head,
+                new: to,
+                forced: force,
+                pusher: pusher.clone(),
+                at: self.backends.clock.now(),
+                packs: receipt.pack.into_iter().collect(),
+                borrowed: sorted(&novelty.shared.iter().map(|row| row.place.pack).collect()),
+            };
+            match self.backends.refs.append(&entry).await {
+                Ok(()) => {
+                    let rows = self.move_rows(repo, entry, novelty, receipt);
+                    self.backends.history.record_move(rows).await?;
+                    let uploads: Vec<String> = novelty.uploads.iter().cloned().collect();
+                    // The move is made; what is not discarded now expires.
+                    let _ = self.backends.staging.discard(&repo.repo_id, &uploads).await;
+                    return Ok(true);
+                }
+                // Somebody else moved the branch, in this process or in another one.
+                Err(BackendError::Conflict { .. }) => self.catch_up_branch(repo, branch).await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(PushError::Busy { branch: branch.clone() })
+    }
+
+    /// Writes what is new, unless an earlier try did; none where another push took the same staged blobs and discarded
+    /// them meanwhile.
+    async fn store_once<'a>(
+        &self,
+        stored: &'a mut Option<PutReceipt>,
+        novelty: &Novelty,
+    ) -> Result<Option<&'a PutReceipt>, BackendError> {
+        if stored.is_none() {
+            match self.backends.objects.put(novelty.objects()).await {
+                Ok(receipt) => *stored = Some(receipt),
+                Err(BackendError::Missing { .. }) if !novelty.uploads.is_empty() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(stored.as_ref())
+    }
+
+    /// Fixes the scheme with the first push, and the default branch as long as there is no branch.
+    pub(super) async fn prepare_first_push(
+        &self,
+        repo: &RepositoryRecord,
+        scheme: IdScheme,
+        branch: &BranchName,
+    ) -> Result<RepositoryRecord, PushError> {
+        let mut repo = repo.clone();
+        for _ in 0..MAX_RACES {
+            if repo.scheme.is_some_and(|fixed| fixed != scheme) {
+                return Err(PushError::OtherScheme { scheme: repo.scheme.unwrap_or(scheme) });
+            }
+            let first = repo.default_branch.as_ref() != Some(branch) && {
+                let branches = self.backends.history.branches(&repo.repo_id).await?;
+                !branches.iter().any(|row| Some(&row.name) == repo.default_branch.as_ref())
+            };
+            if repo.scheme.is_some() && !first {
+                return Ok(repo);
+            }
+            repo.version += 1;
+            repo.scheme = Some(scheme);
+            if first {
+                repo.default_branch = Some(branch.clone());
+            }
+            match self.backends.refs.put_repository(&repo).await {
+                Ok(()) => {
+                    self.backends.repositories.put_repository(&repo).await?;
+                    return Ok(repo);
+                }
+                Err(BackendError::Conflict { .. }) => {
+                    let what = || format!("the record of {}/{}", repo.owner, repo.slug);
+                    let present = self.backends.refs.repository(&repo.owner, &repo.slug).await?;
+                    let present = present.ok_or_else(|| BackendError::Missing { what: what() })?;
+                    self.backends.repositories.put_repository(&present).await?;
+                    repo = present;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(PushError::Busy { branch: branch.clone() })
+    }
+
+    /// Whether the branch may move from where it stands.
+    async fn require_permitted(
+        &self,
+        advance: &Advance<'_>,
+        position: Position,
+        nodes: &[CommitNode],
+    ) -> Result<(), PushError> {
+        let Advance { repo, branch, to, force, .. } = *advance;
+        let Some(head) = position.head else {
+            return self.require_no_directory(repo, branch).await;
+        };
+        let Some(tip) = to.filter(|_| !force) else {
+            return Ok(());
+        };
+        let mut walk = IsAncestor::new(head, tip);
+        for node in nodes {
+            walk.supply(node.clone());
+        }
+        if self.walk(&repo.repo_id, &mut walk).await? {
+            Ok(())
+        } else {
+            Err(PushError::NotFastForward { branch: branch.clone(), head, tip })
+        }
+    }
+
+    /// Clients keep a branch as a file, so `a` and `a/b` cannot be side by side.
+    async fn require_no_directory(
+        &self,
+        repo: &RepositoryRecord,
+        branch: &BranchName,
+    ) -> Result<(), PushError> {
+        let below =
+            |upper: &str, lower: &str| lower.strip_prefix(upper).is_some_and(|rest| rest.starts_with('/'));
+        let name = branch.as_str();
+        let branches = self.backends.history.branches(&repo.repo_id).await?;
+        match branches
+            .into_iter()
+            .find(|row| below(row.name.as_str(), name) || below(name, row.name.as_str()))
+        {
+            None => Ok(()),
+            Some(row) => Err(PushError::BranchConflict { branch: branch.clone(), existing: row.name }),
+        }
+    }
+
+    fn move_rows(
+        &self,
+        repo: &RepositoryRecord,
+        entry: RefLogEntry,
+        novelty: &Novelty,
+        receipt: &PutReceipt,
+    ) -> MoveRows {
+        let packed: HashMap<ObjectKey, &PackedObject> =
+            receipt.objects.iter().map(|object| (object.key, object)).collect();
+        let commits = novelty.nodes.iter().map(|node| {
+            commit_row(&novelty.incoming.commits[&node.id], node, packed[&node.id.key()].place, &entry.pusher)
+        });
+        let snapshots = novelty.snapshots.iter().map(|snapshot| {
+            let PackedObject { size, place, .. } = *packed[&snapshot.id.key()];
+            SnapshotRow { id: snapshot.id, entry_count: snapshot.entry_count, size, place }
+        });
+        let written = receipt.objects.iter().filter(|object| object.key.kind == ObjectKind::Blob);
+        let written = written.map(|object| BlobRow {
+            id: object.key.id.into(),
+            size: object.size,
+            place: object.place,
+        });
+        MoveRows {
+            commits: commits.collect(),
+            snapshots: snapshots.collect(),
+            blobs: written.chain(novelty.shared.iter().copied()).collect(),
+            jobs: self.jobs_of(repo, &entry),
+            entry,
+        }
+    }
+
+    /// The jobs that a move makes.
+    pub(super) fn jobs_of(&self, repo: &RepositoryRecord, entry: &RefLogEntry) -> Vec<NewJob> {
+        let Some(head) = entry.new.filter(|_| entry.branch == default_branch(repo)) else {
+            return Vec::new();
+        };
+        let kinds = self.options.default_branch_jobs.iter();
+        let payload = format!("{{\"commit\":\"{head}\"}}");
+        kinds
+            .map(|kind| NewJob {
+                repo_id: repo.repo_id.clone(),
+                kind: kind.clone(),
+                payload: payload.clone(),
+            })
+            .collect()
+    }
+}
+
+impl Novelty {
+    /// What to write: commits and snapshots first, as they are read together, then blobs.
+    fn objects(&self) -> Vec<NewObject> {
+        let commits = self.nodes.iter().map(|node| {
+            let commit: &Commit = &self.incoming.commits[&node.id];
+            NewObject { key: node.id.key(), body: ObjectBody::Canonical(commit.canonical()) }
+        });
+        let snapshots = self.snapshots.iter().map(|snapshot| NewObject {
+            key: snapshot.id.key(),
+            body: ObjectBody::Canonical(snapshot.canonical.clone()),
+        });
+        let blobs = self.blobs.iter().map(|(id, body)| NewObject { key: id.key(), body: body.clone() });
+        commits.chain(snapshots).chain(blobs).collect()
+    }
+}
