@@ -225,6 +225,10 @@ impl Exchange<'_> {
             Route::Commits => web::commits(self).await,
             Route::Intel => web::intel(self).await,
             Route::Breakage => web::breakage(self).await,
+            Route::BreakageJson => web::breakage_json(self).await,
+            Route::Tree => web::tree(self).await,
+            Route::Blob => web::blob(self).await,
+            Route::Raw => web::raw(self).await,
         }
     }
 
@@ -322,12 +326,14 @@ fn add_security_headers(reply: &mut Reply) {
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
         (REFERRER_POLICY, "strict-origin-when-cross-origin"),
-        (CONTENT_SECURITY_POLICY, pages::CONTENT_SECURITY_POLICY),
     ];
     let headers = reply.headers_mut();
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    // What pushers wrote comes under a policy of its own, which is stricter.
+    let policy = HeaderValue::from_static(pages::CONTENT_SECURITY_POLICY);
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
     // What depends on who asks and changes with every push is nobody's to keep.
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }

@@ -38,6 +38,14 @@ pub enum Route {
     Intel,
     /// The page of stale imports.
     Breakage,
+    /// The same for programs.
+    BreakageJson,
+    /// The page of a folder.
+    Tree,
+    /// The page of a file.
+    Blob,
+    /// The bytes of a file.
+    Raw,
 }
 
 const TABLE: &[(&str, &str, Route)] = &[
@@ -57,13 +65,27 @@ const TABLE: &[(&str, &str, Route)] = &[
     ("GET", "/{owner}/{slug}/commits/{*branch}", Route::Commits),
     ("GET", "/{owner}/{slug}/intel", Route::Intel),
     ("GET", "/{owner}/{slug}/intel/breakage", Route::Breakage),
+    ("GET", "/api/v1/repos/{owner}/{slug}/intel/breakage", Route::BreakageJson),
+    ("GET", "/{owner}/{slug}/tree/{*place}", Route::Tree),
+    ("GET", "/{owner}/{slug}/blob/{*place}", Route::Blob),
+    ("GET", "/{owner}/{slug}/raw/{*place}", Route::Raw),
 ];
 
 impl Route {
     /// Whether the answer is for people, so that its errors are pages too.
     #[must_use]
     pub const fn is_page(self) -> bool {
-        matches!(self, Self::Home | Self::Repository | Self::Commits | Self::Intel | Self::Breakage)
+        matches!(
+            self,
+            Self::Home
+                | Self::Repository
+                | Self::Commits
+                | Self::Intel
+                | Self::Breakage
+                | Self::Tree
+                | Self::Blob
+                | Self::Raw
+        )
     }
 }
 

@@ -5,12 +5,8 @@ use std::sync::LazyLock;
 /// Hex digits of the content hash in an asset's name.
 const HASH_DIGITS: usize = 16;
 
-const STYLESHEET: &str = concat!(
-    include_str!("static/base.css"),
-    include_str!("static/layout.css"),
-    include_str!("static/repo.css"),
-    include_str!("static/breakage.css"),
-);
+/// What the build script made of `scss/main.scss`.
+const STYLESHEET: &str = include_str!(concat!(env!("OUT_DIR"), "/musehub.css"));
 const FAVICON: &str = include_str!("static/favicon.svg");
 
 static STYLESHEET_NAME: LazyLock<String> = LazyLock::new(|| hashed("musehub", "css", STYLESHEET));

@@ -1,6 +1,8 @@
 //! What templates may call: escaping, numbers, ids, times and URLs.
 
-use minijinja::value::ValueKind;
+use std::fmt::Write;
+
+use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{AutoEscape, Error, Output, State, Value};
 
 /// Longest first line of a commit message a row shows, in characters.
@@ -26,6 +28,11 @@ pub(super) fn write_escaped(out: &mut Output, state: &mut State, value: &Value) 
             owned.as_str()
         }
     };
+    Ok(escape(out, text)?)
+}
+
+/// Writes text with everything escaped that is no plain text in HTML.
+pub(super) fn escape(out: &mut impl Write, text: &str) -> std::fmt::Result {
     let mut rest = text;
     while let Some(at) = rest.find(needs_escape) {
         let (before, after) = rest.split_at(at);
@@ -42,7 +49,7 @@ pub(super) fn write_escaped(out: &mut Output, state: &mut State, value: &Value) 
         out.write_str(replacement)?;
         rest = chars.as_str();
     }
-    Ok(out.write_str(rest)?)
+    out.write_str(rest)
 }
 
 fn needs_escape(c: char) -> bool {
@@ -137,6 +144,28 @@ pub(super) fn urlpath(path: &str) -> String {
 /// Percent-encodes one query value.
 pub(super) fn urlquery(value: &str) -> String {
     percent_encode(value, |_| false)
+}
+
+/// The query of a selection of issues with some of it changed; a change to `none` takes it out. It leads to the first page
+/// unless it says which.
+pub(super) fn selection(filter: &Value, changes: Kwargs) -> Result<String, Error> {
+    let mut query = String::new();
+    for key in ["top", "issue_type", "severity", "file", "subject", "group", "page"] {
+        let value = match changes.has(key) {
+            true => changes.get::<Value>(key)?,
+            false if key == "page" => continue,
+            false => filter.get_attr(key)?,
+        };
+        if value.is_none() || (key == "page" && value == Value::from(1)) {
+            continue;
+        }
+        query.push(if query.is_empty() { '?' } else { '&' });
+        query.push_str(key);
+        query.push('=');
+        query.push_str(&urlquery(&value.to_string()));
+    }
+    changes.assert_all_used()?;
+    Ok(query)
 }
 
 /// Encodes every byte outside the unreserved set of RFC 3986 §2.3 that `keep` does not keep.

@@ -133,12 +133,102 @@ pub(super) fn issues(count: usize) -> Vec<IssueRow> {
     ];
     let row = |(path, line, kind, severity, text): &(&str, u64, &str, Severity, &str)| IssueRow {
         file_path: (*path).into(),
-        line: Some(*line),
+        line: *line,
+        column: 5,
         issue_type: (*kind).into(),
         severity: *severity,
         description: (*text).into(),
+        help: help(*line),
     };
     ROWS.iter().cycle().take(count).map(row).collect()
+}
+
+/// Help of every form: none, a guess, a move, a removal.
+fn help(line: u64) -> HelpView {
+    HelpView {
+        did_you_mean: (line % 2 == 1).then(|| "infer_schema".into()),
+        moved_to: line
+            .is_multiple_of(7)
+            .then(|| PlaceView { file_path: "weaver/schema/infer.py".into(), line: 31 }),
+        removed_by: (line % 3 == 2).then(|| RemovalView {
+            commit_id: id(4),
+            author: "grace".into(),
+            committed_at: "2026-03-19T21:55:10+00:00".into(),
+        }),
+    }
+}
+
+pub(super) fn groups() -> Vec<GroupRow> {
+    let group = |name: &str, total, errors, files, names, shown| GroupRow {
+        name: name.into(),
+        total,
+        errors,
+        files,
+        names,
+        first: issues(shown),
+    };
+    vec![
+        group("weaver.schema.inference.resolve_schema", 40, 0, 38, 1, 5),
+        group("weaver.compat.legacy_sources", 1, 1, 1, 1, 1),
+        group("", 2, 0, 1, 1, 2),
+    ]
+}
+
+pub(super) fn trend() -> Option<Trend> {
+    Trend::of(&[3, 3, 12, 40, 38, 110, 240, 210, 195])
+}
+
+fn version(branch: Option<&str>) -> VersionView {
+    let commit = commits().remove(0);
+    let rev = branch.map_or_else(|| commit.id.clone(), Into::into);
+    VersionView { rev, branch: branch.map(Into::into), commit }
+}
+
+fn crumbs() -> Vec<Crumb> {
+    let crumb = |name: &str, path: &str| Crumb { name: name.into(), path: path.into() };
+    vec![
+        crumb("weaver", "weaver"),
+        crumb("planner", "weaver/planner"),
+        crumb("cost.py", "weaver/planner/cost.py"),
+    ]
+}
+
+pub(super) fn tree() -> TreePage {
+    let Some(content) = repo().content else {
+        panic!("the sample repository has files");
+    };
+    TreePage {
+        repo: header(),
+        at: version(Some("feature/streaming-windows")),
+        folder: "weaver/planner".into(),
+        path: crumbs().into_iter().take(2).collect(),
+        entries: content.entries,
+        entries_omitted: 0,
+    }
+}
+
+pub(super) fn blob() -> BlobPage {
+    let text = "from weaver.catalog import PartitionStatistics\n\n\ndef cost(plan, *, limit=10):\n    \"\"\"Rows read.\"\"\"\n    return sum(step.rows for step in plan)  # <all>\n";
+    let Highlighted { lines, language } = highlight("cost.py", text, std::time::Duration::from_secs(60));
+    BlobPage {
+        repo: header(),
+        at: version(None),
+        file: "weaver/planner/cost.py".into(),
+        path: crumbs(),
+        size: text.len() as u64,
+        content: BlobContent {
+            kind: BlobKind::Text,
+            lines,
+            language,
+            lossy: false,
+            bidi: false,
+            limit: 1 << 20,
+            line_limit: 20_000,
+        },
+        issues: issues(2),
+        issues_total: 2,
+        counts: scan(193, 2).counts,
+    }
 }
 
 pub(super) fn scan(warnings: u64, errors: u64) -> BreakageScan {
@@ -242,18 +332,28 @@ pub(super) fn commit_list() -> CommitListPage {
 }
 
 pub(super) fn intel() -> IntelDashboardPage {
-    IntelDashboardPage { repo: header(), breakage: scan(193, 2), preview: issues(5) }
+    IntelDashboardPage { repo: header(), breakage: scan(193, 2), trend: trend(), preview: issues(5) }
 }
 
 pub(super) fn breakage() -> BreakagePage {
     BreakagePage {
         repo: header(),
         scan: scan(193, 2),
-        filter: BreakageFilter { issue_type: None, severity: None, top: 20, page: 2 },
+        trend: trend(),
+        filter: BreakageFilter {
+            issue_type: None,
+            severity: None,
+            file: None,
+            subject: None,
+            group: None,
+            top: 20,
+            page: 2,
+        },
         valid_types: vec!["missing_module".into(), "missing_symbol".into(), "stale_import".into()],
         valid_tops: vec![20, 50, 100],
         matching: 195,
         issues: issues(20),
+        groups: vec![],
         pages: 10,
     }
 }

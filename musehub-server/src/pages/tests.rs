@@ -8,7 +8,7 @@ use super::*;
 const HOSTILE: &str = "\"><img src=x onerror=alert(1)>'<script>alert(1)</script>/../ü?&#";
 
 /// Fields that hold a word of a closed set, which no client chooses.
-const CLOSED: &[&str] = &["visibility", "kind", "severity", "job"];
+const CLOSED: &[&str] = &["visibility", "kind", "severity", "job", "group"];
 
 /// Every page in every state, by a name for messages.
 fn all() -> Vec<(&'static str, &'static str, Json)> {
@@ -41,7 +41,46 @@ fn all() -> Vec<(&'static str, &'static str, Json)> {
     if let Some(content) = &mut cut.content {
         content.entries_omitted = 4321;
     }
+    let grouped = |group| BreakagePage {
+        issues: vec![],
+        groups: samples::groups(),
+        matching: 3,
+        pages: 1,
+        filter: BreakageFilter { group: Some(group), page: 1, ..samples::breakage().filter },
+        ..samples::breakage()
+    };
+    let chosen = BreakagePage {
+        filter: BreakageFilter {
+            file: Some("weaver/cost.py".into()),
+            subject: Some("weaver.gone".into()),
+            ..samples::breakage().filter
+        },
+        trend: None,
+        ..samples::breakage()
+    };
+    let blob = |kind| BlobPage {
+        content: BlobContent { kind, lines: vec![], language: None, ..samples::blob().content },
+        issues: vec![],
+        ..samples::blob()
+    };
+    let mut odd = samples::blob();
+    odd.content.lossy = true;
+    odd.content.bidi = true;
+    let root = TreePage { folder: String::new(), path: vec![], entries_omitted: 7, ..samples::tree() };
+    let bare_tree = TreePage { entries: vec![], path: vec![], folder: String::new(), ..samples::tree() };
     vec![
+        case("breakage, by name", grouped(Grouping::Name)),
+        case("breakage, by file", grouped(Grouping::File)),
+        case("breakage, of one file and name", chosen),
+        case("breakage, past the end", BreakagePage { issues: vec![], ..samples::breakage() }),
+        case("tree", samples::tree()),
+        case("tree, root", root),
+        case("tree, empty", bare_tree),
+        case("blob", samples::blob()),
+        case("blob, odd", odd),
+        case("blob, empty", blob(BlobKind::Empty)),
+        case("blob, binary", blob(BlobKind::Binary)),
+        case("blob, large", blob(BlobKind::Large)),
         case("home", samples::home()),
         case("home, empty", HomePage { repositories: vec![], next_cursor: None, ..samples::home() }),
         case("repo", samples::repo()),
@@ -96,7 +135,7 @@ fn poison(view: &mut Json, key: &str) {
 
 /// Panics unless every element is closed in order and every tag is free of inline style and script.
 fn check_markup(name: &str, html: &str) {
-    const VOID: &[&str] = &["!doctype", "meta", "link", "img", "path", "rect"];
+    const VOID: &[&str] = &["!doctype", "meta", "link", "img", "path", "rect", "stop"];
     let mut open: Vec<&str> = Vec::new();
     for piece in html.split('<').skip(1) {
         let (tag, _) = piece.split_once('>').unwrap_or_else(|| panic!("{name}: open tag {piece}"));
@@ -209,6 +248,7 @@ fn breakage_states_are_distinct() {
     }
     assert!(page("breakage, rescanned").contains("a newer scan is running"));
     assert!(page("breakage, filtered to nothing").contains("Nothing matches"));
+    assert!(page("breakage, past the end").contains("Past the end"));
 }
 
 #[test]
@@ -242,6 +282,52 @@ fn filter_links_keep_the_rest_of_the_selection() {
     ] {
         assert!(hrefs.contains(&expected), "{expected} in {hrefs:?}");
     }
+}
+
+#[test]
+fn a_group_reads_as_one_story() {
+    let view = BreakagePage {
+        issues: vec![],
+        groups: samples::groups(),
+        filter: BreakageFilter { group: Some(Grouping::Name), page: 1, ..samples::breakage().filter },
+        ..samples::breakage()
+    };
+    let html = Pages::new().render(&view).unwrap();
+    assert!(html.contains("<strong>40</strong> issues in 38 files"), "{html}");
+    assert!(html.contains("and 35 more"));
+    let hrefs = attributes(&html, "href");
+    let whole = "?top=20&amp;subject=weaver.schema.inference.resolve_schema";
+    assert!(hrefs.contains(&whole), "{hrefs:?}");
+}
+
+#[test]
+fn a_finding_leads_to_its_line_and_says_what_to_do() {
+    let html = Pages::new().render(&samples::breakage()).unwrap();
+    let commit = samples::id(0).replace(':', "%3A");
+    let hrefs = attributes(&html, "href");
+    let line = format!("/ada/weaver/blob/{commit}/weaver/planner/rules/predicate_pushdown.py#L14");
+    assert_eq!(hrefs.iter().filter(|href| **href == line).count(), 6, "file and description of each");
+    assert!(hrefs.contains(&&*format!("/ada/weaver/blob/{commit}/weaver/schema/infer.py#L31")));
+    let removal = format!("/ada/weaver/tree/{}", samples::id(4).replace(':', "%3A"));
+    assert!(hrefs.contains(&&*removal));
+    assert!(html.contains("did you mean <code class=\"bk-help-meant\">infer_schema</code>?"));
+}
+
+#[test]
+fn a_curve_has_a_point_for_each_scan_within_its_box() {
+    assert!(Trend::of(&[]).is_none() && Trend::of(&[7]).is_none());
+    let trend = Trend::of(&[5, 0, 10]).unwrap();
+    assert_eq!(trend.points, [Point { x: 0, y: 20 }, Point { x: 10, y: 37 }, Point { x: 20, y: 3 }]);
+    assert_eq!((trend.first, trend.before, trend.now, trend.low, trend.high), (5, 0, 10, 0, 10));
+    for totals in [&[0, 0][..], &[u64::MAX, 0, u64::MAX], &[4, 4, 4]] {
+        let trend = Trend::of(totals).unwrap();
+        assert!(trend.points.iter().all(|point| point.y <= 40 && point.x <= trend.width), "{trend:?}");
+    }
+    let html = Pages::new().render(&samples::breakage()).unwrap();
+    assert!(html.contains(
+        "aria-label=\"Issues over the last 9 scans: 3 at first, 195 now, 3 at least, 240 at most\""
+    ));
+    assert!(html.contains("15 fewer than before"));
 }
 
 #[test]
@@ -295,21 +381,117 @@ fn pages_link_assets_that_exist_under_their_hash() {
 
 #[test]
 fn stylesheet_asks_for_nothing_from_elsewhere() {
-    let name = assets::stylesheet_href();
-    let css = asset(name.trim_start_matches("/static/")).unwrap();
-    let css = std::str::from_utf8(css.bytes).unwrap();
+    let css = stylesheet();
     assert!(!css.contains("url(") && !css.contains("@import"));
     assert_eq!(css.matches('{').count(), css.matches('}').count());
 }
 
+fn stylesheet() -> &'static str {
+    let css = asset(assets::stylesheet_href().trim_start_matches("/static/")).unwrap();
+    std::str::from_utf8(css.bytes).unwrap()
+}
+
+/// Red, green and blue of a token.
+fn token(name: &str) -> [f64; 3] {
+    let (_, rest) = stylesheet().split_once(&format!("--{name}: #")).unwrap_or_else(|| panic!("no {name}"));
+    [0, 2, 4].map(|at| f64::from(u8::from_str_radix(&rest[at..at + 2], 16).unwrap()))
+}
+
+/// The contrast of two colours as WCAG 2.1 defines it.
+fn contrast(one: [f64; 3], other: [f64; 3]) -> f64 {
+    let luminance = |colour: [f64; 3]| {
+        let [red, green, blue] = colour.map(|channel| {
+            let channel = channel / 255.0;
+            if channel <= 0.04045 { channel / 12.92 } else { ((channel + 0.055) / 1.055).powf(2.4) }
+        });
+        0.2126 * red + 0.7152 * green + 0.0722 * blue
+    };
+    let (one, other) = (luminance(one), luminance(other));
+    (one.max(other) + 0.05) / (one.min(other) + 0.05)
+}
+
+/// A colour thinned down to a share of itself over another.
+fn tinted(colour: [f64; 3], share: f64, over: [f64; 3]) -> [f64; 3] {
+    [0, 1, 2].map(|at| colour[at] * share + over[at] * (1.0 - share))
+}
+
+#[test]
+fn text_contrasts_with_every_ground_it_stands_on() {
+    let texts = [
+        "text",
+        "text-secondary",
+        "text-muted",
+        "color-teal",
+        "color-blue",
+        "color-violet",
+        "color-orange",
+        "color-danger",
+        "color-success",
+        "code-comment",
+        "code-string",
+        "code-number",
+        "code-keyword",
+        "code-function",
+        "code-type",
+        "code-variable",
+    ];
+    let grounds = ["bg", "bg-raised", "bg-surface"];
+    for text in texts {
+        for ground in grounds {
+            let ratio = contrast(token(text), token(ground));
+            assert!(ratio >= 4.5, "{text} on {ground}: {ratio:.2}");
+        }
+    }
+    // Badges and panels tint their ground with the colour of their text; the glow behind the head of a page and the line
+    // that an address names are tints too.
+    for ground in grounds {
+        for (text, tint, share) in [
+            ("color-orange", "color-orange", 0.10),
+            ("color-danger", "color-danger", 0.10),
+            ("color-success", "color-success", 0.07),
+            ("text-secondary", "color-success", 0.07),
+            ("text", "color-teal", 0.14),
+            ("text-secondary", "color-violet", 0.15),
+            ("code-comment", "color-teal", 0.13),
+        ] {
+            let ratio = contrast(token(text), tinted(token(tint), share, token(ground)));
+            assert!(ratio >= 4.5, "{text} on {ground} tinted with {tint}: {ratio:.2}");
+        }
+    }
+}
+
+#[test]
+fn the_ring_of_focus_contrasts_and_motion_can_be_turned_off() {
+    for ground in ["bg", "bg-raised", "bg-surface"] {
+        assert!(contrast(token("color-teal"), token(ground)) >= 3.0, "{ground}");
+    }
+    let css = stylesheet();
+    assert!(css.contains(":focus-visible{outline:2px solid var(--color-teal)"));
+    let (_, reduced) = css.split_once("prefers-reduced-motion: reduce").unwrap();
+    assert!(
+        reduced.starts_with("){*,*::before,*::after{animation:none !important;transition:none !important}")
+    );
+    assert!(css.contains("max-width: 700px"));
+}
+
+#[test]
+fn contrast_is_computed_as_wcag_says() {
+    assert!((contrast([0.0; 3], [255.0; 3]) - 21.0).abs() < 1e-9);
+    assert!((contrast([119.0; 3], [255.0; 3]) - 4.48).abs() < 0.01);
+}
+
 #[test]
 fn classes_are_styled() {
-    let css = asset(assets::stylesheet_href().trim_start_matches("/static/")).unwrap();
-    let css = std::str::from_utf8(css.bytes).unwrap();
+    let css = stylesheet();
+    let styled: std::collections::BTreeSet<&str> = css
+        .split('.')
+        .skip(1)
+        .map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_').next().unwrap())
+        .collect();
     for (name, template, view) in all() {
         let html = render(template, &view).unwrap();
         for class in attributes(&html, "class").into_iter().flat_map(str::split_whitespace) {
-            assert!(css.contains(&format!(".{class}")), "{name}: {class}");
+            assert!(styled.contains(class), "{name}: {class}");
         }
     }
 }

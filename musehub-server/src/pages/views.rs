@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use super::Page;
+use super::highlight::CodeLine;
 
 /// Who may read a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -176,6 +177,8 @@ pub struct IntelDashboardPage {
     pub repo: RepoHeader,
     /// Where the breakage analysis stands.
     pub breakage: BreakageScan,
+    /// How the number of findings went, after the second scan.
+    pub trend: Option<Trend>,
     /// First findings, at most five.
     pub preview: Vec<IssueRow>,
 }
@@ -236,14 +239,125 @@ pub enum Severity {
 pub struct IssueRow {
     /// Path of the file from the root of the repository.
     pub file_path: String,
-    /// Line, counted from 1, where it is known.
-    pub line: Option<u64>,
+    /// Line, counted from 1.
+    pub line: u64,
+    /// Column in characters, counted from 1.
+    pub column: u64,
     /// Issue type, such as `stale_import`.
     pub issue_type: String,
     /// Severity.
     pub severity: Severity,
     /// One sentence.
     pub description: String,
+    /// What to do about it.
+    pub help: HelpView,
+}
+
+/// What to do about a finding.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct HelpView {
+    /// The nearest name that exists.
+    pub did_you_mean: Option<String>,
+    /// Where what is missing is defined now.
+    pub moved_to: Option<PlaceView>,
+    /// The commit that removed it.
+    pub removed_by: Option<RemovalView>,
+}
+
+/// A line of a file.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlaceView {
+    /// Path of the file.
+    pub file_path: String,
+    /// Line, counted from 1.
+    pub line: u64,
+}
+
+/// The commit that took something away.
+#[derive(Debug, Clone, Serialize)]
+pub struct RemovalView {
+    /// Whole commit id.
+    pub commit_id: String,
+    /// Author as recorded; may be empty.
+    pub author: String,
+    /// Commit time as recorded.
+    pub committed_at: String,
+}
+
+/// Findings that share a file or a missing name.
+#[derive(Debug, Clone, Serialize)]
+pub struct GroupRow {
+    /// The file or name; empty where a name was not recorded.
+    pub name: String,
+    /// Findings in the group.
+    pub total: u64,
+    /// Those of severity error.
+    pub errors: u64,
+    /// Files in the group.
+    pub files: u64,
+    /// Missing names in the group.
+    pub names: u64,
+    /// The first findings, at least one.
+    pub first: Vec<IssueRow>,
+}
+
+/// How the number of findings went over the last scans.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trend {
+    /// One point for each scan, oldest first, in a box `width` wide and 40 high.
+    pub points: Vec<Point>,
+    /// Width of the box.
+    pub width: u64,
+    /// Number of scans.
+    pub scans: u64,
+    /// Findings of the oldest scan.
+    pub first: u64,
+    /// Findings of the scan before the last.
+    pub before: u64,
+    /// Findings of the last scan.
+    pub now: u64,
+    /// The fewest findings.
+    pub low: u64,
+    /// The most findings.
+    pub high: u64,
+}
+
+/// A point of a curve, from the upper left corner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Point {
+    /// To the right.
+    pub x: u64,
+    /// Downwards.
+    pub y: u64,
+}
+
+impl Trend {
+    /// The height between the lowest and the highest point.
+    const HEIGHT: u64 = 34;
+    /// How far the highest point stays below the upper edge.
+    const MARGIN: u64 = 3;
+    /// The way from one scan to the next.
+    const STEP: u64 = 10;
+
+    /// The curve of the totals of scans, oldest first. Fewer than two make none.
+    #[must_use]
+    pub fn of(totals: &[u64]) -> Option<Self> {
+        let (first, before, now) = match totals {
+            [first, now] => (*first, *first, *now),
+            [first, .., before, now] => (*first, *before, *now),
+            _ => return None,
+        };
+        let (low, high) = totals.iter().fold((now, now), |(low, high), n| (low.min(*n), high.max(*n)));
+        let span = u128::from(high - low).max(1);
+        let height = |total: u64| {
+            let above = u128::from(total - low) * u128::from(Self::HEIGHT) / span;
+            Self::MARGIN + Self::HEIGHT - u64::try_from(above).unwrap_or(Self::HEIGHT)
+        };
+        let points = (0..).zip(totals).map(|(at, total)| Point { x: at * Self::STEP, y: height(*total) });
+        let scans = totals.len() as u64;
+        let width = (scans - 1) * Self::STEP;
+        Some(Self { points: points.collect(), width, scans, first, before, now, low, high })
+    }
 }
 
 /// `GET /{owner}/{slug}/intel/breakage`: the findings.
@@ -253,32 +367,144 @@ pub struct BreakagePage {
     pub repo: RepoHeader,
     /// Where the analysis stands.
     pub scan: BreakageScan,
+    /// How the number of findings went, after the second scan.
+    pub trend: Option<Trend>,
     /// The selection, made valid.
     pub filter: BreakageFilter,
     /// Issue types to offer as filters.
     pub valid_types: Vec<String>,
     /// Page lengths to offer.
     pub valid_tops: Vec<u64>,
-    /// Findings that match the filter, over all pages.
+    /// Findings, or groups where the selection groups, that match the filter, over all pages.
     pub matching: u64,
-    /// Findings of this page.
+    /// Findings of this page, unless they are grouped.
     pub issues: Vec<IssueRow>,
+    /// Groups of this page.
+    pub groups: Vec<GroupRow>,
     /// Number of pages, at least 1.
     pub pages: u64,
 }
 
-/// What a reader selected on the breakage page: the query parameters `issue_type`, `severity`,
-/// `top` and `page`, the first two absent for all.
+/// What findings are grouped by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grouping {
+    /// The missing name.
+    Name,
+    /// The file.
+    File,
+}
+
+/// What a reader selected on the breakage page: the query parameters of the same names, absent where they are `None`.
 #[derive(Debug, Clone, Serialize)]
 pub struct BreakageFilter {
     /// Only this issue type.
     pub issue_type: Option<String>,
     /// Only this severity.
     pub severity: Option<Severity>,
-    /// Findings per page.
+    /// Only this file.
+    pub file: Option<String>,
+    /// Only this missing name.
+    pub subject: Option<String>,
+    /// In groups.
+    pub group: Option<Grouping>,
+    /// Findings or groups per page.
     pub top: u64,
     /// Page shown, counted from 1.
     pub page: u64,
+}
+
+/// Which version of a repository is shown.
+#[derive(Debug, Clone, Serialize)]
+pub struct VersionView {
+    /// How addresses name it: the branch, or the whole commit id.
+    pub rev: String,
+    /// The branch, unless a commit was asked for.
+    pub branch: Option<String>,
+    /// The commit.
+    pub commit: CommitRow,
+}
+
+/// A step on the way from the root to a folder or file.
+#[derive(Debug, Clone, Serialize)]
+pub struct Crumb {
+    /// The segment.
+    pub name: String,
+    /// The path up to it.
+    pub path: String,
+}
+
+/// `GET /{owner}/{slug}/tree/{ref}/{path}`: a folder.
+#[derive(Debug, Clone, Serialize)]
+pub struct TreePage {
+    /// Head of the page.
+    pub repo: RepoHeader,
+    /// The version shown.
+    pub at: VersionView,
+    /// The folder; empty for the root.
+    pub folder: String,
+    /// Its segments.
+    pub path: Vec<Crumb>,
+    /// Directories first, then files, by name.
+    pub entries: Vec<TreeEntry>,
+    /// Entries left out of `entries`.
+    pub entries_omitted: u64,
+}
+
+/// `GET /{owner}/{slug}/blob/{ref}/{path}`: a file.
+#[derive(Debug, Clone, Serialize)]
+pub struct BlobPage {
+    /// Head of the page.
+    pub repo: RepoHeader,
+    /// The version shown.
+    pub at: VersionView,
+    /// The path of the file.
+    pub file: String,
+    /// Its segments.
+    pub path: Vec<Crumb>,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What of it can be shown.
+    pub content: BlobContent,
+    /// The first findings in it, where this version is the one that was scanned.
+    pub issues: Vec<IssueRow>,
+    /// How many findings there are in it.
+    pub issues_total: u64,
+    /// The scan that found them.
+    pub counts: Option<BreakageCounts>,
+}
+
+/// What of a file can be shown.
+#[derive(Debug, Clone, Serialize)]
+pub struct BlobContent {
+    /// Of which kind it is.
+    pub kind: BlobKind,
+    /// Its lines, where it is text.
+    pub lines: Vec<CodeLine>,
+    /// The language it is highlighted as.
+    pub language: Option<String>,
+    /// Whether some of its bytes are no UTF-8.
+    pub lossy: bool,
+    /// Whether characters in it change the direction of text.
+    pub bidi: bool,
+    /// The largest file that is shown, in bytes.
+    pub limit: u64,
+    /// The most lines that are shown.
+    pub line_limit: u64,
+}
+
+/// Kinds of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BlobKind {
+    /// Text.
+    Text,
+    /// Nothing.
+    Empty,
+    /// Bytes that are no text.
+    Binary,
+    /// More than a page holds.
+    Large,
 }
 
 /// Any page that could not be shown.
@@ -304,5 +530,7 @@ pages! {
     CommitListPage => "commits.html",
     IntelDashboardPage => "intel.html",
     BreakagePage => "breakage.html",
+    TreePage => "tree.html",
+    BlobPage => "blob.html",
     ErrorPage => "error.html",
 }

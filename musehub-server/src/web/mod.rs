@@ -1,22 +1,21 @@
 //! Pages: what each shows is gathered here and written by [`crate::pages`].
 
+mod breakage;
+mod files;
 mod repository;
 mod views;
 
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, HeaderValue};
 use musehub_core::hub::Need;
-use musehub_core::port::{BreakageFilter, RepositoryRecord};
 use musehub_core::{BranchName, CommitId, Handle, Slug};
 
 use crate::app::Exchange;
 use crate::http::{ApiError, Reply, html, plain};
-use crate::jobs;
-use crate::pages::{
-    self, BreakagePage, BreakageScan, CommitListPage, HomePage, IntelDashboardPage, JobState, Page,
-};
-use crate::pages::{RepoListRow, Severity};
+use crate::pages::{self, CommitListPage, HomePage, Page, RepoListRow};
 
+pub(crate) use breakage::{breakage, breakage_json, intel};
+pub(crate) use files::{blob, raw, tree};
 pub(crate) use repository::repository;
 
 /// Rows of a page of repositories.
@@ -25,12 +24,6 @@ const REPOSITORIES: u32 = 30;
 const COMMITS: usize = 30;
 /// Names in the menu of branches.
 const BRANCHES: usize = 200;
-/// Rows of the preview on the intel page.
-const PREVIEW: u32 = 5;
-/// Numbers of issues that a page may show.
-const TOPS: [u64; 3] = [20, 50, 100];
-/// Types of issues that can be filtered for.
-const TYPES: [&str; 3] = ["stale_import", "missing_module", "missing_symbol"];
 
 /// `GET /static/{name}`
 pub(crate) fn asset(name: &str) -> Result<Reply, ApiError> {
@@ -96,75 +89,4 @@ pub(crate) async fn commits(exchange: &Exchange<'_>) -> Result<Reply, ApiError> 
         commits: rows.into_iter().map(views::commit).collect(),
     };
     render(exchange, &page)
-}
-
-/// `GET /{owner}/{slug}/intel`
-pub(crate) async fn intel(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
-    let (repo, _) = exchange.repository(Need::Read).await?;
-    let filter = BreakageFilter { limit: PREVIEW, ..BreakageFilter::default() };
-    let (issues, _) = exchange.app.breakage.breakage_issues(&repo.repo_id, &filter).await?;
-    let page = IntelDashboardPage {
-        repo: views::header(&repo),
-        breakage: scan(exchange, &repo).await?,
-        preview: issues.into_iter().map(views::issue).collect(),
-    };
-    render(exchange, &page)
-}
-
-/// `GET /{owner}/{slug}/intel/breakage`
-pub(crate) async fn breakage(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
-    let (repo, _) = exchange.repository(Need::Read).await?;
-    let filter = filter(exchange);
-    let limit = u32::try_from(filter.top).unwrap_or(100);
-    let core_filter = BreakageFilter {
-        issue_type: filter.issue_type.clone(),
-        severity: filter.severity.map(|severity| match severity {
-            Severity::Warning => musehub_core::port::Severity::Warning,
-            Severity::Error => musehub_core::port::Severity::Error,
-        }),
-        limit,
-        offset: u32::try_from(filter.page - 1).unwrap_or(0).saturating_mul(limit),
-        ..BreakageFilter::default()
-    };
-    let (issues, matching) = exchange.app.breakage.breakage_issues(&repo.repo_id, &core_filter).await?;
-    let page = BreakagePage {
-        repo: views::header(&repo),
-        scan: scan(exchange, &repo).await?,
-        valid_types: TYPES.map(str::to_owned).to_vec(),
-        valid_tops: TOPS.to_vec(),
-        matching,
-        issues: issues.into_iter().map(views::issue).collect(),
-        pages: matching.div_ceil(filter.top).max(1),
-        filter,
-    };
-    render(exchange, &page)
-}
-
-/// The filter of the query; whatever is not valid is as if it were not there.
-fn filter(exchange: &Exchange<'_>) -> pages::BreakageFilter {
-    let number = |name: &str| exchange.query(name).and_then(|text| text.parse::<u64>().ok());
-    pages::BreakageFilter {
-        issue_type: exchange.query("issue_type").filter(|text| TYPES.contains(&text.as_str())),
-        severity: match exchange.query("severity").as_deref() {
-            Some("warning") => Some(Severity::Warning),
-            Some("error") => Some(Severity::Error),
-            _ => None,
-        },
-        top: number("top").filter(|top| TOPS.contains(top)).unwrap_or(TOPS[0]),
-        page: number("page").filter(|page| (1..=1_000_000).contains(page)).unwrap_or(1),
-    }
-}
-
-/// Where the scan of a repository stands: its sums, and the job that will replace them.
-async fn scan(exchange: &Exchange<'_>, repo: &RepositoryRecord) -> Result<BreakageScan, ApiError> {
-    let meta = exchange.app.breakage.breakage_meta(&repo.repo_id).await?;
-    let job = exchange.app.queue.latest(&repo.repo_id, jobs::BREAKAGE).await?;
-    use musehub_core::port::JobStatus;
-    let job = job.and_then(|job| match job.status {
-        JobStatus::Pending => Some(JobState::Pending),
-        JobStatus::Running => Some(JobState::Running),
-        JobStatus::Failed => Some(JobState::Failed),
-        JobStatus::Done => None,
-    });
-    Ok(BreakageScan { counts: meta.map(views::counts), job })
 }

@@ -1,21 +1,20 @@
 //! The page of a repository: its head's files, its branches, its last commits.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 
+use musehub_core::CommitId;
 use musehub_core::hub::{Need, Refs};
-use musehub_core::object::Manifest;
 use musehub_core::port::{self, RepositoryRecord};
-use musehub_core::{BlobId, CommitId};
 
-use super::{render, scan, views};
+use super::breakage::scan;
+use super::files::entries;
+use super::{render, views};
 use crate::app::Exchange;
 use crate::http::{ApiError, Reply};
-use crate::pages::{BranchRow, EntryKind, RepoContent, RepoCounts, RepoHomePage, TreeEntry};
+use crate::pages::{BranchRow, RepoContent, RepoCounts, RepoHomePage};
 
-/// Rows of the list of files.
-const ENTRIES: usize = 1000;
 /// Rows of the list of branches.
 const BRANCHES: usize = 100;
 /// Rows of the list of commits.
@@ -60,7 +59,7 @@ async fn content(
     };
     let head = hub.commit(repo, shown.head).await?;
     let snapshot = hub.snapshot(repo, head.snapshot).await?;
-    let (entries, entries_omitted) = entries(exchange, repo, snapshot.manifest()).await?;
+    let (entries, entries_omitted) = entries(exchange, repo, snapshot.manifest(), "").await?;
     let commits = hub.log(repo, shown.head, None, COMMITS).await?;
 
     let mut rows: Vec<&port::BranchRow> = refs.branches.iter().collect();
@@ -88,38 +87,4 @@ async fn content(
         head: views::commit(head),
     };
     Ok(Some((content, snapshot.manifest().len() as u64)))
-}
-
-/// The names at the root of a manifest, directories first, and how many were left out.
-async fn entries(
-    exchange: &Exchange<'_>,
-    repo: &RepositoryRecord,
-    manifest: &Manifest,
-) -> Result<(Vec<TreeEntry>, u64), ApiError> {
-    let mut directories: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut files: Vec<(&str, BlobId)> = Vec::new();
-    for (path, blob) in manifest {
-        match path.as_str().split_once('/') {
-            Some((directory, _)) => *directories.entry(directory).or_default() += 1,
-            None => files.push((path.as_str(), *blob)),
-        }
-    }
-    let omitted = (directories.len() + files.len()).saturating_sub(ENTRIES) as u64;
-    files.truncate(ENTRIES.saturating_sub(directories.len()));
-    let ids: Vec<BlobId> = files.iter().map(|(_, blob)| *blob).collect();
-    let rows = exchange.app.hub.blobs(repo, &ids).await?;
-    let sizes: HashMap<BlobId, u64> = rows.into_iter().map(|row| (row.id, row.size)).collect();
-    let directories = directories.into_iter().take(ENTRIES).map(|(name, files)| TreeEntry {
-        name: name.to_owned(),
-        kind: EntryKind::Directory,
-        size: None,
-        files: Some(files),
-    });
-    let files = files.into_iter().map(|(name, blob)| TreeEntry {
-        name: name.to_owned(),
-        kind: EntryKind::File,
-        size: sizes.get(&blob).copied(),
-        files: None,
-    });
-    Ok((directories.chain(files).collect(), omitted))
 }

@@ -1,8 +1,11 @@
 //! Rows of the index as rows of pages.
 
-use musehub_core::port::{self, BreakageIssue, BreakageMeta, RepositoryRecord};
+use musehub_core::port::{self, BreakageGroup, BreakageIssue, BreakageMeta, RepositoryRecord};
 
-use crate::pages::{BreakageCounts, CommitRow, IssueRow, RepoHeader, Severity, Visibility};
+use crate::pages::{
+    BreakageCounts, CommitRow, GroupRow, HelpView, IssueRow, PlaceView, RemovalView, RepoHeader, Severity,
+    Visibility,
+};
 
 pub(super) fn header(repo: &RepositoryRecord) -> RepoHeader {
     RepoHeader {
@@ -31,13 +34,40 @@ pub(super) fn commit(row: port::CommitRow) -> CommitRow {
 pub(super) fn issue(issue: BreakageIssue) -> IssueRow {
     IssueRow {
         file_path: issue.file_path,
-        line: Some(issue.line.into()),
+        line: issue.line.into(),
+        column: issue.column.into(),
         issue_type: issue.issue_type,
         severity: match issue.severity {
             port::Severity::Warning => Severity::Warning,
             port::Severity::Error => Severity::Error,
         },
         description: issue.description,
+        help: help(issue.help),
+    }
+}
+
+fn help(help: port::Help) -> HelpView {
+    HelpView {
+        did_you_mean: help.did_you_mean,
+        moved_to: help
+            .moved_to
+            .map(|place| PlaceView { file_path: place.file_path, line: place.line.into() }),
+        removed_by: help.removed_by.map(|removal| RemovalView {
+            commit_id: removal.commit.to_string(),
+            author: removal.author,
+            committed_at: removal.committed_at,
+        }),
+    }
+}
+
+pub(super) fn group(group: BreakageGroup) -> GroupRow {
+    GroupRow {
+        name: group.name,
+        total: group.issues,
+        errors: group.errors,
+        files: group.files,
+        names: group.subjects,
+        first: group.first.into_iter().map(issue).collect(),
     }
 }
 

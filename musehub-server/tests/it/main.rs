@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test cannot do without should stop it where it stands")]
 
+mod breakage_page;
 mod durability;
+mod files;
 mod jobs;
 mod pages;
 mod wire_access;

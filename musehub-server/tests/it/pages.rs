@@ -330,7 +330,7 @@ async fn the_breakage_page_tells_its_states_apart() {
         .filter_map(|rest| rest.split_once('<'))
         .map(|(number, _)| number)
         .collect();
-    assert_eq!(chips, ["2", "1", "1"], "total, warnings, errors");
+    assert_eq!(chips, ["2", "1", "1", "4"], "total, warnings, errors, files");
     assert!(html.contains("b.py<span class=\"bk-line\">:2</span>"), "{html}");
     assert!(html.contains("b.py<span class=\"bk-line\">:3</span>"), "{html}");
     assert!(html.contains("stale_import") && html.contains("gone"), "{html}");

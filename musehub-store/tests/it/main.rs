@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
 
+mod breakage_tables;
 mod durability;
 mod index_conformance;
 mod index_database;
