@@ -1,43 +1,139 @@
 //! The pages of the demonstration in a browser. Pictures of them are left in `screenshots` of cargo's directory for tests.
 
+use std::time::Instant;
+
+use musehub_test_support::History;
+use musehub_test_support::history::write;
 use serde_json::json;
 
 use crate::demo::Demo;
+use crate::http::{client, get};
+use crate::process::{PATIENCE, create_token, run};
 use crate::webdriver::{Browser, ENTER, TAB};
 
 /// Pages by the names of their pictures.
-const PAGES: [(&str, &str); 8] = [
+const PAGES: [(&str, &str); 18] = [
     ("home", "/"),
     ("repository", "/demo/starship"),
     ("commits", "/demo/starship/commits/main"),
     ("commits-of-a-branch", "/demo/starship/commits/feature/shields"),
     ("intel", "/demo/starship/intel"),
     ("breakage", "/demo/starship/intel/breakage"),
+    ("breakage-many", "/demo/fleet/intel/breakage"),
+    ("breakage-filtered", "/demo/fleet/intel/breakage?severity=error&top=50"),
+    ("breakage-by-name", "/demo/fleet/intel/breakage?group=name"),
+    ("breakage-by-file", "/demo/fleet/intel/breakage?group=file&top=50"),
+    ("breakage-clean", "/demo/calm/intel/breakage"),
+    ("breakage-empty", "/demo/new/intel/breakage"),
+    ("intel-many", "/demo/fleet/intel"),
+    ("intel-clean", "/demo/calm/intel"),
+    ("folder", "/demo/starship/tree/feature/shields/starship"),
+    ("file", "/demo/starship/blob/main/starship/bridge.py"),
     ("not-found", "/demo/nothing"),
     ("not-found-anywhere", "/leads/to/nothing/at/all"),
 ];
 const WIDTHS: [u32; 3] = [1280, 700, 380];
 
-/// A demonstration on data of its own.
+/// A demonstration on data of its own, and beside it a repository with many findings, one without any and one without a push.
 struct Site {
     demo: Demo,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 impl Site {
-    fn start() -> Self {
+    async fn start() -> Self {
         let data = tempfile::tempdir().unwrap();
-        Self { demo: Demo::start(data.path(), "127.0.0.1:0"), _data: data }
+        let site = Self { demo: Demo::start(data.path(), "127.0.0.1:0"), data };
+        for name in ["demo/fleet", "demo/calm", "demo/new"] {
+            let _ = run(site.data.path(), &["repo", "create", name]).expect(0);
+        }
+        let token = create_token(site.data.path(), "demo");
+        for (name, histories) in [("fleet", fleet()), ("calm", vec![calm()])] {
+            let mut remote = client(&site.demo.server, "demo", name, Some(&token));
+            for history in histories {
+                let _ = remote.push(&history, "main", false).await.unwrap();
+                site.wait_for_scan(name, history.head("main")).await;
+            }
+        }
+        site
     }
 
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.demo.server.address)
     }
+
+    /// Waits until a commit is the one that was scanned.
+    async fn wait_for_scan(&self, name: &str, head: &str) {
+        let started = Instant::now();
+        let path = format!("/api/v1/repos/demo/{name}/intel/breakage");
+        loop {
+            let answer = get(&self.demo.server, &path, None).await.expect(200).json();
+            if answer["scan"]["ref"].as_str().is_some_and(|scanned| scanned.ends_with(head)) {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "{name} is not scanned: {answer}");
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// A fleet over a few pushes: a name that forty files import goes, a module goes, a few names are misspelled.
+fn fleet() -> Vec<History> {
+    let mut history = History::new();
+    let ship = |n: u32| format!("fleet/ships/ship_{n:02}.py");
+    history.commit("main", "Build the yard", |tree| {
+        write(tree, "fleet/__init__.py", "");
+        write(tree, "fleet/ships/__init__.py", "");
+        write(tree, "fleet/signals.py", SIGNALS.replace("VERB", "hoist"));
+        write(tree, "fleet/charts.py", "def read_chart(path):\n    return path\n");
+    });
+    let mut pushes = vec![history.clone()];
+    for (message, ships) in [("Launch the first ships", 0..8), ("Launch the rest", 8..44)] {
+        history.commit("main", message, |tree| {
+            for n in ships {
+                let name = if n % 11 == 3 { "hoist_flags" } else { "hoist_flag" };
+                let text = format!(
+                    "\"\"\"Ship {n} of the fleet.\"\"\"\n\nfrom fleet.signals import {name}\n\n\n\
+                     def greet():\n    return {name}(\"ship {n}\")\n"
+                );
+                write(tree, &ship(n), text);
+            }
+        });
+        pushes.push(history.clone());
+    }
+    history.commit("main", "Signals are raised now, not hoisted", |tree| {
+        write(tree, "fleet/signals.py", SIGNALS.replace("VERB", "raise"));
+    });
+    pushes.push(history.clone());
+    history.commit("main", "Charts go to a package of their own", |tree| {
+        tree.remove("fleet/charts.py");
+        for n in 0..6 {
+            let text =
+                format!("import fleet.charts\n\n\ndef course():\n    return fleet.charts.read_chart({n})\n");
+            write(tree, &format!("fleet/routes/route_{n}.py"), text);
+        }
+        for n in 30..36 {
+            write(tree, &ship(n), "from fleet.signals import lamp\n");
+        }
+    });
+    pushes.push(history);
+    pushes
+}
+
+const SIGNALS: &str = "def VERB_flag(name):\n    return name\n\n\ndef lamp():\n    return 1\n";
+
+fn calm() -> History {
+    let mut history = History::new();
+    history.commit("main", "All is well", |tree| {
+        write(tree, "calm/__init__.py", "from .sea import wave\n");
+        write(tree, "calm/sea.py", "def wave():\n    return 0\n");
+    });
+    history
 }
 
 #[tokio::test]
 async fn pages_are_styled_fit_every_width_and_leave_the_console_empty() {
-    let site = Site::start();
+    let site = Site::start().await;
     let browser = Browser::start(true).await;
     for (name, path) in PAGES {
         browser.open(&site.url(path)).await;
@@ -58,7 +154,7 @@ async fn pages_are_styled_fit_every_width_and_leave_the_console_empty() {
 
 #[tokio::test]
 async fn a_script_or_style_in_a_page_would_be_blocked_and_reported() {
-    let site = Site::start();
+    let site = Site::start().await;
     let browser = Browser::start(true).await;
     browser.open(&site.url("/demo/starship")).await;
     for (element, attempt) in [("script", "window.intruder = 1"), ("style", "body { display: none }")] {
@@ -75,7 +171,7 @@ async fn a_script_or_style_in_a_page_would_be_blocked_and_reported() {
 
 #[tokio::test]
 async fn pages_work_without_javascript() {
-    let site = Site::start();
+    let site = Site::start().await;
     let browser = Browser::start(false).await;
     browser.open("data:text/html,<title>off</title><script>document.title = 'on'</script>").await;
     assert_eq!(browser.evaluate("document.title").await, "off");
@@ -91,7 +187,7 @@ async fn pages_work_without_javascript() {
 
 #[tokio::test]
 async fn the_first_stop_of_the_keyboard_leads_to_the_content() {
-    let site = Site::start();
+    let site = Site::start().await;
     let browser = Browser::start(true).await;
     for (name, path) in PAGES {
         browser.open(&site.url(path)).await;
@@ -113,7 +209,7 @@ async fn the_first_stop_of_the_keyboard_leads_to_the_content() {
 
 #[tokio::test]
 async fn a_person_gets_from_the_home_page_to_the_stale_imports_by_links() {
-    let site = Site::start();
+    let site = Site::start().await;
     let browser = Browser::start(true).await;
     browser.open(&site.url("/")).await;
     for path in ["/demo/starship", "/demo/starship/intel", "/demo/starship/intel/breakage"] {
@@ -126,6 +222,46 @@ async fn a_person_gets_from_the_home_page_to_the_stale_imports_by_links() {
     let text = browser.evaluate("document.querySelector('main').innerText").await;
     let text = text.as_str().unwrap();
     assert!(text.contains("ignite") && text.contains("starship/bridge.py"), "{text}");
+
+    // A row leads to the line of the import, which is marked and in sight.
+    let row =
+        "[...document.querySelectorAll('.bk-table a')].find(link => link.innerText.includes('ignite')).href";
+    let link = browser.evaluate(row).await;
+    let link = link.as_str().unwrap();
+    assert!(link.contains("/demo/starship/blob/") && link.contains("#L"), "{link}");
+    browser.open(link).await;
+    let line = "(line => [line.innerText.includes('import') && line.innerText.includes('ignite'),\
+                line.getBoundingClientRect().top > 0 && line.getBoundingClientRect().bottom < innerHeight,\
+                getComputedStyle(line).backgroundColor !== 'rgba(0, 0, 0, 0)'])(document.querySelector(':target'))";
+    assert_eq!(browser.evaluate(line).await, json!([true, true, true]));
+    for width in [1280, 700] {
+        browser.resize(width).await;
+        assert_fits(&browser, link, width).await;
+        browser.screenshot(&format!("file-at-a-line-{width}")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_filter_is_reached_by_keyboard_and_seen() {
+    let site = Site::start().await;
+    let browser = Browser::start(true).await;
+    browser.open(&site.url("/demo/fleet/intel/breakage")).await;
+    let pill = "document.activeElement.innerText === 'stale_import'";
+    let mut stops = 0;
+    while browser.evaluate(pill).await != true {
+        browser.press(TAB).await;
+        stops += 1;
+        assert!(stops < 30, "no filter is reached by the keyboard");
+    }
+    let ring =
+        "(style => [style.outlineStyle, style.outlineWidth])(getComputedStyle(document.activeElement))";
+    assert_eq!(browser.evaluate(ring).await, json!(["solid", "2px"]));
+    browser.screenshot("breakage-pill-focus").await;
+    let link = browser.evaluate("document.activeElement.href").await;
+    assert!(link.as_str().is_some_and(|link| link.contains("issue_type=stale_import")), "{link}");
+    browser.open(link.as_str().unwrap()).await;
+    let selected = "document.querySelector('.bk-pill[aria-current]').innerText";
+    assert_eq!(browser.evaluate(selected).await, "stale_import");
 }
 
 /// Checks that the stylesheet is there and makes the page dark.
