@@ -81,10 +81,10 @@ fn plain(line: &str) -> CodeLine {
 /// Highlights a file by its path and first line, until `budget` is spent.
 #[must_use]
 pub fn highlight(path: &str, text: &str, budget: Duration) -> Highlighted {
-    let until = Instant::now() + budget;
     let Some(syntax) = syntax(path, text) else {
         return Highlighted { lines: plain_lines(text), language: None };
     };
+    let until = Instant::now() + budget;
     let language = Some(syntax.name.clone());
     if text.lines().any(|line| line.len() > MAX_LINE_BYTES) {
         return Highlighted { lines: plain_lines(text), language };

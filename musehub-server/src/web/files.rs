@@ -33,8 +33,8 @@ const SHOWN_BYTES: u64 = 1 << 20;
 const SHOWN_LINES: usize = 20_000;
 /// The largest file that is highlighted, in bytes.
 const HIGHLIGHTED_BYTES: usize = 512 << 10;
-/// What highlighting a file may cost.
-const BUDGET: Duration = Duration::from_millis(800);
+/// What highlighting a file may cost. The first file of a language costs most, as its patterns are compiled then.
+const BUDGET: Duration = Duration::from_secs(2);
 /// How many files are highlighted at a time; more are shown plain.
 static HIGHLIGHTERS: Semaphore = Semaphore::const_new(4);
 /// How far into a file a NUL makes it binary, in bytes.
