@@ -11,8 +11,10 @@ use crate::process::{Process, Ran, Server, create_token, musehub, run};
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [(&[&str], &[&str]); 8] = [
-        (&[], &["serve", "demo", "repo", "token", "breakage"]),
+    let commands: [(&[&str], &[&str]); 10] = [
+        (&[], &["serve", "demo", "repo", "token", "schema", "breakage"]),
+        (&["schema"], &["check"]),
+        (&["schema", "check"], &["--data", "3"]),
         (&["serve"], &["--data", "--listen", "127.0.0.1:1337"]),
         (&["demo"], &["--data", "--listen", "127.0.0.1:1337"]),
         (&["repo"], &["create"]),

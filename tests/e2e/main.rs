@@ -15,6 +15,7 @@ mod kill;
 mod process;
 mod push;
 mod s3;
+mod schema;
 mod webdriver;
 
 #[test]

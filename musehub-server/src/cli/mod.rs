@@ -4,6 +4,7 @@ mod breakage;
 mod demo;
 mod repo;
 mod sample;
+mod schema;
 mod serve;
 mod token;
 
@@ -42,6 +43,9 @@ enum Command {
     /// Make tokens, which clients prove themselves with.
     #[command(subcommand)]
     Token(token::Command),
+    /// Look at the schema of the database.
+    #[command(subcommand)]
+    Schema(schema::Command),
     /// Look for stale imports in the Python files of a directory; exit status 1 where there are any.
     Breakage(breakage::Arguments),
 }
@@ -117,10 +121,16 @@ pub fn main() -> ExitCode {
     };
     match runtime.block_on(run(cli.command)) {
         Ok(status) => status,
-        Err(error) => {
-            eprintln!("error: {}", chain(error.as_ref()));
-            ExitCode::from(2)
-        }
+        Err(error) => match schema::refusal(error.as_ref()) {
+            Some(refusal) => {
+                eprintln!("error: {refusal}");
+                ExitCode::from(schema::REFUSED)
+            }
+            None => {
+                eprintln!("error: {}", chain(error.as_ref()));
+                ExitCode::from(2)
+            }
+        },
     }
 }
 
@@ -141,6 +151,10 @@ async fn run(command: Command) -> Outcome {
         Command::Token(command) => {
             start_logging("warn");
             token::run(command).await
+        }
+        Command::Schema(command) => {
+            start_logging("warn");
+            schema::run(command).await
         }
         Command::Breakage(arguments) => breakage::run(&arguments),
     }

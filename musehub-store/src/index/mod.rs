@@ -17,6 +17,7 @@ mod maintenance;
 mod migration;
 mod places;
 mod repository;
+pub mod schema;
 mod sql;
 
 #[cfg(test)]
@@ -31,6 +32,7 @@ use sea_orm::{
 };
 use sea_orm_migration::MigratorTrait;
 
+use schema::{SchemaError, SchemaReport};
 use sql::Write;
 
 /// The index in a SQLite database. Clones share its connections.
@@ -48,7 +50,8 @@ impl SqlIndex {
     /// Opens the database in a file, makes it where there is none, and brings its schema up to date.
     ///
     /// # Errors
-    /// [`BackendError::Unavailable`] where the file cannot be opened, is no database, or was made by a newer hub.
+    /// [`BackendError::Unavailable`] where the file cannot be opened or is no database. Its source is a
+    /// [`SchemaError`] where the database was made by a newer hub or is not what this one declares.
     pub async fn open(path: &Path) -> Result<Self, BackendError> {
         let writer = connect::writer(path).await.map_err(opening)?;
         migrate(&writer).await?;
@@ -64,6 +67,18 @@ impl SqlIndex {
         let writer = connect::in_memory().await.map_err(opening)?;
         migrate(&writer).await?;
         Ok(Self { reader: writer.clone(), writer })
+    }
+
+    /// Compares the database in a file with what this hub declares, and changes nothing.
+    ///
+    /// # Errors
+    /// [`BackendError::Unavailable`] where the file is not there or is no database. Its source is a [`SchemaError`]
+    /// where the database was made by a newer hub.
+    pub async fn check_schema(path: &Path) -> Result<SchemaReport, BackendError> {
+        const ACTION: &str = "checking the schema of the index";
+        let reader = connect::reader(path).await.map_err(opening)?;
+        let report = schema::check(&reader).await.map_err(|error| sql::failure(ACTION, error))?;
+        report.map_err(|error| BackendError::unavailable(ACTION, error))
     }
 
     /// Waits for running statements and closes the connections of all clones.
@@ -105,16 +120,23 @@ async fn begin(writer: &DatabaseConnection, action: &'static str) -> Result<Writ
     Ok(Write::new(transaction, action))
 }
 
-/// Applies the migrations that are lacking, all or none. Of several processes one does, the others wait for it.
+/// Applies the migrations that are lacking, all or none, and makes sure that what is there then is what is declared. Of
+/// several processes one migrates, the others wait for it.
 async fn migrate(writer: &DatabaseConnection) -> Result<(), BackendError> {
     const ACTION: &str = "bringing the schema of the index up to date";
     let failed = |error| sql::failure(ACTION, error);
-    if migration::Migrator::get_pending_migrations(writer).await.map_err(failed)?.is_empty() {
-        return Ok(());
+    let refused = |error: SchemaError| BackendError::unavailable(ACTION, error);
+    if !schema::pending(writer).await.map_err(failed)?.map_err(refused)?.is_empty() {
+        let write = begin(writer, ACTION).await?;
+        migration::Migrator::up(write.transaction(), None).await.map_err(failed)?;
+        write.commit().await?;
     }
-    let write = begin(writer, ACTION).await?;
-    migration::Migrator::up(write.transaction(), None).await.map_err(failed)?;
-    write.commit().await
+    let report = schema::check(writer).await.map_err(failed)?.map_err(refused)?;
+    if report.differences.is_empty() {
+        Ok(())
+    } else {
+        Err(refused(SchemaError::Drifted(report.differences)))
+    }
 }
 
 fn opening(error: DbErr) -> BackendError {

@@ -1,90 +1,13 @@
-//! The schema against the entities, and the plans of the queries that must be fast.
-
-use std::collections::BTreeSet;
+//! The plans of the queries that must be fast, and what the index makes of statements and damaged rows.
 
 use musehub_core::name::{BranchName, RepoId};
 use musehub_core::port::{
     BackendError, BreakageFilter, BreakageGrouping, HistoryIndex, RepositoryIndex, Severity,
 };
-use sea_orm::{ConnectionTrait, DatabaseConnection, EntityTrait, Schema};
+use sea_orm::ConnectionTrait;
 
-use super::entity::{history as h, identity as i, intel, job as j, object as o, repo as r};
-use super::{SqlIndex, connect, history, identity, job, places, repository, sql};
-
-async fn texts(database: &DatabaseConnection, query: &str) -> Vec<String> {
-    let rows = sql::rows(database, "asking the catalogue", query, []).await.unwrap();
-    rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
-}
-
-/// Columns and foreign keys of a table, one line each.
-async fn shape(database: &DatabaseConnection, table: &str) -> BTreeSet<String> {
-    let columns = format!(
-        "SELECT name || ' ' || lower(type) || ' not null ' || \"notnull\" || ' key ' || (pk > 0) \
-         FROM pragma_table_info('{table}')"
-    );
-    let references = format!(
-        "SELECT \"from\" || ' -> ' || \"table\" || '.' || \"to\" || ' ' || on_delete \
-         FROM pragma_foreign_key_list('{table}')"
-    );
-    let mut shape = texts(database, &columns).await;
-    shape.extend(texts(database, &references).await);
-    shape.into_iter().collect()
-}
-
-/// The names of all tables but the migrations'.
-async fn tables(database: &DatabaseConnection) -> Vec<String> {
-    texts(
-        database,
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'musehub%' ORDER BY name",
-    )
-    .await
-}
-
-async fn create<E: EntityTrait>(database: &DatabaseConnection, entity: E) {
-    let schema = Schema::new(database.get_database_backend());
-    database.execute(&schema.create_table_from_entity(entity)).await.unwrap();
-}
-
-#[tokio::test]
-async fn migrations_make_what_the_entities_say() {
-    let migrated = SqlIndex::in_memory().await.unwrap().writer;
-    let declared = connect::in_memory().await.unwrap();
-    create(&declared, r::repository::Entity).await;
-    create(&declared, h::branch::Entity).await;
-    create(&declared, h::commit::Entity).await;
-    create(&declared, h::commit_graph::Entity).await;
-    create(&declared, h::snapshot::Entity).await;
-    create(&declared, o::object::Entity).await;
-    create(&declared, o::object_ref::Entity).await;
-    create(&declared, i::identity::Entity).await;
-    create(&declared, i::token::Entity).await;
-    create(&declared, j::background_job::Entity).await;
-    create(&declared, intel::breakage_issue::Entity).await;
-    create(&declared, intel::breakage_meta::Entity).await;
-    create(&declared, intel::breakage_scan::Entity).await;
-    create(&declared, intel::fact::Entity).await;
-
-    assert_eq!(tables(&migrated).await, tables(&declared).await);
-    for table in tables(&migrated).await {
-        assert_eq!(shape(&migrated, &table).await, shape(&declared, &table).await, "{table}");
-    }
-}
-
-#[tokio::test]
-async fn every_foreign_key_begins_an_index() {
-    let database = SqlIndex::in_memory().await.unwrap().writer;
-    for table in tables(&database).await {
-        let references =
-            texts(&database, &format!("SELECT \"from\" FROM pragma_foreign_key_list('{table}')")).await;
-        let indexed = format!(
-            "SELECT i.name FROM pragma_index_list('{table}') AS l, pragma_index_info(l.name) AS i WHERE i.seqno = 0"
-        );
-        let indexed = texts(&database, &indexed).await;
-        for column in references {
-            assert!(indexed.contains(&column), "{table}.{column}");
-        }
-    }
-}
+use super::entity::object as o;
+use super::{SqlIndex, history, identity, job, places, repository, sql};
 
 #[tokio::test]
 async fn hot_queries_search_an_index_and_never_scan_a_table() {

@@ -5,6 +5,7 @@ pub(in crate::index) mod branch {
     use sea_orm::entity::prelude::*;
 
     use crate::index::entity::repo::repository;
+    use crate::index::schema::declared::Declared;
 
     /// A branch, also one that was deleted, since its moves go on counting.
     ///
@@ -42,12 +43,15 @@ pub(in crate::index) mod branch {
     }
 
     impl ActiveModelBehavior for ActiveModel {}
+
+    impl Declared for Entity {}
 }
 
 pub(in crate::index) mod commit {
     use sea_orm::entity::prelude::*;
 
     use crate::index::entity::repo::repository;
+    use crate::index::schema::declared::{Declared, Index};
 
     /// A commit that a repository holds. Its parents and generation are in the graph.
     ///
@@ -101,12 +105,17 @@ pub(in crate::index) mod commit {
     }
 
     impl ActiveModelBehavior for ActiveModel {}
+
+    impl Declared for Entity {
+        const INDEXES: &'static [Index<Column>] = &[Index::of("ix_commits_id", &[Column::CommitId])];
+    }
 }
 
 pub(in crate::index) mod commit_graph {
     use sea_orm::entity::prelude::*;
 
     use crate::index::entity::repo::repository;
+    use crate::index::schema::declared::Declared;
 
     /// A commit and one of its parents; a root has one row without a parent. So a walk reads these narrow rows alone.
     ///
@@ -144,12 +153,15 @@ pub(in crate::index) mod commit_graph {
     }
 
     impl ActiveModelBehavior for ActiveModel {}
+
+    impl Declared for Entity {}
 }
 
 pub(in crate::index) mod snapshot {
     use sea_orm::entity::prelude::*;
 
     use crate::index::entity::repo::repository;
+    use crate::index::schema::declared::{Declared, Index};
 
     /// A snapshot that a repository holds.
     ///
@@ -187,4 +199,8 @@ pub(in crate::index) mod snapshot {
     }
 
     impl ActiveModelBehavior for ActiveModel {}
+
+    impl Declared for Entity {
+        const INDEXES: &'static [Index<Column>] = &[Index::of("ix_snapshots_id", &[Column::SnapshotId])];
+    }
 }

@@ -3,6 +3,8 @@
 pub(in crate::index) mod identity {
     use sea_orm::entity::prelude::*;
 
+    use crate::index::schema::declared::Declared;
+
     /// A person, an organisation or an agent.
     ///
     /// Read by key when a token is added (`IdentityStore::add_token`).
@@ -24,12 +26,15 @@ pub(in crate::index) mod identity {
     pub enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
+
+    impl Declared for Entity {}
 }
 
 pub(in crate::index) mod token {
     use sea_orm::entity::prelude::*;
 
     use super::identity;
+    use crate::index::schema::declared::{Declared, Index};
 
     /// A token, by its hash.
     ///
@@ -63,4 +68,8 @@ pub(in crate::index) mod token {
     }
 
     impl ActiveModelBehavior for ActiveModel {}
+
+    impl Declared for Entity {
+        const INDEXES: &'static [Index<Column>] = &[Index::of("ix_tokens_handle", &[Column::Handle])];
+    }
 }

@@ -4,6 +4,7 @@ pub(in crate::index) mod breakage_issue {
     use sea_orm::entity::prelude::*;
 
     use crate::index::entity::repo::repository;
+    use crate::index::schema::declared::{Declared, Index};
 
     /// An issue of the last scan of a repository.
     ///
@@ -60,12 +61,20 @@ pub(in crate::index) mod breakage_issue {
     }
 
     impl ActiveModelBehavior for ActiveModel {}
+
+    impl Declared for Entity {
+        const INDEXES: &'static [Index<Column>] = &[
+            Index::of("ix_intel_breakage_issues_repo", &[Column::RepoId]),
+            Index::of("ix_intel_breakage_issues_repo_type", &[Column::RepoId, Column::IssueType]),
+        ];
+    }
 }
 
 pub(in crate::index) mod breakage_meta {
     use sea_orm::entity::prelude::*;
 
     use crate::index::entity::repo::repository;
+    use crate::index::schema::declared::Declared;
 
     /// The sums of the last scan of a repository.
     ///
@@ -105,12 +114,15 @@ pub(in crate::index) mod breakage_meta {
     }
 
     impl ActiveModelBehavior for ActiveModel {}
+
+    impl Declared for Entity {}
 }
 
 pub(in crate::index) mod breakage_scan {
     use sea_orm::entity::prelude::*;
 
     use crate::index::entity::repo::repository;
+    use crate::index::schema::declared::Declared;
 
     /// The sums of one of the last scans of a repository.
     ///
@@ -155,10 +167,14 @@ pub(in crate::index) mod breakage_scan {
     }
 
     impl ActiveModelBehavior for ActiveModel {}
+
+    impl Declared for Entity {}
 }
 
 pub(in crate::index) mod fact {
     use sea_orm::entity::prelude::*;
+
+    use crate::index::schema::declared::Declared;
 
     /// What was learned from a blob, of no repository in particular.
     ///
@@ -182,4 +198,6 @@ pub(in crate::index) mod fact {
     pub enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
+
+    impl Declared for Entity {}
 }

@@ -4,6 +4,7 @@ pub(in crate::index) mod background_job {
     use sea_orm::entity::prelude::*;
 
     use crate::index::entity::repo::repository;
+    use crate::index::schema::declared::{Declared, Index};
 
     /// A job, kept after its end.
     ///
@@ -61,4 +62,12 @@ pub(in crate::index) mod background_job {
     }
 
     impl ActiveModelBehavior for ActiveModel {}
+
+    impl Declared for Entity {
+        const INDEXES: &'static [Index<Column>] = &[
+            Index::of("ix_background_jobs_claim", &[Column::CreatedAt, Column::RunAt, Column::JobType])
+                .only_where("status IN ('pending', 'running')"),
+            Index::of("ix_background_jobs_latest", &[Column::RepoId, Column::JobType, Column::CreatedAt]),
+        ];
+    }
 }

@@ -12,3 +12,6 @@ pub(super) mod intel;
 pub(super) mod job;
 pub(super) mod object;
 pub(super) mod repo;
+
+#[cfg(test)]
+mod tests;

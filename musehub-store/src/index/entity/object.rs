@@ -3,6 +3,8 @@
 pub(in crate::index) mod object {
     use sea_orm::entity::prelude::*;
 
+    use crate::index::schema::declared::Declared;
+
     /// A blob that some repository holds.
     ///
     /// Read by id through the membership of a repository (`HistoryIndex::blobs`), and alone where the packed store asks
@@ -25,12 +27,15 @@ pub(in crate::index) mod object {
     pub enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
+
+    impl Declared for Entity {}
 }
 
 pub(in crate::index) mod object_ref {
     use sea_orm::entity::prelude::*;
 
     use crate::index::entity::repo::repository;
+    use crate::index::schema::declared::Declared;
 
     /// That a repository holds a blob.
     ///
@@ -62,4 +67,6 @@ pub(in crate::index) mod object_ref {
     }
 
     impl ActiveModelBehavior for ActiveModel {}
+
+    impl Declared for Entity {}
 }

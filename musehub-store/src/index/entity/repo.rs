@@ -3,6 +3,8 @@
 pub(in crate::index) mod repository {
     use sea_orm::entity::prelude::*;
 
+    use crate::index::schema::declared::{Declared, Index};
+
     /// A repository: the latest version of its record.
     ///
     /// Read by name on every request (`RepositoryIndex::repository`), by id in jobs (`repository_by_id`), and in
@@ -50,4 +52,14 @@ pub(in crate::index) mod repository {
     pub enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
+
+    impl Declared for Entity {
+        const INDEXES: &'static [Index<Column>] = &[
+            Index::of("ux_repos_name", &[Column::OwnerKey, Column::SlugKey]).unique(),
+            Index::of(
+                "ix_repos_listing",
+                &[Column::Visibility, Column::Deleted, Column::OwnerKey, Column::SlugKey],
+            ),
+        ];
+    }
 }
