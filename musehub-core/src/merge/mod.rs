@@ -11,7 +11,7 @@
 //! * What both sides have alike is taken, whatever the base says: equal ids never conflict.
 //! * What one side changed and the other left is taken: an addition, a deletion, an edit, the executable bit by itself.
 //! * A file that both sides edited is merged line by line. Changes of the same lines, or of lines that touch, conflict. A
-//!   file with a NUL in it, or larger than [`MAX_TEXT_BYTES`], is not text and conflicts.
+//!   file with a NUL in it, or larger than [`MAX_TEXT_BYTES`] or [`MAX_TEXT_LINES`], is not text and conflicts.
 //! * A file that one side moved without changing its bytes takes the other side's edit along. A move is a path deleted
 //!   and one added with the same blob; where several were, those whose file names are alike and unique belong together and
 //!   the rest are deletions and additions, as are moves of empty files and moves to where the other side has no room.
@@ -43,6 +43,10 @@ use crate::scheme::IdScheme;
 
 /// The largest version of a file that is merged line by line, in bytes.
 pub const MAX_TEXT_BYTES: u64 = 4 << 20;
+
+/// The most lines of such a version. Finding the differences of long texts of few different lines takes far more than
+/// linear time.
+pub const MAX_TEXT_LINES: usize = 100_000;
 
 /// How much text one merge reads at most, all versions of all files that both sides changed, in bytes.
 pub const MAX_TOTAL_TEXT_BYTES: u64 = 256 << 20;

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::MAX_TEXT_LINES;
 use imara_diff::{Algorithm, Diff, NoSliderHeuristic, Token};
 
 /// The length of conflict markers in a virtual base. Longer than git's, so that no file that somebody committed with
@@ -23,9 +24,9 @@ pub(super) enum Overlap {
     Mark,
 }
 
-/// Whether bytes are no text: they hold a NUL.
-pub(super) fn is_binary(bytes: &[u8]) -> bool {
-    bytes.contains(&0)
+/// Whether bytes are text, without NUL and of not too many lines.
+pub(super) fn is_mergeable(bytes: &[u8]) -> bool {
+    !bytes.contains(&0) && bytes.iter().filter(|byte| **byte == b'\n').count() < MAX_TEXT_LINES
 }
 
 /// A merged text.

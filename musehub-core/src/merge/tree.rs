@@ -215,7 +215,7 @@ impl TreeMerge {
     fn merge_text(&self, file: &TextMerge) -> Result<SettledText, ConflictKind> {
         let text = |id: Option<BlobId>| match id {
             None => Some(&b""[..]),
-            Some(id) => self.bytes(id).map(|bytes| &bytes[..]).filter(|bytes| !text::is_binary(bytes)),
+            Some(id) => self.bytes(id).map(|bytes| &bytes[..]).filter(|bytes| text::is_mergeable(bytes)),
         };
         let Conflicting { base, ours, theirs, .. } = &file.conflicting;
         let versions = [base, ours, theirs].map(|entry| text(entry.map(|entry| entry.blob)));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use musehub_core::BlobId;
 use musehub_core::merge::{
-    Conflict, ConflictKind, Content, FileStrategy, MAX_LISTED_CONFLICTS, MAX_TEXT_BYTES, MergeError, Merged,
-    TreeMerge, TreeStep,
+    Conflict, ConflictKind, Content, FileStrategy, MAX_LISTED_CONFLICTS, MAX_TEXT_BYTES, MAX_TEXT_LINES,
+    MergeError, Merged, TreeMerge, TreeStep,
 };
 
 use crate::merge_fixtures::{File, Files, blob, options};
@@ -191,6 +191,10 @@ fn limits_are_kept() {
         merge("", &many("1"), &many("2"), FileStrategy::Recursive).unwrap_err().len(),
         MAX_LISTED_CONFLICTS
     );
+
+    let long = |first: &str| format!("a={first};{}", ";".repeat(MAX_TEXT_LINES));
+    let found = merge(&long("1"), &long("2"), &long("3"), FileStrategy::Recursive).unwrap_err();
+    assert_eq!(found[0].kind, ConflictKind::Binary);
 
     let [base, ours, theirs] = ["a=1", "a=2", "a=3"].map(|text| Arc::new(files(text).tree()));
     let mut merge = TreeMerge::new(base, ours, theirs, options(FileStrategy::Recursive));
