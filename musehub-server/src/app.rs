@@ -71,12 +71,14 @@ pub struct App {
     router: Router,
 }
 
-/// Pushes race for the creation of an entry of the ref log, in one process too.
-fn require_exclusive(creation: Creation) -> Result<(), BackendError> {
+/// The ref log. Pushes race for the creation of its entries.
+fn ref_log(backend: &Backend, creation: Creation, only_process: bool) -> Result<RefLog, BackendError> {
     match creation {
-        Creation::Exclusive => Ok(()),
+        Creation::Exclusive => Ok(RefLog::new(backend.clone())),
+        Creation::Overwriting if only_process => Ok(RefLog::alone(backend.clone())),
         Creation::Overwriting => {
-            let reason = "it overwrites objects that it was asked to create (`If-None-Match: *`), so pushes could be lost";
+            let reason = "it overwrites objects that it was asked to create (`If-None-Match: *`), so pushes to two \
+                          processes could be lost; --only-process promises that there is one";
             Err(BackendError::unavailable("opening the object store", reason))
         }
     }
@@ -94,28 +96,33 @@ impl App {
     /// # Errors
     /// [`BackendError`] where the directory or the database cannot be opened.
     pub async fn open(data: &Path, limits: Limits) -> Result<Arc<Self>, BackendError> {
-        Self::open_at(data, &StoreLocation::Directory(data.join("store")), limits).await
+        Self::open_at(data, &StoreLocation::Directory(data.join("store")), false, limits).await
     }
 
     /// A server over an object store and the database of a directory. How a bucket is reached stands in the environment.
+    /// `only_process` promises that no other process writes to the store.
     ///
     /// # Errors
-    /// [`BackendError`] where one of them cannot be opened, or the store overwrites what it was asked to create.
+    /// [`BackendError`] where one of them cannot be opened, or where the store overwrites what it was asked to create and
+    /// there may be other processes.
     pub async fn open_at(
         data: &Path,
         store: &StoreLocation,
+        only_process: bool,
         limits: Limits,
     ) -> Result<Arc<Self>, BackendError> {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let backend = Backend::open(store, environment)?;
-        if let StoreLocation::Bucket { .. } = store {
-            require_exclusive(backend.check().await?)?;
-        }
+        let creation = match store {
+            StoreLocation::Directory(_) => Creation::Exclusive,
+            StoreLocation::Bucket { .. } => backend.check().await?,
+        };
+        let refs = ref_log(&backend, creation, only_process)?;
         std::fs::create_dir_all(data)
             .map_err(|error| BackendError::unavailable("creating the data directory", error))?;
         let index = SqlIndex::open(&data.join("musehub.db")).await?;
-        Ok(Self::assemble(backend, index, limits))
+        Ok(Self::assemble(backend, refs, index, limits))
     }
 
     /// A server in memory.
@@ -123,17 +130,19 @@ impl App {
     /// # Errors
     /// [`BackendError`] where the database cannot be made.
     pub async fn in_memory(limits: Limits) -> Result<Arc<Self>, BackendError> {
-        Ok(Self::assemble(Backend::memory(), SqlIndex::in_memory().await?, limits))
+        let backend = Backend::memory();
+        let refs = RefLog::new(backend.clone());
+        Ok(Self::assemble(backend, refs, SqlIndex::in_memory().await?, limits))
     }
 
-    fn assemble(backend: Backend, index: SqlIndex, limits: Limits) -> Arc<Self> {
+    fn assemble(backend: Backend, refs: RefLog, index: SqlIndex, limits: Limits) -> Arc<Self> {
         let index = Arc::new(index);
-        let objects = Arc::new(PackedStore::new(backend.clone(), index.clone()));
+        let objects = Arc::new(PackedStore::new(backend, index.clone()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let backends = Backends {
             objects: objects.clone(),
             staging: objects,
-            refs: Arc::new(RefLog::new(backend)),
+            refs: Arc::new(refs),
             repositories: index.clone(),
             history: index.clone(),
             clock: clock.clone(),

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,8 +12,9 @@ use futures::{StreamExt, TryStreamExt};
 use musehub_core::port::{BackendError, RefLogEntry, RefStore, RepositoryRecord};
 use musehub_core::{BranchName, Handle, RepoId, Slug};
 use object_store::path::Path;
-use object_store::{ObjectStore, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 
 use crate::backend::{Backend, failed};
 
@@ -29,10 +31,12 @@ const REFUSED_WAIT: Duration = Duration::from_millis(20);
 
 const WRITING: &str = "writing an entry of the log";
 
-/// A [`RefStore`] over an object store.
+/// A [`RefStore`] over an object store. Clones share what they know.
 #[derive(Clone, Debug)]
 pub struct RefLog {
     backend: Backend,
+    /// Held while an entry is created, where the store does not decide races.
+    alone: Option<Arc<Mutex<()>>>,
 }
 
 /// An entry as it rests.
@@ -50,7 +54,14 @@ impl RefLog {
     /// The log in `backend`.
     #[must_use]
     pub const fn new(backend: Backend) -> Self {
-        Self { backend }
+        Self { backend, alone: None }
+    }
+
+    /// The log in a `backend` that [overwrites](crate::Creation::Overwriting) what it was asked to create. This value and
+    /// its clones then must be the only ones that write it: another process would overwrite their entries, and lose pushes.
+    #[must_use]
+    pub fn alone(backend: Backend) -> Self {
+        Self { backend, alone: Some(Arc::default()) }
     }
 
     async fn create<T: Serialize>(&self, path: &Path, value: T) -> Result<(), BackendError> {
@@ -58,9 +69,22 @@ impl RefLog {
         let resting = serde_json::to_vec(&Resting { format: FORMAT, writer, value })
             .map_err(|error| BackendError::unavailable(WRITING, error))?;
         let resting = Bytes::from(resting);
+        let _alone = match &self.alone {
+            None => None,
+            Some(lock) => {
+                let held = lock.lock().await;
+                match self.backend.durable.head(path).await {
+                    Err(object_store::Error::NotFound { .. }) => Some(held),
+                    Ok(_) => return Err(BackendError::Conflict { what: path.to_string() }),
+                    Err(error) => return Err(failed(WRITING, error)),
+                }
+            }
+        };
         let mut wait = REFUSED_WAIT;
         for _ in 0..REFUSALS {
-            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            // A store that knows no conditions may refuse a request that has one.
+            let mode = if self.alone.is_some() { PutMode::Overwrite } else { PutMode::Create };
+            let options = PutOptions { mode, ..PutOptions::default() };
             let payload = PutPayload::from_bytes(resting.clone());
             let Err(error) = self.backend.durable.put_opts(path, payload, options).await else {
                 return Ok(());

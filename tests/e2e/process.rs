@@ -131,7 +131,7 @@ fn kill(signal: &str, target: &str) -> bool {
 pub(crate) fn musehub(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_musehub-server"));
     command.args(arguments);
-    for name in ["RUST_LOG", "MUSEHUB_DATA", "MUSEHUB_LISTEN", "MUSEHUB_STORE"] {
+    for name in ["RUST_LOG", "MUSEHUB_DATA", "MUSEHUB_LISTEN", "MUSEHUB_STORE", "MUSEHUB_ONLY_PROCESS"] {
         command.env_remove(name);
     }
     command

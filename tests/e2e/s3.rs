@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use musehub_test_services::proxy::Proxy;
 use musehub_test_services::s3::{BUCKET, Kind, Server as Store, fresh_prefix};
 use musehub_test_support::History;
 use musehub_test_support::history::{noise, write};
@@ -42,6 +43,85 @@ async fn what_was_pushed_outlives_the_server_and_its_database() {
     let other = tempfile::tempdir().unwrap();
     let server = Server::serve(&mut over(&store, &url, other.path(), &["serve"]));
     assert_same(&client(&server, "alice", "tunes", None).clone_repository().await.unwrap(), &source);
+}
+
+#[tokio::test]
+async fn a_store_that_overwrites_serves_one_process_that_promises_to_be_the_only_one() {
+    let store = Store::of(Kind::Moto);
+    let proxy = Proxy::start(store.address()).await;
+    proxy.ignore_conditions();
+    let store = store.through(proxy.address);
+    let url = format!("s3://{BUCKET}/{}", fresh_prefix());
+    let data = tempfile::tempdir().unwrap();
+    let create = async |options: &[&str]| {
+        let mut command = over(&store, &url, data.path(), &["repo", "create", "alice/tunes"]);
+        command.args(options);
+        // The proxy runs on this thread.
+        tokio::task::spawn_blocking(move || Ran::of(&mut command)).await.unwrap()
+    };
+    assert!(create(&[]).await.expect(2).err.contains("--only-process"));
+    let _ = create(&["--only-process"]).await.expect(0);
+    let again = create(&["--only-process"]).await;
+    assert!(again.status != 0 && again.err.contains("alice/tunes"), "{again:?}");
+}
+
+#[tokio::test]
+async fn two_servers_on_one_bucket_and_one_database_serve_the_same_repositories() {
+    const ROUNDS: usize = 8;
+    // Decides races as S3 does.
+    let store = Store::of(Kind::Moto);
+    let url = format!("s3://{BUCKET}/{}", fresh_prefix());
+    let data = tempfile::tempdir().unwrap();
+    let _ = Ran::of(&mut over(&store, &url, data.path(), &["repo", "create", "alice/tunes"])).expect(0);
+    let token = Ran::of(&mut over(&store, &url, data.path(), &["token", "create", "alice"])).expect(0);
+    let token = token.out.lines().last().unwrap();
+    let serve = || Server::serve(&mut over(&store, &url, data.path(), &["serve"]));
+    let mut servers = [serve(), serve()];
+    let mut base = History::new();
+    let _ = base.commit_file("main", "root", "song.txt");
+    let _ = client(&servers[0], "alice", "tunes", Some(token)).push(&base, "main", false).await.unwrap();
+    for round in 0..ROUNDS {
+        // To one branch through both: one wins. To a branch of each: both do.
+        let racers = ["left", "right"].map(|name| {
+            let mut history = base.clone();
+            let own = format!("{name}-{round}");
+            history.branch(&own, base.head("main"));
+            let _ = history.commit_file(&own, &format!("{name} {round}"), &format!("{name}.txt"));
+            let _ = history.commit_file("main", &format!("{name} {round}"), "song.txt");
+            (history, own)
+        });
+        let pushing = racers.iter().zip(&servers).map(|((history, own), server)| {
+            let mut remote = client(server, "alice", "tunes", Some(token));
+            async move {
+                let mine = remote.push(history, own, false).await.map(drop);
+                (mine, remote.push(history, "main", false).await.map(drop))
+            }
+        });
+        let pushed = futures::future::join_all(pushing).await;
+        let mut winners = Vec::new();
+        for ((history, own), (mine, main)) in racers.iter().zip(pushed) {
+            mine.unwrap_or_else(|error| panic!("round {round}, {own}: {error}"));
+            match main {
+                Ok(()) => winners.push(history),
+                Err(error) => assert_eq!(error.status, 409, "round {round}: {error}"),
+            }
+        }
+        assert_eq!(winners.len(), 1, "round {round}");
+        if round == ROUNDS / 2 {
+            servers[0].process.kill();
+            servers[0] = serve();
+        }
+        let mut seen = Vec::new();
+        for server in &servers {
+            seen.push(client(server, "alice", "tunes", None).clone_repository().await.unwrap());
+        }
+        assert_same(&seen[0], &seen[1]);
+        assert_eq!(seen[0].head("main"), winners[0].head("main"), "round {round}");
+        for (history, own) in &racers {
+            assert_eq!(seen[0].head(own), history.head(own), "round {round}");
+        }
+        base = seen.swap_remove(0);
+    }
 }
 
 #[tokio::test]

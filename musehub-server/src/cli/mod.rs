@@ -57,6 +57,10 @@ struct DataDirectory {
     /// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY lead to; `store` in the data directory where none is given.
     #[arg(long, value_name = "URL", env = "MUSEHUB_STORE", global = true)]
     store: Option<StoreLocation>,
+    /// Promise that no other process writes to the object store, commands included: some S3-compatible stores overwrite what
+    /// they are asked to create, and are refused without this promise.
+    #[arg(long, env = "MUSEHUB_ONLY_PROCESS", global = true)]
+    only_process: bool,
     /// Directory of the database and the object store; made where it is not there.
     #[arg(long, value_name = "DIR", default_value = "musehub-data", env = "MUSEHUB_DATA", global = true)]
     data: PathBuf,
@@ -68,7 +72,7 @@ impl DataDirectory {
     }
 
     async fn open(&self, limits: Limits) -> Result<Arc<App>, BackendError> {
-        App::open_at(&self.data, &self.store(), limits).await
+        App::open_at(&self.data, &self.store(), self.only_process, limits).await
     }
 }
 

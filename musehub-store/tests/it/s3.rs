@@ -82,6 +82,16 @@ async fn of_racing_equal_entries_one_wins() {
     assert_eq!(won, 1);
 }
 
+/// Over a store that ignores conditions, and within one process.
+#[tokio::test]
+async fn a_log_that_is_alone_decides_races_itself() {
+    let server = Server::of(Kind::Moto);
+    let proxy = Proxy::start(server.address()).await;
+    proxy.ignore_conditions();
+    let server = server.through(proxy.address);
+    ref_store::run(|| async { RefLog::alone(bucket(&server, &fresh_prefix())) }).await;
+}
+
 #[tokio::test]
 async fn a_pack_of_many_parts_comes_back_from_staging_and_from_memory() {
     // Refuses parts under 5 MiB, but the last, as S3 does.
