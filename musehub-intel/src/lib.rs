@@ -33,6 +33,7 @@
 mod detect;
 mod extract;
 pub mod facts;
+pub mod history;
 mod snapshot;
 
 pub use detect::{Finding, Help, IssueType, Place, Policy, Report, Scan, Severity, detect};

@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 use crate::http::route::{NoRoute, Params, Route, Router};
 use crate::http::{ApiError, Reply, RequestBody, html};
 use crate::pages::{self, ErrorPage, Pages};
+use crate::scan::KeptScans;
 use crate::{jobs, web, wire};
 
 /// What a request may cost. Every limit can be set; passing it is 413.
@@ -59,6 +60,8 @@ pub struct App {
     pub breakage: Arc<dyn BreakageIndex>,
     /// What is known of blobs.
     pub facts: Arc<dyn FactCache>,
+    /// The last scans, to scan the next commit faster.
+    pub scans: KeptScans,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What a request may cost.
@@ -155,6 +158,7 @@ impl App {
             queue: index.clone(),
             breakage: index.clone(),
             facts: index,
+            scans: KeptScans::default(),
             clock,
             limits,
             pages: Pages::new(),

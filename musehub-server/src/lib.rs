@@ -8,6 +8,7 @@ pub mod cli;
 pub mod http;
 pub mod jobs;
 pub mod pages;
+pub mod scan;
 mod web;
 mod wire;
 

@@ -37,9 +37,9 @@ fn findings_are_lines_of_text_and_status_1() {
     let ran = breakage(root.path(), &[]).expect(1);
     let lines: Vec<&str> = ran.out.lines().collect();
     assert_eq!(lines.len(), 2, "{ran:?}");
-    assert!(lines[0].starts_with("ship/bridge.py:3: warning: ") && lines[0].contains("ignite"), "{ran:?}");
+    assert!(lines[0].starts_with("ship/bridge.py:3:25: warning: ") && lines[0].contains("ignite"), "{ran:?}");
     assert!(lines[0].ends_with("[stale_import]"), "{ran:?}");
-    assert!(lines[1].starts_with("ship/deck.py:2: error: ") && lines[1].contains("hull"), "{ran:?}");
+    assert!(lines[1].starts_with("ship/deck.py:2:8: error: ") && lines[1].contains("hull"), "{ran:?}");
     assert!(lines[1].ends_with("[missing_module]"), "{ran:?}");
     assert!(!root.path().join("musehub-data").exists(), "it keeps nothing");
 }
@@ -53,7 +53,19 @@ fn findings_are_a_json_array_of_objects_with_exactly_the_promised_fields() {
     for finding in findings {
         let mut fields: Vec<&String> = finding.as_object().unwrap().keys().collect();
         fields.sort();
-        assert_eq!(fields, ["description", "file_path", "issue_type", "line", "severity"]);
+        let promised = [
+            "column",
+            "description",
+            "file_path",
+            "help",
+            "issue_type",
+            "line",
+            "module",
+            "name",
+            "severity",
+            "subject",
+        ];
+        assert_eq!(fields, promised);
         assert!(!finding["description"].as_str().unwrap().is_empty());
     }
     let places: Vec<String> = findings
@@ -73,7 +85,7 @@ fn findings_are_a_json_array_of_objects_with_exactly_the_promised_fields() {
 #[test]
 fn a_project_without_findings_is_status_0() {
     let root = tempfile::tempdir().unwrap();
-    for expected in ["0 findings in 0 files", "0 findings in 3 files"] {
+    for expected in ["0 findings in 0 files", "0 findings in 3 files, 1 of them read in part or not at all"] {
         let text = breakage(root.path(), &[]).expect(0);
         assert_eq!(text.out, "");
         assert_eq!(text.err.trim(), expected);

@@ -21,7 +21,10 @@ fn every_command_explains_itself() {
         (&["repo", "create"], &["OWNER/SLUG", "--private", "--data"]),
         (&["token"], &["create"]),
         (&["token", "create"], &["HANDLE", "--data"]),
-        (&["breakage"], &["DIR", "--json"]),
+        (
+            &["breakage"],
+            &["DIR", "OWNER/SLUG[@REF]", "--json", "--sarif", "--github", "--policy", "Exit status"],
+        ),
     ];
     for (command, named) in commands {
         let ran = Ran::of(musehub(command).arg("--help")).expect(0);

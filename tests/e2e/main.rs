@@ -7,6 +7,7 @@
 
 mod beside;
 mod breakage;
+mod breakage_forms;
 mod browser;
 mod cli;
 mod demo;

@@ -107,6 +107,13 @@ impl Manifest {
     pub fn get(&self, path: &str) -> Option<BlobId> {
         self.0.binary_search_by(|(p, _)| p.as_str().cmp(path)).ok().map(|at| self.0[at].1)
     }
+
+    /// Whether any path begins with `start`: with a folder's path and its slash, whether there is such a folder.
+    #[must_use]
+    pub fn has_start(&self, start: &str) -> bool {
+        let at = self.0.partition_point(|(path, _)| path.as_str() < start);
+        self.0.get(at).is_some_and(|(path, _)| path.as_str().starts_with(start))
+    }
 }
 
 impl<'a> IntoIterator for &'a Manifest {

@@ -170,6 +170,19 @@ fn a_manifest_that_no_file_system_holds_is_refused() {
 }
 
 #[test]
+fn a_manifest_tells_folders_from_names_that_begin_like_them() {
+    let blob = BlobId::parse(&"0".repeat(64)).unwrap();
+    let paths = ["a", "b-c", "b.py", "b/d/e", "ba", "c"];
+    let entries = paths.map(|path| (RepoPath::parse(path).unwrap(), blob)).to_vec();
+    let manifest = Manifest::new(entries).unwrap();
+    for (start, held) in
+        [("b/", true), ("b/d/", true), ("a/", false), ("b/c/", false), ("d/", false), ("", true)]
+    {
+        assert_eq!(manifest.has_start(start), held, "{start}");
+    }
+}
+
+#[test]
 fn a_manifest_reads_from_json_in_any_order_and_checks_what_it_reads() {
     let id = "0".repeat(64);
     let read = |text: String| serde_json::from_str::<Manifest>(&text);

@@ -19,17 +19,9 @@ enum Failure {
     Beyond,
 }
 
-/// A finding, and what help may be found for.
-#[derive(Debug, Clone)]
-pub(super) struct Broken {
-    pub(super) finding: Finding,
-    /// The name or module that is missing from the finding's target.
-    pub(super) lacks: Option<String>,
-}
-
 impl Resolver<'_> {
     /// What is broken in one file, guarded or not.
-    pub(super) fn check(&self, file: FileId) -> Vec<Broken> {
+    pub(super) fn check(&self, file: FileId) -> Vec<Finding> {
         let Some(facts) = &self.snapshot.files[file].facts else {
             return Vec::new();
         };
@@ -149,7 +141,7 @@ impl Resolver<'_> {
         Some(Failure::Name { node, name: missing.to_owned(), typing_only: false })
     }
 
-    fn describe(&self, file: FileId, import: &Import, failure: Failure) -> Broken {
+    fn describe(&self, file: FileId, import: &Import, failure: Failure) -> Finding {
         let module = format!("{}{}", ".".repeat(import.level as usize), import.module);
         let star = import.form == ImportForm::Star;
         let (text, issue_type, lacks, name) = match failure {
@@ -183,9 +175,46 @@ impl Resolver<'_> {
                 (format!("{what}, but {why}"), IssueType::StaleImport, Some((node, name.clone())), Some(name))
             }
         };
-        let (target, lacks) = lacks.map(|(node, lacks)| (self.snapshot.path_of(node), lacks)).unzip();
+        let subject =
+            lacks.as_ref().map_or_else(|| module.clone(), |(node, lacks)| self.subject(import, *node, lacks));
+        let target = lacks.map(|(node, _)| self.snapshot.path_of(node));
         let finding = self.finding(file, issue_type, import.at, import.guard, text);
-        Broken { finding: Finding { module, name, target, ..finding }, lacks }
+        Finding { module, name, subject, target, ..finding }
+    }
+
+    /// The dotted name of what `node` lacks: as an absolute import writes it, or by where it lies.
+    fn subject(&self, import: &Import, node: Node, lacks: &str) -> String {
+        let written = import.name.as_deref() == Some(lacks) || import.form == ImportForm::Star;
+        match import.level {
+            0 if written => format!("{}.{lacks}", import.module),
+            0 => {
+                let parts = parts_of(import);
+                let end = parts.iter().position(|part| *part == lacks).map_or(parts.len(), |at| at + 1);
+                parts[..end].join(".")
+            }
+            _ => format!("{}.{lacks}", self.dotted(node)).trim_start_matches('.').to_owned(),
+        }
+    }
+
+    /// The dotted name of a node, from where imports of it start.
+    fn dotted(&self, node: Node) -> String {
+        let snapshot = self.snapshot;
+        let (dir, module) = match node {
+            Node::Package(dir) => (dir, None),
+            Node::Namespace(dir) => (dir, None),
+            Node::Module(module) => (snapshot.modules[module].dir, Some(&snapshot.modules[module].name)),
+        };
+        let root = match node {
+            // A folder without `__init__` is no root of itself.
+            Node::Namespace(_) => {
+                let above = snapshot.ancestors(dir).skip(1).find(|&dir| snapshot.is_source_root(dir));
+                above.unwrap_or(dir)
+            }
+            Node::Package(_) | Node::Module(_) => snapshot.import_root(dir),
+        };
+        let folders = snapshot.dirs[dir].path[snapshot.dirs[root].path.len()..].trim_start_matches('/');
+        let parts = folders.split('/').filter(|part| !part.is_empty());
+        parts.chain(module.map(String::as_str)).collect::<Vec<_>>().join(".")
     }
 
     /// How a sentence says that `node` lacks a name.
@@ -229,13 +258,14 @@ impl Resolver<'_> {
             description,
             module: String::new(),
             name: None,
+            subject: String::new(),
             target: None,
             help: None,
             guard,
         }
     }
 
-    fn check_use(&self, file: FileId, facts: &FileFacts, used: &AttributeUse) -> Option<Broken> {
+    fn check_use(&self, file: FileId, facts: &FileFacts, used: &AttributeUse) -> Option<Finding> {
         let import = facts.imports.get(used.import as usize)?;
         let chain: Vec<&str> = used.chain.split('.').collect();
         let nodes = self.certain_nodes(file, import)?;
@@ -257,8 +287,8 @@ impl Resolver<'_> {
         let text = format!("uses '{owner}.{name}', but {}", self.lack(node, false));
         let finding = self.finding(file, IssueType::MissingSymbol, used.at, used.guard, text);
         let target = Some(self.snapshot.path_of(node));
-        let finding = Finding { module: owner, name: Some(name.clone()), target, ..finding };
-        Some(Broken { finding, lacks: Some(name) })
+        let subject = format!("{}.{name}", self.dotted(node));
+        Some(Finding { module: owner, name: Some(name), subject, target, ..finding })
     }
 
     /// The modules that a local name may stand for, when it certainly stands for one of them.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::facts::Guard;
+use crate::history::Lack;
 
 /// Which rule decides.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -103,12 +104,24 @@ pub struct Finding {
     pub module: String,
     /// The name that is gone, unless the module is.
     pub name: Option<String>,
+    /// What is missing, by its full dotted name: findings with one subject tell one story. Its last part is what `target`
+    /// lacks.
+    pub subject: String,
     /// The file or folder that should hold the missing name or module.
     pub target: Option<String>,
     /// What may be meant.
     pub help: Option<Help>,
     /// Why it is not counted; [`Guard::None`] for every finding that is.
     pub guard: Guard,
+}
+
+impl Finding {
+    /// What is missing and where, as older trees are asked for it; `None` where no place should hold it.
+    #[must_use]
+    pub fn lack(&self) -> Option<Lack> {
+        let name = self.subject.rsplit('.').next().unwrap_or_default();
+        Some(Lack { holder: self.target.clone()?, name: name.to_owned() })
+    }
 }
 
 /// What may be meant instead.

@@ -3,10 +3,10 @@
 use rayon::prelude::*;
 
 use super::change::Changes;
-use super::check::Broken;
 use super::help::Definitions;
 use super::report::{Finding, Report};
 use super::resolve::{Effects, Resolver};
+use crate::history::Lack;
 use crate::snapshot::Snapshot;
 
 /// The findings of one snapshot under [`super::Policy::Resolved`], and what is needed to check its successor.
@@ -32,7 +32,7 @@ pub struct Scan {
     pub(super) snapshot: Snapshot,
     pub(super) effects: Effects,
     /// By file.
-    broken: Vec<Vec<Broken>>,
+    broken: Vec<Vec<Finding>>,
     report: Report,
     files_checked: usize,
 }
@@ -54,7 +54,7 @@ impl Scan {
         })
     }
 
-    fn made(snapshot: Snapshot, check: impl FnOnce(&Resolver<'_>) -> (Vec<Vec<Broken>>, usize)) -> Self {
+    fn made(snapshot: Snapshot, check: impl FnOnce(&Resolver<'_>) -> (Vec<Vec<Finding>>, usize)) -> Self {
         let resolver = Resolver::new(&snapshot);
         let (broken, files_checked) = check(&resolver);
         let report = finish(&resolver, &broken);
@@ -62,7 +62,7 @@ impl Scan {
         Self { snapshot, effects, broken, report, files_checked }
     }
 
-    fn check_changed(&self, resolver: &Resolver<'_>, changes: &Changes) -> (Vec<Vec<Broken>>, usize) {
+    fn check_changed(&self, resolver: &Resolver<'_>, changes: &Changes) -> (Vec<Vec<Finding>>, usize) {
         let files = (0..resolver.snapshot.files.len()).into_par_iter();
         let (broken, checked): (Vec<_>, Vec<usize>) = files
             .map(|file| match changes.unaffected(resolver.snapshot, file) {
@@ -98,21 +98,20 @@ pub(super) fn resolved(snapshot: &Snapshot) -> Report {
     finish(&resolver, &check_all(&resolver))
 }
 
-fn check_all(resolver: &Resolver<'_>) -> Vec<Vec<Broken>> {
+fn check_all(resolver: &Resolver<'_>) -> Vec<Vec<Finding>> {
     (0..resolver.snapshot.files.len()).into_par_iter().map(|file| resolver.check(file)).collect()
 }
 
 /// Adds help, which any file of the snapshot may give.
-fn finish(resolver: &Resolver<'_>, broken: &[Vec<Broken>]) -> Report {
-    let all: Vec<&Broken> = broken.iter().flatten().collect();
-    let wanted = all.iter().filter_map(|broken| broken.lacks.as_deref()).collect();
+fn finish(resolver: &Resolver<'_>, broken: &[Vec<Finding>]) -> Report {
+    let all: Vec<(&Finding, Option<Lack>)> =
+        broken.iter().flatten().map(|finding| (finding, finding.lack())).collect();
+    let wanted = all.iter().filter_map(|(_, lack)| Some(lack.as_ref()?.name.as_str())).collect();
     let mut definitions = Definitions::of(resolver, wanted);
-    let findings = all.into_iter().map(|broken| {
-        let target = broken.finding.target.as_deref();
-        let help = target
-            .zip(broken.lacks.as_deref())
-            .and_then(|(target, missing)| definitions.help(target, missing, broken.finding.name.is_some()));
-        Finding { help, ..broken.finding.clone() }
+    let findings = all.iter().map(|(finding, lack)| {
+        let help =
+            lack.as_ref().and_then(|lack| definitions.help(&lack.holder, &lack.name, finding.name.is_some()));
+        Finding { help, ..(*finding).clone() }
     });
     super::report(resolver.snapshot, findings.collect())
 }

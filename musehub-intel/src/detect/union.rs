@@ -42,6 +42,11 @@ fn stale(file: &File) -> impl Iterator<Item = Finding> {
             column: import.at.column,
             description: format!("imports '{name}' but no symbol with that name exists in HEAD"),
             module: import.module.clone(),
+            subject: if import.form == ImportForm::From {
+                format!("{}.{name}", import.module)
+            } else {
+                name.clone()
+            },
             name: Some(name),
             target: None,
             help: None,

@@ -240,8 +240,28 @@ fn findings_carry_what_grouping_needs() {
     let finding = &report.findings[0];
     assert_eq!((finding.line, finding.column), (1, 28));
     assert_eq!((finding.module.as_str(), finding.name.as_deref()), ("pkg.a", Some("gone")));
-    assert_eq!(finding.target.as_deref(), Some("pkg/a.py"));
+    assert_eq!((finding.target.as_deref(), finding.subject.as_str()), (Some("pkg/a.py"), "pkg.a.gone"));
     assert_eq!(finding.severity.as_str(), "warning");
+}
+
+#[test]
+fn one_missing_name_has_one_subject_however_it_is_asked_for() {
+    let report = report(&[
+        ("setup.py", ""),
+        ("src/pkg/__init__.py", ""),
+        ("src/pkg/sub/__init__.py", "from ..a import gone\nfrom .. import a\na.gone\nfrom ..lost import x"),
+        ("src/pkg/a.py", ""),
+        ("src/pkg/b.py", "import pkg.a as m\nm.gone()\nfrom . import lost\nimport pkg.lost.deep"),
+        ("src/ns/c.py", "from . import d\nfrom . import e\nfrom . import f\nfrom . import lost"),
+        ("src/ns/d.py", ""),
+        ("src/ns/e.py", ""),
+        ("src/ns/f.py", ""),
+        ("tests/test_a.py", "from pkg.a import gone\nfrom pkg import lost"),
+    ]);
+    let mut subjects: Vec<_> = report.findings.iter().map(|finding| finding.subject.as_str()).collect();
+    subjects.sort_unstable();
+    let expected = [["ns.lost"; 1].as_slice(), &["pkg.a.gone"; 4], &["pkg.lost"; 4]].concat();
+    assert_eq!(subjects, expected);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the detector reports, and above all what it does not, on small snapshots.
 
 mod breakage;
+mod history;
 mod incremental;
 mod properties;
 mod roots;

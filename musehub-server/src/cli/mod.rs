@@ -160,7 +160,10 @@ async fn run(command: Command) -> Outcome {
             start_logging("warn");
             schema::run(command).await
         }
-        Command::Breakage(arguments) => breakage::run(&arguments),
+        Command::Breakage(arguments) => {
+            start_logging("warn");
+            breakage::run(&arguments).await
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod durability;
 mod files;
 mod jobs;
 mod pages;
+mod scans;
 mod wire_access;
 mod wire_access_objects;
 mod wire_errors;
