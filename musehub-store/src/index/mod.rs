@@ -10,6 +10,8 @@
 mod connect;
 mod entity;
 mod history;
+#[cfg(test)]
+mod hot_queries;
 mod identity;
 mod intel;
 mod job;

@@ -4,6 +4,9 @@
 mod m0001_first_schema;
 mod m0002_breakage_help;
 
+#[cfg(test)]
+mod tests;
+
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// The migrations, oldest first.

@@ -1,0 +1,102 @@
+//! The queries that run on every push, fetch or page: the very statements of the code, with values that some rows have.
+//! A test asks both engines for their plans.
+
+use musehub_core::name::RepoId;
+use musehub_core::port::{BreakageFilter, BreakageGrouping, Severity};
+use sea_orm::Value;
+
+use super::sql::{id_array, text_array};
+use super::{history, identity, intel, job, places, repository};
+
+mod tests;
+
+/// A query that must never read a table from end to end.
+struct HotQuery {
+    name: String,
+    text: String,
+    values: Vec<Value>,
+    /// An index that it may read from end to end, as it holds nothing else than what the query is about.
+    whole_index: Option<&'static str>,
+}
+
+fn hot(name: &str, text: &str, values: impl Into<Vec<Value>>) -> HotQuery {
+    HotQuery { name: name.to_owned(), text: text.to_owned(), values: values.into(), whole_index: None }
+}
+
+/// The number of the repository that the values are about.
+const REPO: usize = 7;
+
+fn all() -> Vec<HotQuery> {
+    let id = tests::repo_id(REPO);
+    let repo = || Value::from(id.as_str());
+    let ids = |prefix: &str| id_array((1_400..1_450).map(|n| format!("{prefix}{n}")));
+    let mut queries = vec![
+        hot("repository by name", repository::BY_NAME, ["owner7".into(), "repo7".into()]),
+        hot("repository by id", repository::BY_ID, [repo()]),
+        hot("public repositories, first page", repository::PUBLIC, page_after("", "")),
+        hot("public repositories, a later page", repository::PUBLIC, page_after("owner5", "repo5")),
+        hot("branch by name", history::BRANCH, [repo(), "branch1410".into()]),
+        hot("heads of a repository", history::BRANCHES, [repo()]),
+        hot("commit page, and membership of commits by ids", history::COMMITS, [repo(), ids("commit")]),
+        hot("number of commits", history::COMMIT_COUNT, [repo()]),
+        hot("graph walk of a push", history::NODES, [repo(), ids("commit"), 1_000_i64.into()]),
+        hot("graph walk of a fetch", history::NODES, [repo(), ids("commit"), 100_000_i64.into()]),
+        hot("membership of snapshots by ids", history::SNAPSHOTS, [repo(), ids("snapshot")]),
+        hot("membership of blobs by ids", history::BLOBS, [repo(), ids("blob")]),
+        hot("place of blobs by ids", places::BLOBS, [ids("blob")]),
+        hot("place of snapshots by ids", places::SNAPSHOTS, [ids("snapshot")]),
+        hot("place of commits by ids", places::COMMITS, [ids("commit")]),
+        hot("token owner", identity::OWNER, ["token1400".into()]),
+        HotQuery {
+            whole_index: Some("ix_background_jobs_claim"),
+            ..hot("job claim", job::CLAIM, claim_values())
+        },
+        hot("newest job of a kind", job::LATEST, [repo(), "kind1".into()]),
+        hot("facts by blob ids", intel::FACTS, ["kind1".into(), ids("blob")]),
+        hot("sums of breakage", intel::META, [repo()]),
+        hot("past scans", intel::HISTORY, [repo(), 20_i64.into()]),
+    ];
+    queries.extend(breakage(&id));
+    queries
+}
+
+fn page_after(owner: &str, slug: &str) -> [Value; 4] {
+    [false.into(), owner.into(), slug.into(), 50_i64.into()]
+}
+
+fn claim_values() -> [Value; 4] {
+    ["worker".into(), 2_000_000_i64.into(), 1_000_000_i64.into(), text_array(&["kind1", "kind2"])]
+}
+
+/// The breakage page with every combination of its filters, and its groups.
+fn breakage(repo: &str) -> Vec<HotQuery> {
+    let repo = RepoId::parse(repo).unwrap();
+    let mut queries = Vec::new();
+    for filters in 0..16 {
+        let chosen = |bit: u32, value: &str| (filters & (1 << bit) != 0).then(|| value.to_owned());
+        let filter = BreakageFilter {
+            issue_type: chosen(0, "type1"),
+            severity: chosen(1, "error").map(|_| Severity::Error),
+            file_path: chosen(2, "file1410.py"),
+            subject: chosen(3, "subject10"),
+            limit: 20,
+            offset: 0,
+        };
+        let names = ["issue type", "severity", "file", "subject"];
+        let names: Vec<&str> = names
+            .into_iter()
+            .enumerate()
+            .filter(|(bit, _)| filters & (1 << bit) != 0)
+            .map(|(_, name)| name)
+            .collect();
+        let (text, values) = intel::issues_query(&repo, &filter);
+        queries.push(hot(&format!("breakage page, filtered by [{}]", names.join(", ")), &text, values));
+        if filters == 0 {
+            for by in [BreakageGrouping::File, BreakageGrouping::Subject] {
+                let (text, values) = intel::groups_query(&repo, by, &filter, 5);
+                queries.push(hot(&format!("breakage grouped by {by:?}"), &text, values));
+            }
+        }
+    }
+    queries
+}
