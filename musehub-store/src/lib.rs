@@ -11,6 +11,6 @@ mod ref_log;
 mod s3;
 
 pub use backend::{Backend, Creation, StoreLocation, StoreLocationError};
-pub use index::{SqlIndex, schema};
+pub use index::{DatabaseUrl, DatabaseUrlError, SqlIndex, schema};
 pub use pack::{PackedStore, PlaceIndex, ScannedPlaces};
 pub use ref_log::RefLog;

@@ -10,10 +10,11 @@ use musehub_core::port::{
 use sea_orm::QueryResult;
 
 use super::SqlIndex;
+use super::dialect::among;
 use super::entity::history::{commit, commit_graph, snapshot};
 use super::entity::object::{object, object_ref};
 use super::job::{self, Repeat};
-use super::sql::{Row, Write, among, damaged, id_array, integer};
+use super::sql::{Row, Write, damaged, id_array, integer};
 
 const MOVE_BRANCH: &str = "\
     INSERT INTO musehub_branches (repo_id, name, head_commit_id, sequence, moved_at) VALUES ($1, $2, $3, $4, $5) \
@@ -28,21 +29,21 @@ pub(super) const BRANCHES: &str = "\
 pub(super) const BRANCH: &str =
     "SELECT head_commit_id, sequence FROM musehub_branches WHERE repo_id = $1 AND name = $2";
 
-/// The ids asked, then breadth first their ancestors, until there are `$3`. `UNION` keeps a commit from being visited
-/// by more than one path. `CROSS JOIN` keeps the order of the joins: from a commit to its row, never through all rows.
-/// The parent that a root has not is a NULL that leads nowhere; a condition against it makes SQLite choose the index of
-/// parents and read all of a repository's.
+/// The ids asked, then breadth first their ancestors, until there are `$3`: both engines make no more of a recursive
+/// table than is asked of it. `UNION` keeps a commit from being visited by more than one path. `CROSS JOIN` keeps
+/// SQLite's order of the joins: from a commit to its row, never through all rows. The parent that a root has not is a
+/// NULL that leads nowhere; a condition against it makes SQLite choose the index of parents and read all of a
+/// repository's.
 pub(super) const NODES: &str = "\
     WITH RECURSIVE walk (commit_id) AS ( \
-        SELECT value FROM json_each($2) \
+        {each $2} \
         UNION \
         SELECT edge.parent_id FROM walk CROSS JOIN musehub_commit_graph AS edge \
         WHERE edge.repo_id = $1 AND edge.commit_id = walk.commit_id \
-        LIMIT $3 \
     ) \
     SELECT node.commit_id, node.parent_id, node.generation \
-    FROM walk CROSS JOIN musehub_commit_graph AS node \
-    WHERE node.repo_id = $1 AND node.commit_id = walk.commit_id \
+    FROM (SELECT commit_id FROM walk LIMIT $3) AS nearest CROSS JOIN musehub_commit_graph AS node \
+    WHERE node.repo_id = $1 AND node.commit_id = nearest.commit_id \
     ORDER BY node.commit_id, node.position";
 
 pub(super) const COMMITS: &str = concat!(

@@ -12,8 +12,9 @@ use musehub_core::port::{
 use sea_orm::{QueryResult, Value};
 
 use super::SqlIndex;
+use super::dialect::among;
 use super::entity::intel::{breakage_issue, fact};
-use super::sql::{Row, among, damaged, id_array, integer};
+use super::sql::{Row, damaged, id_array, integer};
 
 const CLEAR: &str = "DELETE FROM musehub_intel_breakage_issues WHERE repo_id = $1";
 

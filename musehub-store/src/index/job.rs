@@ -6,8 +6,10 @@ use musehub_core::port::{BackendError, Job, JobId, JobQueue, JobStatus, NewJob, 
 use sea_orm::{FromQueryResult, QueryResult};
 
 use super::SqlIndex;
+use super::dialect::among;
 use super::entity::job::background_job::Model;
-use super::sql::{Write, among, damaged, number, text_array};
+use super::sql::{Write, damaged, number, text_array};
+use super::text;
 
 const TABLE: &str = "musehub_background_jobs";
 
@@ -34,7 +36,7 @@ pub(super) const CLAIM: &str = concat!(
         WHERE status IN ('pending', 'running') AND run_at <= $3 \
             AND (status = 'pending' OR lease_until <= $3) AND ",
     among!("job_type", "$4"),
-    " ORDER BY created_at, run_at LIMIT 1) RETURNING *"
+    " ORDER BY created_at, run_at LIMIT 1 {skip locked}) RETURNING *"
 );
 
 pub(super) const HEARTBEAT: &str = "\
@@ -158,12 +160,12 @@ fn job(row: &QueryResult) -> Result<Job, BackendError> {
         id: JobId::from_stored(row.job_id),
         work: NewJob {
             repo_id: RepoId::parse(&row.repo_id).map_err(|error| damaged(TABLE, "repo_id", error))?,
-            kind: row.job_type,
-            payload: row.payload,
+            kind: text::read(row.job_type),
+            payload: text::read(row.payload),
         },
         status: status(&row.status)?,
         attempts: number(TABLE, "attempt", row.attempt)?,
-        error: row.error,
+        error: row.error.map(text::read),
     })
 }
 

@@ -4,10 +4,10 @@
 //! decides anything: the ref log does. Tables carry the names of the upstream hub. The schema changes only by a
 //! [migration]; [entity] says what each table is for.
 //!
-//! Statements are SQL that SQLite and PostgreSQL read alike; what only one of them understands is in [sql] and
-//! [connect].
+//! Each statement is one text that SQLite and PostgreSQL read alike; [dialect] says where they part.
 
 mod connect;
+mod dialect;
 mod entity;
 mod history;
 #[cfg(test)]
@@ -21,6 +21,9 @@ mod places;
 mod repository;
 pub mod schema;
 mod sql;
+mod text;
+mod upgrade;
+mod url;
 
 #[cfg(test)]
 mod tests;
@@ -32,53 +35,77 @@ use sea_orm::{
     DatabaseConnection, DbErr, QueryResult, SqliteTransactionMode, TransactionOptions, TransactionTrait,
     Value,
 };
-use sea_orm_migration::MigratorTrait;
 
-use schema::{SchemaError, SchemaReport};
+use schema::SchemaReport;
 use sql::Write;
+use upgrade::migrate;
+use url::Place;
+pub use url::{DatabaseUrl, DatabaseUrlError};
 
-/// The index in a SQLite database. Clones share its connections.
+/// The index in a SQL database: SQLite or PostgreSQL. Clones share its connections.
 ///
-/// Several processes may use one file at a time: readers never wait, writers wait for each other.
+/// Several processes may use one database at a time. On SQLite readers never wait and writers wait for each other; on
+/// PostgreSQL only those wait that write the same rows.
 #[derive(Clone, Debug)]
 pub struct SqlIndex {
-    /// One connection, so that the writers of this process queue here, in order, and not at the lock of the file.
+    /// On SQLite one connection, so that the writers of this process queue here, in order, and not at the lock of the
+    /// file.
     writer: DatabaseConnection,
     /// Connections that cannot write. The writer itself where the database is in memory.
     reader: DatabaseConnection,
 }
 
 impl SqlIndex {
-    /// Opens the database in a file, makes it where there is none, and brings its schema up to date.
+    /// Opens a database and brings its schema up to date. A file of SQLite's is made where there is none; a database of
+    /// PostgreSQL's must be there.
     ///
     /// # Errors
-    /// [`BackendError::Unavailable`] where the file cannot be opened or is no database. Its source is a
-    /// [`SchemaError`] where the database was made by a newer hub or is not what this one declares.
+    /// [`BackendError::Unavailable`] where it cannot be opened or is no database; names the database, and never a
+    /// password. Its source is a [`schema::SchemaError`] where the database was made by a newer hub or is not what this one
+    /// declares.
+    pub async fn connect(url: &DatabaseUrl) -> Result<Self, BackendError> {
+        match &url.0 {
+            Place::Sqlite(path) => Self::open(path).await,
+            Place::Postgres(options) => {
+                let (writer, reader) = connect::postgres::pools(options).await?;
+                migrate(&writer).await?;
+                Ok(Self { writer, reader })
+            }
+        }
+    }
+
+    /// Opens the SQLite database in a file, makes it where there is none, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
     pub async fn open(path: &Path) -> Result<Self, BackendError> {
-        let writer = connect::writer(path).await.map_err(opening)?;
+        let writer = connect::sqlite::writer(path).await.map_err(opening)?;
         migrate(&writer).await?;
-        let reader = connect::reader(path).await.map_err(opening)?;
+        let reader = connect::sqlite::reader(path).await.map_err(opening)?;
         Ok(Self { writer, reader })
     }
 
-    /// A database that is gone with the last clone.
+    /// A SQLite database that is gone with the last clone.
     ///
     /// # Errors
     /// [`BackendError::Unavailable`] where SQLite fails.
     pub async fn in_memory() -> Result<Self, BackendError> {
-        let writer = connect::in_memory().await.map_err(opening)?;
+        let writer = connect::sqlite::in_memory().await.map_err(opening)?;
         migrate(&writer).await?;
         Ok(Self { reader: writer.clone(), writer })
     }
 
-    /// Compares the database in a file with what this hub declares, and changes nothing.
+    /// Compares a database with what this hub declares, and changes nothing.
     ///
     /// # Errors
-    /// [`BackendError::Unavailable`] where the file is not there or is no database. Its source is a [`SchemaError`]
+    /// [`BackendError::Unavailable`] where it is not there or is no database. Its source is a [`schema::SchemaError`]
     /// where the database was made by a newer hub.
-    pub async fn check_schema(path: &Path) -> Result<SchemaReport, BackendError> {
+    pub async fn check_schema(url: &DatabaseUrl) -> Result<SchemaReport, BackendError> {
         const ACTION: &str = "checking the schema of the index";
-        let reader = connect::reader(path).await.map_err(opening)?;
+        let reader = match &url.0 {
+            Place::Sqlite(path) => connect::sqlite::reader(path).await.map_err(opening)?,
+            Place::Postgres(options) => connect::postgres::pools(options).await?.1,
+        };
         let report = schema::check(&reader).await.map_err(|error| sql::failure(ACTION, error))?;
         report.map_err(|error| BackendError::unavailable(ACTION, error))
     }
@@ -110,8 +137,8 @@ impl SqlIndex {
     }
 }
 
-/// Begins with `BEGIN IMMEDIATE`: a transaction that reads first and takes the lock later fails where another process
-/// wrote in between.
+/// On SQLite begins with `BEGIN IMMEDIATE`: a transaction that reads first and takes the lock later fails where another
+/// process wrote in between.
 async fn begin(writer: &DatabaseConnection, action: &'static str) -> Result<Write, BackendError> {
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -120,25 +147,6 @@ async fn begin(writer: &DatabaseConnection, action: &'static str) -> Result<Writ
     let transaction =
         writer.begin_with_options(options).await.map_err(|error| sql::failure(action, error))?;
     Ok(Write::new(transaction, action))
-}
-
-/// Applies the migrations that are lacking, all or none, and makes sure that what is there then is what is declared. Of
-/// several processes one migrates, the others wait for it.
-async fn migrate(writer: &DatabaseConnection) -> Result<(), BackendError> {
-    const ACTION: &str = "bringing the schema of the index up to date";
-    let failed = |error| sql::failure(ACTION, error);
-    let refused = |error: SchemaError| BackendError::unavailable(ACTION, error);
-    if !schema::pending(writer).await.map_err(failed)?.map_err(refused)?.is_empty() {
-        let write = begin(writer, ACTION).await?;
-        migration::Migrator::up(write.transaction(), None).await.map_err(failed)?;
-        write.commit().await?;
-    }
-    let report = schema::check(writer).await.map_err(failed)?.map_err(refused)?;
-    if report.differences.is_empty() {
-        Ok(())
-    } else {
-        Err(refused(SchemaError::Drifted(report.differences)))
-    }
 }
 
 fn opening(error: DbErr) -> BackendError {

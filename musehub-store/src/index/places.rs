@@ -7,7 +7,8 @@ use musehub_core::port::{BackendError, Place};
 use musehub_core::{ObjectId, ObjectKey, ObjectKind};
 
 use super::SqlIndex;
-use super::sql::{Row, among, id_array};
+use super::dialect::among;
+use super::sql::{Row, id_array};
 use crate::pack::PlaceIndex;
 
 pub(super) const BLOBS: &str =

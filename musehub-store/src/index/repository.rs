@@ -8,6 +8,7 @@ use sea_orm::{FromQueryResult, QueryResult, SqlErr, Value};
 use super::SqlIndex;
 use super::entity::repo::repository::Model;
 use super::sql::{damaged, integer, number, parse};
+use super::text;
 
 const TABLE: &str = "musehub_repos";
 
@@ -101,7 +102,7 @@ fn record(row: &QueryResult) -> Result<RepositoryRecord, BackendError> {
         owner: Handle::parse(&row.owner).map_err(|error| broken("owner", error))?,
         slug: Slug::parse(&row.slug).map_err(|error| broken("slug", error))?,
         visibility: visibility(&row.visibility)?,
-        description: row.description,
+        description: text::read(row.description),
         scheme: row.scheme.map(|scheme| parse(TABLE, "scheme", &scheme)).transpose()?,
         default_branch: row
             .default_branch

@@ -5,25 +5,17 @@ use std::str::FromStr;
 
 use musehub_core::port::{BackendError, Timestamp};
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IdenStatic, QueryResult, SqlErr, Statement,
-    TryGetable, Value,
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, IdenStatic, QueryResult, SqlErr,
+    Statement, TryGetable, Value,
 };
+
+use super::{dialect, text};
 
 /// The most values of one statement: SQLite's limit; PostgreSQL's is 65,535.
 pub(super) const BIND_LIMIT: usize = 32_766;
 
 /// Rows of one insert. More are no faster, and a longer statement costs memory.
 pub(super) const ROWS_PER_INSERT: usize = 500;
-
-/// A condition that `column` is among the texts of the JSON array bound as `$n`.
-///
-/// One bound value for any number of ids: one statement to prepare, and no limit to keep to.
-macro_rules! among {
-    ($column:literal, $bind:literal) => {
-        concat!($column, " IN (SELECT value FROM json_each(", $bind, "))")
-    };
-}
-pub(super) use among;
 
 /// The value for [`among!`]: a JSON array of texts that need no escapes.
 pub(super) fn id_array<T: Display>(ids: impl IntoIterator<Item = T>) -> Value {
@@ -40,7 +32,7 @@ pub(super) fn id_array<T: Display>(ids: impl IntoIterator<Item = T>) -> Value {
 
 /// The value for [`among!`]: a JSON array of any texts.
 pub(super) fn text_array(texts: &[&str]) -> Value {
-    serde_json::Value::from(texts).to_string().into()
+    text::kept_array(texts).into()
 }
 
 /// A write transaction.
@@ -60,6 +52,12 @@ impl Write {
         &self.transaction
     }
 
+    /// Runs statements without values, as they stand.
+    pub(super) async fn execute_script(&self, script: &str) -> Result<(), BackendError> {
+        let done = self.transaction.execute_unprepared(script).await;
+        done.map(drop).map_err(|error| failure(self.action, error))
+    }
+
     /// Runs a statement; how many rows it wrote.
     pub(super) async fn execute(
         &self,
@@ -75,8 +73,7 @@ impl Write {
         statement: &str,
         values: impl IntoIterator<Item = Value> + Send,
     ) -> Result<u64, DbErr> {
-        let statement =
-            Statement::from_sql_and_values(self.transaction.get_database_backend(), statement, values);
+        let statement = prepared(self.transaction.get_database_backend(), statement, values);
         Ok(self.transaction.execute_raw(statement).await?.rows_affected())
     }
 
@@ -143,6 +140,12 @@ fn insert_text<E: EntityTrait>(columns: &[&str], rows: usize) -> String {
     text
 }
 
+/// A statement as the engine reads it, with its values as they are kept.
+fn prepared(engine: DbBackend, statement: &str, values: impl IntoIterator<Item = Value>) -> Statement {
+    let values = values.into_iter().map(text::kept_value);
+    Statement::from_sql_and_values(engine, dialect::text(engine, statement), values)
+}
+
 /// The rows of a query.
 pub(super) async fn rows(
     connection: &impl ConnectionTrait,
@@ -150,7 +153,7 @@ pub(super) async fn rows(
     query: &str,
     values: impl IntoIterator<Item = Value> + Send,
 ) -> Result<Vec<QueryResult>, BackendError> {
-    let statement = Statement::from_sql_and_values(connection.get_database_backend(), query, values);
+    let statement = prepared(connection.get_database_backend(), query, values);
     connection.query_all_raw(statement).await.map_err(|error| failure(action, error))
 }
 
@@ -169,6 +172,29 @@ pub(super) fn integer(number: u64) -> Result<i64, BackendError> {
     i64::try_from(number).map_err(|error| BackendError::unavailable("keeping a number above 2^63", error))
 }
 
+/// What a column may hold.
+pub(super) trait Kept: TryGetable {
+    /// What was kept, as it was.
+    fn read(self) -> Self {
+        self
+    }
+}
+
+impl Kept for i64 {}
+impl Kept for Option<i64> {}
+
+impl Kept for String {
+    fn read(self) -> Self {
+        text::read(self)
+    }
+}
+
+impl Kept for Option<String> {
+    fn read(self) -> Self {
+        self.map(text::read)
+    }
+}
+
 /// One row of a table, read by position.
 pub(super) struct Row<'a> {
     row: &'a QueryResult,
@@ -180,9 +206,9 @@ impl<'a> Row<'a> {
         Self { row, table }
     }
 
-    /// A column of a type that the driver knows.
-    pub(super) fn get<T: TryGetable>(&self, at: usize, column: &'static str) -> Result<T, BackendError> {
-        self.row.try_get_by_index(at).map_err(|error| damaged(self.table, column, error))
+    /// A column.
+    pub(super) fn get<T: Kept>(&self, at: usize, column: &'static str) -> Result<T, BackendError> {
+        self.row.try_get_by_index(at).map(T::read).map_err(|error| damaged(self.table, column, error))
     }
 
     /// A column that holds the text form of something.

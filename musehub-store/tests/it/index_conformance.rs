@@ -1,4 +1,4 @@
-//! The SQL index keeps the contracts of core's ports.
+//! The SQL index keeps the contracts of core's ports, on every engine.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,31 +6,34 @@ use musehub_core::conformance::{
     history_index, identity, intel, job_queue, maintenance_index, repository_index,
 };
 
-use crate::index_fixtures::SqlIndex;
+use crate::index_fixtures::{Database, SqlIndex};
 
 #[tokio::test]
-async fn in_memory() {
-    let fresh = || async { SqlIndex::in_memory().await.unwrap() };
-    repository_index::run(fresh).await;
-    history_index::run(fresh).await;
-    job_queue::run(fresh).await;
-    maintenance_index::run(fresh).await;
-    intel::run(fresh).await;
-    identity::run(fresh).await;
+async fn sqlite_in_memory() {
+    run(|| async { SqlIndex::in_memory().await.unwrap() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_a_file() {
+async fn sqlite_in_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let count = AtomicU64::new(0);
     let fresh = || async {
         let name = format!("{}.db", count.fetch_add(1, Ordering::Relaxed));
         SqlIndex::open(&directory.path().join(name)).await.unwrap()
     };
-    repository_index::run(fresh).await;
-    history_index::run(fresh).await;
-    job_queue::run(fresh).await;
-    maintenance_index::run(fresh).await;
-    intel::run(fresh).await;
-    identity::run(fresh).await;
+    run(fresh).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres() {
+    run(|| async { Database::postgres().await.open().await }).await;
+}
+
+async fn run<F: Future<Output = SqlIndex>>(fresh: impl Fn() -> F) {
+    repository_index::run(&fresh).await;
+    history_index::run(&fresh).await;
+    job_queue::run(&fresh).await;
+    maintenance_index::run(&fresh).await;
+    intel::run(&fresh).await;
+    identity::run(&fresh).await;
 }

@@ -1,9 +1,12 @@
-//! The file under the SQL index: several handles, reopening, and what is no database.
+//! The database under the SQL index: several handles, reopening, and what is no database.
+
+use std::sync::Arc;
 
 use musehub_core::port::{HistoryIndex, IdentityStore, MoveRows, NewToken, RepositoryIndex, TokenHash};
 
 use crate::index_fixtures::{
-    SqlIndex, at, bare, blob_id, blob_row, commit_id, create_repositories, entry, handle, record, repo,
+    Database, SqlIndex, at, bare, blob_id, blob_row, commit_id, create_repositories, entry, handle, record,
+    repo,
 };
 
 #[tokio::test]
@@ -28,15 +31,14 @@ async fn reopening_keeps_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_may_open_a_new_file_at_once() {
+async fn many_may_open_a_new_database_at_once() {
     for _ in 0..5 {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("musehub.db");
+        let database = Arc::new(Database::new().await);
         let opening: Vec<_> = (0..8)
             .map(|n| {
-                let path = path.clone();
+                let database = database.clone();
                 tokio::spawn(async move {
-                    let index = SqlIndex::open(&path).await.unwrap();
+                    let index = database.open().await;
                     index.put_repository(&record(n, "owner", &format!("repository-{n}"))).await.unwrap();
                 })
             })
@@ -44,16 +46,15 @@ async fn many_may_open_a_new_file_at_once() {
         for opened in opening {
             opened.await.unwrap();
         }
-        let index = SqlIndex::open(&path).await.unwrap();
+        let index = database.open().await;
         assert_eq!(index.public_repositories(None, 100).await.unwrap().len(), 8);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_handles_write_and_read_one_file() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("musehub.db");
-    let handles = [SqlIndex::open(&path).await.unwrap(), SqlIndex::open(&path).await.unwrap()];
+async fn two_handles_write_and_read_one_database() {
+    let database = Database::new().await;
+    let handles = [database.open().await, database.open().await];
     create_repositories(&handles[0]).await;
     let writers: Vec<_> = (0_u64..40)
         .map(|n| {
@@ -81,8 +82,8 @@ async fn two_handles_write_and_read_one_file() {
 
 #[tokio::test]
 async fn a_dropped_write_is_whole_or_nothing_and_blocks_nobody() {
-    let directory = tempfile::tempdir().unwrap();
-    let index = SqlIndex::open(&directory.path().join("musehub.db")).await.unwrap();
+    let database = Database::new().await;
+    let index = database.open().await;
     create_repositories(&index).await;
     let asked: Vec<_> = (0..5_000).map(blob_id).collect();
     let mut abandoned = 0;

@@ -9,7 +9,10 @@ use musehub_core::port::{
     BlobRow, CommitRow, MoveRows, PackId, Place, RefLogEntry, RepositoryIndex, RepositoryRecord, SnapshotRow,
     Timestamp, Visibility,
 };
+use musehub_store::DatabaseUrl;
 pub(crate) use musehub_store::SqlIndex;
+use musehub_test_services::{Engine, postgres};
+use tempfile::TempDir;
 
 fn digest(tag: &str, n: u64) -> [u8; 32] {
     hash::digest(HashAlgorithm::Blake3, &[tag.as_bytes(), &n.to_le_bytes()])
@@ -67,11 +70,51 @@ pub(crate) fn record(n: u64, owner: &str, name: &str) -> RepositoryRecord {
     }
 }
 
+/// An empty index of the engine that was chosen for this run.
+pub(crate) async fn empty() -> SqlIndex {
+    match Engine::chosen() {
+        Engine::Sqlite => SqlIndex::in_memory().await.unwrap(),
+        Engine::Postgres => Database::postgres().await.open().await,
+    }
+}
+
 /// An index with the repositories 1 and 2.
 pub(crate) async fn index() -> SqlIndex {
-    let index = SqlIndex::in_memory().await.unwrap();
+    let index = empty().await;
     create_repositories(&index).await;
     index
+}
+
+/// A new database that may be opened several times.
+pub(crate) struct Database {
+    pub(crate) url: DatabaseUrl,
+    _directory: Option<TempDir>,
+}
+
+impl Database {
+    /// Of the engine that was chosen for this run.
+    pub(crate) async fn new() -> Self {
+        match Engine::chosen() {
+            Engine::Sqlite => Self::sqlite(),
+            Engine::Postgres => Self::postgres().await,
+        }
+    }
+
+    /// A file.
+    pub(crate) fn sqlite() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self { url: DatabaseUrl::sqlite(directory.path().join("musehub.db")), _directory: Some(directory) }
+    }
+
+    /// On a server.
+    pub(crate) async fn postgres() -> Self {
+        Self { url: postgres::database().await.parse().unwrap(), _directory: None }
+    }
+
+    /// One more handle, as another process would have.
+    pub(crate) async fn open(&self) -> SqlIndex {
+        SqlIndex::connect(&self.url).await.unwrap()
+    }
 }
 
 pub(crate) async fn create_repositories(index: &SqlIndex) {

@@ -2,7 +2,7 @@
 
 use musehub_core::port::{BackendError, IdentityStore, NewToken, TokenHash};
 
-use crate::index_fixtures::{SqlIndex, at, handle};
+use crate::index_fixtures::{at, empty, handle};
 
 fn token(secret: &str, owner: &str) -> NewToken {
     NewToken { hash: TokenHash::of(secret), handle: handle(owner), created_at: at(0) }
@@ -10,7 +10,7 @@ fn token(secret: &str, owner: &str) -> NewToken {
 
 #[tokio::test]
 async fn a_token_names_its_owner_and_no_other_does() {
-    let index = SqlIndex::in_memory().await.unwrap();
+    let index = empty().await;
     for (secret, owner) in [("one", "alice"), ("two", "alice"), ("three", "bob")] {
         index.add_token(&token(secret, owner)).await.unwrap();
     }
@@ -22,7 +22,7 @@ async fn a_token_names_its_owner_and_no_other_does() {
 
 #[tokio::test]
 async fn an_identity_keeps_the_spelling_it_began_with() {
-    let index = SqlIndex::in_memory().await.unwrap();
+    let index = empty().await;
     index.add_token(&token("one", "Alice")).await.unwrap();
     index.add_token(&token("two", "aLICE")).await.unwrap();
     assert_eq!(index.token_owner(TokenHash::of("two")).await.unwrap(), Some(handle("Alice")));
@@ -30,7 +30,7 @@ async fn an_identity_keeps_the_spelling_it_began_with() {
 
 #[tokio::test]
 async fn a_token_is_added_once_and_never_changes_hands() {
-    let index = SqlIndex::in_memory().await.unwrap();
+    let index = empty().await;
     index.add_token(&token("one", "alice")).await.unwrap();
     index.add_token(&token("one", "alice")).await.unwrap();
     let refused = index.add_token(&token("one", "mallory")).await;

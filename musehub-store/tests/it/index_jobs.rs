@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use musehub_core::port::{BackendError, JobQueue, JobStatus, NewJob};
 
-use crate::index_fixtures::{HOSTILE, SqlIndex, at, create_repositories, index, repo};
+use crate::index_fixtures::{Database, HOSTILE, at, create_repositories, index, repo};
 
 fn job(repo_number: u64, kind: &str, payload: &str) -> NewJob {
     NewJob { repo_id: repo(repo_number), kind: kind.to_owned(), payload: payload.to_owned() }
@@ -28,10 +28,9 @@ async fn jobs_are_claimed_oldest_first_and_by_kind() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_sixteen_workers_each_job_goes_to_one() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("musehub.db");
-    // As two processes would: the workers share two handles on one file.
-    let handles = [SqlIndex::open(&path).await.unwrap(), SqlIndex::open(&path).await.unwrap()];
+    let database = Database::new().await;
+    // As two processes would: the workers share two handles on one database.
+    let handles = [database.open().await, database.open().await];
     create_repositories(&handles[0]).await;
     for n in 0..100 {
         handles[0].enqueue(&job(1, "scan", &n.to_string()), at(n)).await.unwrap();

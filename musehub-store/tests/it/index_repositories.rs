@@ -5,11 +5,7 @@
 use musehub_core::port::{BackendError, RepositoryIndex, RepositoryRecord, Visibility};
 use musehub_core::scheme::IdScheme;
 
-use crate::index_fixtures::{HOSTILE, SqlIndex, branch, handle, record, repo, slug};
-
-async fn empty() -> SqlIndex {
-    SqlIndex::in_memory().await.unwrap()
-}
+use crate::index_fixtures::{HOSTILE, branch, empty, handle, record, repo, slug};
 
 #[tokio::test]
 async fn a_record_comes_back_whole_by_name_and_by_id() {

@@ -11,6 +11,7 @@ mod index_history;
 mod index_identity;
 mod index_intel;
 mod index_jobs;
+mod index_postgres;
 mod index_repositories;
 mod pack_damage;
 mod pack_fixtures;

@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 
+use super::ACQUIRE_TIMEOUT;
+
 /// How long a writer waits for one in another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How soon a file that others are opening is tried again.
 const OPEN_AGAIN: Duration = Duration::from_millis(20);
-
-/// How long a caller waits for a connection of a pool; longer than the longest write.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Connections that read. Each has a thread of its own; they are made when needed.
 const READERS: u32 = 8;
@@ -31,7 +30,7 @@ const KEPT_LOG_BYTES: u32 = 64 * 1024 * 1024;
 ///
 /// `synchronous = NORMAL`: a power cut may lose the last transactions, never mix them. They are caught up from the ref
 /// log.
-pub(super) async fn writer(path: &Path) -> Result<DatabaseConnection, DbErr> {
+pub(in crate::index) async fn writer(path: &Path) -> Result<DatabaseConnection, DbErr> {
     let deadline = Instant::now() + BUSY_TIMEOUT;
     loop {
         match try_writer(path).await {
@@ -63,13 +62,13 @@ async fn try_writer(path: &Path) -> Result<DatabaseConnection, DbErr> {
 }
 
 /// Connections that SQLite itself keeps from writing.
-pub(super) async fn reader(path: &Path) -> Result<DatabaseConnection, DbErr> {
+pub(in crate::index) async fn reader(path: &Path) -> Result<DatabaseConnection, DbErr> {
     let path = path.to_owned();
     pool(READERS, move |options| options.filename(&path).pragma("query_only", "ON")).await
 }
 
 /// A database in memory: one connection, since each would have a database of its own.
-pub(super) async fn in_memory() -> Result<DatabaseConnection, DbErr> {
+pub(in crate::index) async fn in_memory() -> Result<DatabaseConnection, DbErr> {
     pool(1, |options| options.in_memory(true)).await
 }
 

@@ -1,0 +1,143 @@
+//! What is PostgreSQL's alone: how it is reached, what it is asked to keep to, and what is said where it fails.
+
+use musehub_core::port::{BackendError, HistoryIndex, RepositoryIndex};
+use musehub_store::{DatabaseUrl, SqlIndex};
+use musehub_test_services::postgres;
+use sea_orm::sqlx::{Connection, Executor, Row};
+
+use crate::index_fixtures::{bare, branch, commit_id, create_repositories, entry, record, repo};
+
+const PASSWORD: &str = "correct-horse-battery";
+
+/// Everything that an error says, and what a debugger shows of it.
+fn said(error: &BackendError) -> String {
+    let mut text = format!("{error} {error:?}");
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(&format!(" {cause} {cause:?}"));
+        source = cause.source();
+    }
+    text
+}
+
+async fn refused(url: &str) -> String {
+    let url: DatabaseUrl = url.parse().unwrap();
+    said(&SqlIndex::connect(&url).await.unwrap_err())
+}
+
+#[tokio::test]
+async fn a_password_is_shown_nowhere() {
+    let url = postgres::database().await;
+    let role = format!("stranger_{}", std::process::id());
+    postgres::execute(&url, &format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'")).await;
+    let database = url.rsplit('/').next().unwrap();
+    postgres::execute(&url, &format!("GRANT CREATE ON SCHEMA public TO {role}")).await;
+
+    let theirs = url.replace("musehub@", &format!("{role}:{PASSWORD}@"));
+    let parsed: DatabaseUrl = theirs.parse().unwrap();
+    let index = SqlIndex::connect(&parsed).await.unwrap();
+    for shown in [format!("{parsed}"), format!("{parsed:?}"), format!("{index:?}")] {
+        assert!(!shown.contains(PASSWORD), "{shown}");
+    }
+    assert!(parsed.to_string().contains(&role) && parsed.to_string().contains(database), "{parsed}");
+    index.close().await.unwrap();
+
+    let wrong = refused(&theirs.replace(PASSWORD, "wrong-horse")).await;
+    assert!(wrong.contains("password authentication failed") && wrong.contains(database), "{wrong}");
+    assert!(!wrong.contains("wrong-horse"), "{wrong}");
+    postgres::execute(&url, &format!("DROP OWNED BY {role}")).await;
+    postgres::execute(&url, &format!("DROP ROLE {role}")).await;
+}
+
+#[tokio::test]
+async fn where_nobody_answers_the_error_says_where() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().display().to_string();
+    let error = refused(&format!("postgres://alice:{PASSWORD}@localhost/hub?host={socket}")).await;
+    assert!(error.contains(&format!("postgres://alice@localhost/hub?host={socket}")), "{error}");
+    assert!(error.contains("No such file") && !error.contains(PASSWORD), "{error}");
+
+    // A port that nobody listens on: it was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let error = refused(&format!("postgres://alice:{PASSWORD}@127.0.0.1:{port}/hub")).await;
+    assert!(error.contains(&format!("postgres://alice@127.0.0.1:{port}/hub")), "{error}");
+    assert!(error.contains("refused") && !error.contains(PASSWORD), "{error}");
+
+    let missing = refused(&format!("{}_gone", postgres::database().await)).await;
+    assert!(missing.contains("does not exist"), "{missing}");
+}
+
+#[tokio::test]
+async fn what_is_no_url_is_refused_without_repeating_it() {
+    let malformed = [
+        format!("mysql://alice:{PASSWORD}@host/hub"),
+        format!("alice:{PASSWORD}@host/hub"),
+        format!("postgres://alice:{PASSWORD}@host:port/hub"),
+        format!("postgres://alice:{PASSWORD}@host/hub?passwrod={PASSWORD}"),
+        format!("postgres://alice:pass?{PASSWORD}@host/hub"),
+        format!("postgres://alice@host/hub?sslmode=prefer&{PASSWORD}"),
+        "sqlite://".to_owned(),
+        "sqlite://musehub.db?mode=ro".to_owned(),
+    ];
+    for url in malformed {
+        let error = url.parse::<DatabaseUrl>().expect_err(&url);
+        assert!(!format!("{error} {error:?}").contains(PASSWORD), "{error:?}");
+    }
+    assert_eq!("sqlite://a b/%20.db".parse::<DatabaseUrl>().unwrap().to_string(), "sqlite://a b/%20.db");
+}
+
+#[tokio::test]
+async fn names_come_in_one_order_whatever_language_the_database_is_of() {
+    let url = postgres::database_of_a_language().await;
+    let mut connection = postgres::connect(&url).await;
+    let row = connection.fetch_one("SELECT 'a' < 'B' AND 'B' < 'z'").await.unwrap();
+    assert!(row.get::<bool, _>(0), "the database itself orders as a dictionary does");
+
+    let index = SqlIndex::connect(&url.parse().unwrap()).await.unwrap();
+    create_repositories(&index).await;
+    for name in ["b", "B", "a", "Z", "_", "é", "a-b", "a/b", "ab"] {
+        let mut made = bare(entry(1, 1, Some(commit_id(1))));
+        made.entry.branch = branch(&format!("x{name}"));
+        index.record_move(made).await.unwrap();
+    }
+    let names: Vec<String> =
+        index.branches(&repo(1)).await.unwrap().iter().map(|row| row.name.to_string()).collect();
+    let mut sorted = names.clone();
+    sorted.sort();
+    assert_eq!(names, sorted);
+
+    let unsorted = "SELECT table_name || '.' || column_name FROM information_schema.columns \
+        WHERE table_name LIKE 'musehub%' AND data_type IN ('text', 'character varying') \
+            AND collation_name IS DISTINCT FROM 'C'";
+    let rows = connection.fetch_all(unsorted).await.unwrap();
+    let left: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    assert!(left.is_empty(), "{left:?}");
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_hold_every_text_is_refused() {
+    let error = refused(&postgres::database_in_latin1().await).await;
+    assert!(error.contains("LATIN1") && error.contains("UTF8"), "{error}");
+}
+
+#[tokio::test]
+async fn a_session_keeps_to_limits_that_the_url_may_change() {
+    let url = postgres::database().await;
+    let index = SqlIndex::connect(&format!("{url}?options[lock_timeout]=7s").parse().unwrap()).await.unwrap();
+    index.put_repository(&record(1, "owner", "name")).await.unwrap();
+
+    // Somebody holds the row: the write waits as long as was said, and fails.
+    let mut other = postgres::connect(&url).await;
+    other.execute("BEGIN; SELECT 1 FROM musehub_repos FOR UPDATE").await.unwrap();
+    let impatient =
+        SqlIndex::connect(&format!("{url}?options[lock_timeout]=1ms").parse().unwrap()).await.unwrap();
+    let newer = musehub_core::port::RepositoryRecord { version: 2, ..record(1, "owner", "name") };
+    let error = said(&impatient.put_repository(&newer).await.unwrap_err());
+    assert!(error.contains("lock timeout"), "{error}");
+
+    let waiting = tokio::spawn(async move { index.put_repository(&newer).await });
+    other.execute("ROLLBACK").await.unwrap();
+    waiting.await.unwrap().unwrap();
+    other.close().await.unwrap();
+}
