@@ -45,7 +45,8 @@ async fn create(properties: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("case_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let mut connection = connect(&url("postgres")).await;
-    for done in std::mem::take(&mut *DONE.lock().unwrap()) {
+    let done = std::mem::take(&mut *DONE.lock().unwrap());
+    for done in done {
         let drop = format!("DROP DATABASE {done} WITH (FORCE)");
         connection.execute(AssertSqlSafe(drop)).await.unwrap();
     }
