@@ -2,7 +2,7 @@
 //! then is what is declared. Of several processes one migrates, the others wait for it.
 
 use musehub_core::port::BackendError;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
+use sea_orm::{DatabaseConnection, DbBackend};
 use sea_orm_migration::MigratorTrait;
 
 use super::migration::Migrator;

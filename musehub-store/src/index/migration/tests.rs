@@ -23,7 +23,7 @@ async fn rows(database: &DatabaseConnection, table: &str, columns: &[String]) ->
 async fn the_previous_release_is_migrated_and_keeps_every_row() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("musehub.db");
-    let before = connect::writer(&path).await.unwrap();
+    let before = connect::sqlite::writer(&path).await.unwrap();
     before.execute_unprepared(FIXTURE).await.unwrap();
     let mut kept = Vec::new();
     for (table, columns) in schema::read(&before).await.unwrap().tables {
