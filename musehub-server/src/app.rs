@@ -16,7 +16,7 @@ use musehub_core::port::{
     RepositoryRecord, SystemClock, TokenHash,
 };
 use musehub_core::{Handle, Hub, Slug};
-use musehub_store::{Backend, Creation, PackedStore, RefLog, SqlIndex, StoreLocation};
+use musehub_store::{Backend, Creation, PackedStore, RefLog, SqlIndex, StoreLocation, Upkeep};
 use tokio::sync::Notify;
 
 use crate::http::route::{NoRoute, Params, Route, Router};
@@ -24,6 +24,9 @@ use crate::http::{ApiError, Reply, RequestBody, html};
 use crate::pages::{self, ErrorPage, Pages};
 use crate::scan::KeptScans;
 use crate::{jobs, web, wire};
+
+/// How many bytes of snapshots and commits that were read lately stay in memory.
+const RECORD_CACHE: usize = 16 << 20;
 
 /// What a request may cost. Every limit can be set; passing it is 413.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +65,10 @@ pub struct App {
     pub facts: Arc<dyn FactCache>,
     /// The last scans, to scan the next commit faster.
     pub scans: KeptScans,
+    /// The upkeep of the object store.
+    pub upkeep: Upkeep,
+    /// The log of branch moves.
+    pub log: RefLog,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What a request may cost.
@@ -140,12 +147,13 @@ impl App {
 
     fn assemble(backend: Backend, refs: RefLog, index: SqlIndex, limits: Limits) -> Arc<Self> {
         let index = Arc::new(index);
-        let objects = Arc::new(PackedStore::new(backend, index.clone()));
+        let store = PackedStore::new(backend, index.clone()).with_cache(RECORD_CACHE);
+        let objects = Arc::new(store.clone());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let backends = Backends {
             objects: objects.clone(),
             staging: objects,
-            refs: Arc::new(refs),
+            refs: Arc::new(refs.clone()),
             repositories: index.clone(),
             history: index.clone(),
             clock: clock.clone(),
@@ -153,6 +161,8 @@ impl App {
         let options = Options { default_branch_jobs: vec![jobs::BREAKAGE.to_owned()] };
         Arc::new(Self {
             hub: Hub::new(backends.clone(), options),
+            upkeep: Upkeep::new(store, refs.clone(), index.clone(), clock.clone()),
+            log: refs,
             identities: index.clone(),
             repositories: index.clone(),
             queue: index.clone(),

@@ -1,16 +1,19 @@
 //! The object store that everything canonical rests in, as two handles: one that is durable when a write returns, one for
 //! what may be lost.
 
+use std::ffi::OsStr;
 use std::fmt;
+use std::fs::Metadata;
 use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use musehub_core::port::BackendError;
+use musehub_core::port::{BackendError, Timestamp};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, path::Path};
@@ -87,6 +90,8 @@ pub struct Backend {
     pub(crate) fast: Arc<dyn ObjectStore>,
     /// How much one request asks for of what is streamed; none where reading cannot break off.
     piece: Option<usize>,
+    /// Where the objects are files.
+    directory: Option<PathBuf>,
 }
 
 impl Backend {
@@ -116,7 +121,13 @@ impl Backend {
         let open = || {
             LocalFileSystem::new_with_prefix(directory).map_err(|error| failed("opening the store", error))
         };
-        Ok(Self { durable: Arc::new(open()?.with_fsync(true)), fast: Arc::new(open()?), piece: None })
+        let (durable, fast) = (open()?.with_fsync(true), open()?.with_automatic_cleanup(true));
+        Ok(Self {
+            durable: Arc::new(durable),
+            fast: Arc::new(fast),
+            piece: None,
+            directory: Some(directory.to_owned()),
+        })
     }
 
     /// Objects of an S3-compatible store whose keys begin with `prefix`. Of `settings` those that begin with `AWS_` say
@@ -133,14 +144,50 @@ impl Backend {
     ) -> Result<Self, BackendError> {
         let store = s3::open(bucket, prefix, settings)
             .map_err(|error| BackendError::unavailable("opening the object store", error))?;
-        Ok(Self { durable: store.clone(), fast: store, piece: Some(PIECE) })
+        Ok(Self { durable: store.clone(), fast: store, piece: Some(PIECE), directory: None })
     }
 
     /// Memory: nothing outlives the process.
     #[must_use]
     pub fn memory() -> Self {
         let store = Arc::new(InMemory::new());
-        Self { durable: store.clone(), fast: store, piece: None }
+        Self { durable: store.clone(), fast: store, piece: None, directory: None }
+    }
+
+    /// Any object store, which is durable when a write returns.
+    #[must_use]
+    pub fn over(store: Arc<dyn ObjectStore>) -> Self {
+        Self { durable: store.clone(), fast: store, piece: None, directory: None }
+    }
+
+    /// Files that writes left which never ended, untouched since `before`, and their lengths. No listing shows them.
+    /// Stores that are no directory have means of their own against such.
+    pub(crate) fn interrupted(&self, before: Timestamp) -> Result<Vec<(PathBuf, u64)>, BackendError> {
+        let mut found = Vec::new();
+        let mut pending: Vec<PathBuf> = self.directory.iter().cloned().collect();
+        while let Some(directory) = pending.pop() {
+            let entries = match std::fs::read_dir(&directory) {
+                Ok(entries) => entries,
+                // Directories go when they are empty.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(BackendError::unavailable("looking for interrupted writes", error)),
+            };
+            for entry in entries {
+                let entry = entry
+                    .map_err(|error| BackendError::unavailable("looking for interrupted writes", error))?;
+                // One that is gone meanwhile was none.
+                let Ok(metadata) = entry.metadata() else {
+                    continue;
+                };
+                if metadata.is_dir() {
+                    pending.push(entry.path());
+                } else if is_unfinished(&entry.file_name()) && written(&metadata) < before {
+                    found.push((entry.path(), metadata.len()));
+                }
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
     }
 
     /// Asks the store whether it is there, may be written, listed, read and deleted from, and keeps the promise that the
@@ -196,6 +243,19 @@ pub enum Creation {
     Exclusive,
     /// Something else must: the store overwrites where it was asked to create.
     Overwriting,
+}
+
+/// Whether a file is one that a write has not moved to its name yet: the adapter appends `#` and a number until then.
+fn is_unfinished(name: &OsStr) -> bool {
+    let number = name.to_str().and_then(|name| name.rsplit_once('#')).map(|(_, number)| number);
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// When a file was written; now, where its file system does not say.
+fn written(metadata: &Metadata) -> Timestamp {
+    let age = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let millis = age.and_then(|age| i64::try_from(age.as_millis()).ok());
+    Timestamp::from_millis(millis.unwrap_or(i64::MAX))
 }
 
 /// Says in the ports' terms what went wrong.

@@ -9,8 +9,13 @@ mod index;
 mod pack;
 mod ref_log;
 mod s3;
+mod upkeep;
 
 pub use backend::{Backend, Creation, StoreLocation, StoreLocationError};
 pub use index::{DatabaseUrl, DatabaseUrlError, SqlIndex, schema};
 pub use pack::{PackedStore, PlaceIndex, ScannedPlaces};
-pub use ref_log::RefLog;
+pub use ref_log::{Compacted, RefLog};
+pub use upkeep::{
+    Action, CollectOptions, Collected, Collection, MIN_GRACE, Reason, RepackOptions, Repacked, Sum, Upkeep,
+    UpkeepError,
+};

@@ -1,5 +1,9 @@
 //! Branch moves and repository records as small objects that are created once: `refs/<repository id>/<branch>/<number>.json` and
-//! `repositories/<owner>/<slug>/<version>.json`.
+//! `repositories/<owner>/<slug>/<version>.json`. Old moves lie in segments, `refs/<repository id>/=log/<number>.seg`.
+
+mod compact;
+mod folded;
+mod segment;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,6 +21,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use crate::backend::{Backend, failed};
+pub use compact::Compacted;
+use folded::Remembered;
 
 /// How many entries are read at a time.
 const PARALLEL: usize = 32;
@@ -30,6 +36,8 @@ const REFUSALS: u32 = 8;
 const REFUSED_WAIT: Duration = Duration::from_millis(20);
 
 const WRITING: &str = "writing an entry of the log";
+/// How often the log is looked at when it is folded meanwhile.
+const ATTEMPTS: usize = 8;
 
 /// A [`RefStore`] over an object store. Clones share what they know.
 #[derive(Clone, Debug)]
@@ -37,6 +45,7 @@ pub struct RefLog {
     backend: Backend,
     /// Held while an entry is created, where the store does not decide races.
     alone: Option<Arc<Mutex<()>>>,
+    remembered: Arc<Remembered>,
 }
 
 /// An entry as it rests.
@@ -53,15 +62,15 @@ struct Resting<T> {
 impl RefLog {
     /// The log in `backend`.
     #[must_use]
-    pub const fn new(backend: Backend) -> Self {
-        Self { backend, alone: None }
+    pub fn new(backend: Backend) -> Self {
+        Self { backend, alone: None, remembered: Arc::default() }
     }
 
     /// The log in a `backend` that [overwrites](crate::Creation::Overwriting) what it was asked to create. This value and
     /// its clones then must be the only ones that write it: another process would overwrite their entries, and lose pushes.
     #[must_use]
     pub fn alone(backend: Backend) -> Self {
-        Self { backend, alone: Some(Arc::default()) }
+        Self { backend, alone: Some(Arc::default()), remembered: Arc::default() }
     }
 
     async fn create<T: Serialize>(&self, path: &Path, value: T) -> Result<(), BackendError> {
@@ -168,11 +177,19 @@ impl RefStore for RefLog {
 
     async fn append(&self, entry: &RefLogEntry) -> Result<(), BackendError> {
         let path = numbered(&branch_directory(&entry.repo_id, &entry.branch), entry.sequence);
-        self.create(&path, entry).await
+        self.create(&path, entry).await?;
+        self.refuse_folded(entry).await
     }
 
     async fn heads(&self, repo: &RepoId) -> Result<Vec<RefLogEntry>, BackendError> {
-        self.latest(&format!("refs/{repo}")).await
+        for _ in 0..ATTEMPTS {
+            match self.try_heads(repo).await {
+                Err(Retry::Moved) => {}
+                Err(Retry::Failed(error)) => return Err(error),
+                Ok(heads) => return Ok(heads),
+            }
+        }
+        Err(restless())
     }
 
     async fn history(
@@ -181,19 +198,102 @@ impl RefStore for RefLog {
         branch: &BranchName,
         after: u64,
     ) -> Result<Vec<RefLogEntry>, BackendError> {
-        let directory = branch_directory(repo, branch);
-        loop {
-            let numbers = self.numbers(&directory).await?.remove(&directory).unwrap_or_default();
-            let later: Vec<u64> = numbers.into_iter().filter(|number| *number > after).collect();
-            // Numbers follow one another and none is ever removed: one that is not there is a loss, or came while the
-            // directory was being listed.
-            let gap = (after.saturating_add(1)..).zip(&later).find(|(expected, number)| expected != *number);
-            let Some((absent, _)) = gap else {
-                let paths = later.into_iter().map(|number| numbered(&directory, number));
-                return self.read_all(paths.collect()).await;
-            };
-            self.read::<RefLogEntry>(&numbered(&directory, absent)).await?;
+        for _ in 0..ATTEMPTS {
+            match self.try_history(repo, branch, after).await {
+                Err(Retry::Moved) => {}
+                Err(Retry::Failed(error)) => return Err(error),
+                Ok(moves) => return Ok(moves),
+            }
         }
+        Err(restless())
+    }
+}
+
+/// The log was folded at every look, which happens once in an hour: something else is wrong.
+fn restless() -> BackendError {
+    BackendError::unavailable("reading the log", "entries that are listed are not there, again and again")
+}
+
+/// Why a look at the log has to be repeated, or is in vain.
+enum Retry {
+    /// Entries were folded while they were being read.
+    Moved,
+    Failed(BackendError),
+}
+
+impl Retry {
+    /// An entry that was listed and is absent has been folded since.
+    fn moved(error: BackendError) -> Self {
+        match error {
+            BackendError::Missing { .. } => Self::Moved,
+            error => Self::Failed(error),
+        }
+    }
+}
+
+impl From<BackendError> for Retry {
+    fn from(error: BackendError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl RefLog {
+    /// The last move of every branch: of those listed where there is one, else of those folded. The listing comes first, so
+    /// what is absent from it because it was folded is in the segment.
+    async fn try_heads(&self, repo: &RepoId) -> Result<Vec<RefLogEntry>, Retry> {
+        let mut listed = self.numbers(&format!("refs/{repo}")).await?;
+        listed.remove(&folded::segment_directory(repo));
+        let folds = self.folds(repo).await?;
+        if folds.purged {
+            return Ok(Vec::new());
+        }
+        let mut heads: BTreeMap<String, RefLogEntry> = BTreeMap::new();
+        if let Some(segment) = self.newest_segment(repo, folds).await? {
+            let last = segment.heads.into_iter().map(|head| head.last);
+            heads.extend(last.map(|entry| (branch_directory(repo, &entry.branch), entry)));
+        }
+        let mut later = Vec::new();
+        for (directory, numbers) in listed {
+            let folded = heads.get(&directory).map_or(0, |head| head.sequence);
+            let Some(last) = numbers.last().filter(|last| **last > folded) else {
+                continue;
+            };
+            later.push(numbered(&directory, *last));
+            heads.remove(&directory);
+        }
+        let later: Vec<RefLogEntry> = self.read_all(later).await.map_err(Retry::moved)?;
+        heads.extend(later.into_iter().map(|entry| (branch_directory(repo, &entry.branch), entry)));
+        Ok(heads.into_values().collect())
+    }
+
+    async fn try_history(
+        &self,
+        repo: &RepoId,
+        branch: &BranchName,
+        after: u64,
+    ) -> Result<Vec<RefLogEntry>, Retry> {
+        let directory = branch_directory(repo, branch);
+        let numbers = self.numbers(&directory).await?.remove(&directory).unwrap_or_default();
+        let folds = self.folds(repo).await?;
+        if folds.purged {
+            return Ok(Vec::new());
+        }
+        let (mut moves, until) = self.folded_moves(repo, branch, after, folds).await?;
+        let after = after.max(until);
+        let later: Vec<u64> = numbers.into_iter().filter(|number| *number > after).collect();
+        // Numbers follow one another: one that is not there is a loss, or came while the directory was being listed, or was
+        // folded then.
+        let gap = (after.saturating_add(1)..).zip(&later).find(|(expected, number)| expected != *number);
+        if let Some((absent, _)) = gap {
+            if self.folds(repo).await? == folds {
+                self.read::<RefLogEntry>(&numbered(&directory, absent)).await?;
+            }
+            return Err(Retry::Moved);
+        }
+        let paths = later.into_iter().map(|number| numbered(&directory, number));
+        let later: Vec<RefLogEntry> = self.read_all(paths.collect()).await.map_err(Retry::moved)?;
+        moves.extend(later);
+        Ok(moves)
     }
 }
 

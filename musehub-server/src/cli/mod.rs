@@ -7,6 +7,7 @@ mod sample;
 mod schema;
 mod serve;
 mod token;
+mod upkeep;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -46,6 +47,10 @@ enum Command {
     /// Look at the schema of the database.
     #[command(subcommand)]
     Schema(schema::Command),
+    /// Fold many small packs of the object store into few large ones.
+    Repack(upkeep::RepackArguments),
+    /// Remove what nothing needs from the object store, after a grace period.
+    Gc(upkeep::GcArguments),
     /// Look for stale imports in the Python files of a directory; exit status 1 where there are any.
     Breakage(breakage::Arguments),
 }
@@ -164,6 +169,15 @@ async fn run(command: Command) -> Outcome {
             start_logging("warn");
             breakage::run(&arguments).await
         }
+        Command::Repack(arguments) => {
+            start_logging("warn");
+            upkeep::repack(arguments).await
+        }
+        Command::Gc(arguments) => {
+            start_logging("warn");
+            upkeep::gc(arguments).await
+        }
+        Command::Breakage(arguments) => breakage::run(&arguments),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Background work in this process: claims jobs, runs their handlers, keeps their leases alive.
 
 mod breakage;
+mod upkeep;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_secs(1);
 /// How often a job is tried.
 const MAX_ATTEMPTS: u32 = 5;
-/// How often abandoned uploads are looked for.
+/// How often the store is tidied.
 const SWEEP: Duration = Duration::from_secs(60 * 60);
 /// For how long an upload waits for its push.
 const STAGING_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -40,9 +41,14 @@ pub enum JobError {
 pub async fn work(app: Arc<App>, worker: String, stop: impl Future<Output = ()>) {
     tokio::pin!(stop);
     let mut swept: Option<Instant> = None;
+    let mut sweeping = None;
     loop {
         if swept.is_none_or(|at| at.elapsed() > SWEEP) {
-            sweep(&app).await;
+            // Beside the jobs, which would wait for it.
+            if sweeping.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
+                let app = app.clone();
+                sweeping = Some(tokio::spawn(async move { sweep(&app).await }));
+            }
             swept = Some(Instant::now());
         }
         let round = async {
@@ -141,4 +147,5 @@ async fn sweep(app: &Arc<App>) {
         Ok(expired) => tracing::info!(expired, "uploads without a push were discarded"),
         Err(error) => tracing::warn!(%error, "looking for abandoned uploads failed"),
     }
+    upkeep::run(app).await;
 }

@@ -5,11 +5,11 @@ use musehub_core::canonical;
 use musehub_core::port::{PackId, PackedObject, Place};
 use musehub_core::{HashAlgorithm, ObjectId, ObjectKey, ObjectKind};
 
+use super::compress::{Effort, MAX_COMPRESSED, compress, decompress};
+
 const PACK_MAGIC: [u8; 4] = *b"MHPK";
 const INDEX_MAGIC: [u8; 4] = *b"MHIX";
 const VERSION: u8 = 1;
-/// Stored bytes are the canonical bytes.
-const ENCODING_RAW: u8 = 0;
 
 /// Length of a pack's header: magic, version, three zero bytes.
 pub(crate) const PACK_HEADER: u64 = 8;
@@ -39,19 +39,113 @@ pub(crate) enum FormatError {
     Checksum,
     #[error("it has an encoding, a kind or an algorithm that this hub does not know")]
     Unknown,
+    #[error("it is of another pack")]
+    OtherPack,
     #[error("its lengths do not fit together")]
     Length,
+    #[error("its compressed bytes are not those of an object of its length")]
+    Compression,
     #[error("its record is of {found}, not of {expected}")]
     OtherObject { expected: ObjectKey, found: ObjectKey },
     #[error(transparent)]
     Canonical(#[from] canonical::CanonicalError),
 }
 
-pub(crate) fn pack_header() -> [u8; PACK_HEADER as usize] {
+/// How a record stores canonical bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Encoding {
+    /// As they are.
+    Raw,
+    /// As one frame of zstd, shorter than they are.
+    Zstd,
+}
+
+impl Encoding {
+    const fn byte(self) -> u8 {
+        match self {
+            Self::Raw => 0,
+            Self::Zstd => 1,
+        }
+    }
+
+    const fn of_byte(byte: u8) -> Result<Self, FormatError> {
+        match byte {
+            0 => Ok(Self::Raw),
+            1 => Ok(Self::Zstd),
+            _ => Err(FormatError::Unknown),
+        }
+    }
+
+    /// The encoding of a record of this length, of an object whose payload has `size` bytes: compressed ones are shorter.
+    fn of_object(object: &PackedObject) -> Self {
+        let canonical = canonical_length(object.key.kind, object.size);
+        if canonical.checked_add(RECORD_FRAMING) == Some(object.place.length) {
+            Self::Raw
+        } else {
+            Self::Zstd
+        }
+    }
+}
+
+/// What stands before the bytes that a record stores.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RecordHeader {
+    pub(crate) key: ObjectKey,
+    pub(crate) encoding: Encoding,
+    /// How many bytes the record stores.
+    pub(crate) stored: u64,
+    /// How many canonical bytes they stand for.
+    pub(crate) canonical: u64,
+}
+
+impl RecordHeader {
+    /// That of a record which stores `length` canonical bytes as they are.
+    pub(crate) const fn raw(key: ObjectKey, length: u64) -> Self {
+        Self { key, encoding: Encoding::Raw, stored: length, canonical: length }
+    }
+
+    pub(crate) fn bytes(&self) -> Bytes {
+        let mut header = BytesMut::with_capacity(RECORD_HEADER as usize);
+        put_key(&mut header, self.key, self.encoding);
+        header.put_u64_le(self.stored);
+        header.put_u64_le(self.canonical);
+        header.freeze()
+    }
+}
+
+/// The length of the canonical bytes of an object whose payload has `size` bytes.
+pub(crate) fn canonical_length(kind: ObjectKind, size: u64) -> u64 {
+    size.saturating_add(canonical::header(kind, size).len() as u64)
+}
+
+/// The header of a pack whose records were compressed with an effort. `variant` tells packs of the same records apart, where
+/// the name of one is no longer to be used.
+pub(crate) fn pack_header(effort: Effort, variant: u16) -> [u8; PACK_HEADER as usize] {
     let mut header = [0; PACK_HEADER as usize];
     header[..4].copy_from_slice(&PACK_MAGIC);
     header[4] = VERSION;
+    header[5] = match effort {
+        Effort::Push => 0,
+        Effort::Repack => 1,
+    };
+    header[6..].copy_from_slice(&variant.to_le_bytes());
     header
+}
+
+/// Reads the header of a pack: how hard its records were compressed.
+pub(crate) fn parse_pack_header(header: &[u8]) -> Result<Effort, FormatError> {
+    let header = header.get(..PACK_HEADER as usize).ok_or(FormatError::Truncated)?;
+    if header[..4] != PACK_MAGIC {
+        return Err(FormatError::Magic);
+    }
+    if header[4] != VERSION {
+        return Err(FormatError::Version(header[4]));
+    }
+    match header[5] {
+        0 => Ok(Effort::Push),
+        1 => Ok(Effort::Repack),
+        _ => Err(FormatError::Unknown),
+    }
 }
 
 /// The footer of a pack: `hash` has seen every byte before it.
@@ -62,22 +156,13 @@ pub(crate) fn pack_footer(records: u64, hash: &blake3::Hasher) -> Bytes {
     footer.freeze()
 }
 
-/// The header of the record of `key`, whose canonical bytes have `length` bytes.
-pub(crate) fn record_header(key: ObjectKey, length: u64) -> Bytes {
-    let mut header = BytesMut::with_capacity(RECORD_HEADER as usize);
-    put_key(&mut header, key);
-    header.put_u64_le(length);
-    header.put_u64_le(length);
-    header.freeze()
-}
-
-fn put_key(out: &mut BytesMut, key: ObjectKey) {
+fn put_key(out: &mut BytesMut, key: ObjectKey, encoding: Encoding) {
     out.put_u8(match key.kind {
         ObjectKind::Blob => 1,
         ObjectKind::Snapshot => 2,
         ObjectKind::Commit => 3,
     });
-    out.put_u8(ENCODING_RAW);
+    out.put_u8(encoding.byte());
     out.put_u8(match key.id.algorithm() {
         HashAlgorithm::Sha256 => 1,
         HashAlgorithm::Blake3 => 2,
@@ -86,7 +171,19 @@ fn put_key(out: &mut BytesMut, key: ObjectKey) {
     out.put_slice(key.id.digest());
 }
 
-fn get_key(bytes: &mut impl Buf) -> Result<ObjectKey, FormatError> {
+/// A key without an encoding.
+pub(crate) fn put_plain_key(out: &mut BytesMut, key: ObjectKey) {
+    put_key(out, key, Encoding::Raw);
+}
+
+pub(crate) fn get_plain_key(bytes: &mut impl Buf) -> Result<ObjectKey, FormatError> {
+    match get_key(bytes)? {
+        (key, Encoding::Raw) => Ok(key),
+        (_, Encoding::Zstd) => Err(FormatError::Unknown),
+    }
+}
+
+fn get_key(bytes: &mut impl Buf) -> Result<(ObjectKey, Encoding), FormatError> {
     let (kind, encoding, algorithm, zero) = (bytes.get_u8(), bytes.get_u8(), bytes.get_u8(), bytes.get_u8());
     let mut digest = [0; 32];
     bytes.copy_to_slice(&mut digest);
@@ -101,48 +198,65 @@ fn get_key(bytes: &mut impl Buf) -> Result<ObjectKey, FormatError> {
         2 => HashAlgorithm::Blake3,
         _ => return Err(FormatError::Unknown),
     };
-    if encoding != ENCODING_RAW || zero != 0 {
+    if zero != 0 {
         return Err(FormatError::Unknown);
     }
-    Ok(ObjectKey { kind, id: ObjectId::new(algorithm, digest) })
+    Ok((ObjectKey { kind, id: ObjectId::new(algorithm, digest) }, Encoding::of_byte(encoding)?))
 }
 
 /// Reads a record's header: whose it is and how many bytes it stores.
-pub(crate) fn parse_record_header(header: &[u8]) -> Result<(ObjectKey, u64), FormatError> {
+pub(crate) fn parse_record_header(header: &[u8]) -> Result<RecordHeader, FormatError> {
     let mut bytes = header.get(..RECORD_HEADER as usize).ok_or(FormatError::Truncated)?;
-    let key = get_key(&mut bytes)?;
+    let (key, encoding) = get_key(&mut bytes)?;
     let (stored, canonical) = (bytes.get_u64_le(), bytes.get_u64_le());
-    if stored != canonical {
-        return Err(FormatError::Length);
-    }
-    Ok((key, stored))
+    let fits = match encoding {
+        Encoding::Raw => stored == canonical,
+        Encoding::Zstd => stored < canonical && canonical <= MAX_COMPRESSED,
+    };
+    if fits { Ok(RecordHeader { key, encoding, stored, canonical }) } else { Err(FormatError::Length) }
 }
 
-/// Appends the record of an object in memory.
-pub(crate) fn put_record(out: &mut BytesMut, key: ObjectKey, canonical: &[u8]) {
-    let start = out.len();
-    out.put_slice(&record_header(key, canonical.len() as u64));
-    out.put_slice(canonical);
-    let checksum = blake3::hash(&out[start..]);
+/// The record of an object that stores its canonical bytes as they are.
+pub(crate) fn raw_record(key: ObjectKey, canonical: &[u8]) -> Bytes {
+    record(RecordHeader::raw(key, canonical.len() as u64), canonical)
+}
+
+/// The record of an object that stores its canonical bytes compressed; none where that is not worth it.
+pub(crate) fn compressed_record(key: ObjectKey, canonical: &[u8], effort: Effort) -> Option<Bytes> {
+    let stored = compress(canonical, effort)?;
+    let (length, canonical) = (stored.len() as u64, canonical.len() as u64);
+    Some(record(RecordHeader { key, encoding: Encoding::Zstd, stored: length, canonical }, &stored))
+}
+
+fn record(header: RecordHeader, stored: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(stored.len() + RECORD_FRAMING as usize);
+    out.put_slice(&header.bytes());
+    out.put_slice(stored);
+    let checksum = blake3::hash(&out);
     out.put_slice(checksum.as_bytes());
+    out.freeze()
 }
 
 /// Takes a whole record apart: whose it is, and its canonical bytes, proven by the checksum.
 pub(crate) fn parse_record(record: &Bytes) -> Result<(ObjectKey, Bytes), FormatError> {
-    let (key, stored) = parse_record_header(record)?;
-    if record.len() as u64 != stored.saturating_add(RECORD_FRAMING) {
+    let header = parse_record_header(record)?;
+    if record.len() as u64 != header.stored.saturating_add(RECORD_FRAMING) {
         return Err(FormatError::Length);
     }
     let (body, checksum) = record.split_at(record.len() - RECORD_TRAILER as usize);
     if blake3::hash(body).as_bytes() != checksum {
         return Err(FormatError::Checksum);
     }
-    let canonical = record.slice(RECORD_HEADER as usize..body.len());
+    let stored = record.slice(RECORD_HEADER as usize..body.len());
+    let canonical = match header.encoding {
+        Encoding::Raw => stored,
+        Encoding::Zstd => decompress(&stored, header.canonical)?,
+    };
     let (kind, _) = canonical::decode(&canonical)?;
-    if kind != key.kind {
+    if kind != header.key.kind {
         return Err(FormatError::Unknown);
     }
-    Ok((key, canonical))
+    Ok((header.key, canonical))
 }
 
 /// The index file of a pack.
@@ -154,7 +268,7 @@ pub(crate) fn write_index(pack: PackId, pack_length: u64, objects: &[PackedObjec
     out.put_u64_le(pack_length);
     out.put_u64_le(objects.len() as u64);
     for object in objects {
-        put_key(&mut out, object.key);
+        put_key(&mut out, object.key, Encoding::of_object(object));
         out.put_u64_le(object.place.offset);
         out.put_u64_le(object.place.length);
         out.put_u64_le(object.size);
@@ -190,7 +304,7 @@ pub(crate) fn parse_index(bytes: &[u8]) -> Result<(PackId, u64, Vec<PackedObject
     // Records follow one another without a gap.
     let mut next = PACK_HEADER;
     while rest.has_remaining() {
-        let key = get_key(&mut rest)?;
+        let (key, encoding) = get_key(&mut rest)?;
         let place = Place { pack, offset: rest.get_u64_le(), length: rest.get_u64_le() };
         let size = rest.get_u64_le();
         let end = place.offset.checked_add(place.length).ok_or(FormatError::Length)?;
@@ -198,34 +312,77 @@ pub(crate) fn parse_index(bytes: &[u8]) -> Result<(PackId, u64, Vec<PackedObject
             return Err(FormatError::Length);
         }
         next = end;
-        objects.push(PackedObject { key, place, size });
+        let object = PackedObject { key, place, size };
+        check_encoding(&object, encoding)?;
+        objects.push(object);
     }
     Ok((pack, pack_length, objects))
+}
+
+/// Refuses an entry whose lengths are not those of its encoding.
+fn check_encoding(object: &PackedObject, encoding: Encoding) -> Result<(), FormatError> {
+    let canonical = canonical_length(object.key.kind, object.size);
+    let stored = object.place.length - RECORD_FRAMING;
+    let fits = match encoding {
+        Encoding::Raw => stored == canonical,
+        Encoding::Zstd => stored < canonical && canonical <= MAX_COMPRESSED,
+    };
+    if fits { Ok(()) } else { Err(FormatError::Length) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sample() -> (ObjectKey, Bytes) {
+    fn record_of(canonical: &[u8]) -> (ObjectKey, Bytes) {
         let key = ObjectKey { kind: ObjectKind::Blob, id: ObjectId::new(HashAlgorithm::Sha256, [9; 32]) };
-        let mut record = BytesMut::new();
-        put_record(&mut record, key, b"blob 2\0hi");
-        (key, record.freeze())
+        let compressed = compressed_record(key, canonical, Effort::Push);
+        (key, compressed.unwrap_or_else(|| raw_record(key, canonical)))
+    }
+
+    fn sample() -> (ObjectKey, Bytes) {
+        record_of(b"blob 2\0hi")
+    }
+
+    fn compressible() -> Vec<u8> {
+        canonical::encode(ObjectKind::Blob, &b"the same again ".repeat(40))
     }
 
     #[test]
     fn a_record_comes_back_and_any_flipped_bit_is_found() {
-        let (key, record) = sample();
-        assert_eq!(parse_record(&record).unwrap(), (key, Bytes::from_static(b"blob 2\0hi")));
-        for at in 0..record.len() {
-            let mut damaged = record.to_vec();
-            damaged[at] ^= 1;
-            assert!(parse_record(&damaged.into()).is_err(), "byte {at}");
+        for canonical in [b"blob 2\0hi".to_vec(), compressible()] {
+            let (key, record) = record_of(&canonical);
+            assert_eq!(parse_record(&record).unwrap(), (key, Bytes::from(canonical)));
+            for at in 0..record.len() {
+                let mut damaged = record.to_vec();
+                damaged[at] ^= 1;
+                assert!(parse_record(&damaged.into()).is_err(), "byte {at}");
+            }
+            for length in 0..record.len() {
+                assert!(parse_record(&record.slice(..length)).is_err(), "{length} bytes");
+            }
         }
-        for length in 0..record.len() {
-            assert!(parse_record(&record.slice(..length)).is_err(), "{length} bytes");
+    }
+
+    #[test]
+    fn a_compressed_record_that_lies_with_a_right_checksum_is_refused() {
+        let canonical = compressible();
+        let (key, whole) = record_of(&canonical);
+        let header = parse_record_header(&whole).unwrap();
+        assert_eq!(header.encoding, Encoding::Zstd);
+        let stored = &whole[RECORD_HEADER as usize..whole.len() - RECORD_TRAILER as usize];
+        let forged = |header: RecordHeader, stored: &[u8]| parse_record(&record(header, stored));
+        assert_eq!(forged(header, stored), Ok((key, Bytes::from(canonical.clone()))));
+        for canonical in
+            [header.canonical - 1, header.canonical + 1, header.stored, MAX_COMPRESSED + 1, u64::MAX]
+        {
+            let lie = forged(RecordHeader { canonical, ..header }, stored);
+            assert!(matches!(lie, Err(FormatError::Length | FormatError::Compression)), "{lie:?}");
         }
+        let raw = RecordHeader { encoding: Encoding::Raw, canonical: header.stored, ..header };
+        assert!(forged(raw, stored).is_err(), "compressed bytes are no canonical bytes");
+        let commit = ObjectKey { kind: ObjectKind::Commit, ..key };
+        assert_eq!(forged(RecordHeader { key: commit, ..header }, stored), Err(FormatError::Unknown));
     }
 
     #[test]

@@ -1,6 +1,12 @@
 //! Objects in packs: one immutable file and one index file for everything that is put together.
 
+mod cache;
+mod compress;
+mod files;
+mod fold;
 pub(crate) mod format;
+mod forward;
+mod index_file;
 mod places;
 mod source;
 mod staging;
@@ -10,16 +16,21 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
-use futures::stream::BoxStream;
+use bytes::Bytes;
+use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
-use musehub_core::ObjectKey;
 use musehub_core::port::{BackendError, NewObject, ObjectStore, PackId, PackedObject, Place, PutReceipt};
+use musehub_core::{ObjectKey, ObjectKind};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload, WriteMultipart};
 
 use crate::backend::{Backend, PARTS_AT_ONCE, failed};
-use format::{FormatError, PACK_FOOTER, PACK_HEADER};
+use cache::RecordCache;
+pub(crate) use compress::Effort;
+pub(crate) use files::PackFile;
+pub(crate) use fold::Folded;
+use format::{FormatError, RECORD_FRAMING};
+pub(crate) use forward::Forward;
 use places::RecentPacks;
 pub use places::{PlaceIndex, ScannedPlaces};
 use source::PackSource;
@@ -28,6 +39,8 @@ use source::PackSource;
 const ONE_PUT: u64 = 32 << 20;
 /// Records nearer to each other than this are read with one request.
 const READ_GAP: u64 = 64 << 10;
+/// How many names a pack may have: retired ones are few.
+const MAX_VARIANTS: u16 = 64;
 
 /// Packs over an object store. Which pack holds an object is for a [`PlaceIndex`] to say.
 #[derive(Clone)]
@@ -36,6 +49,7 @@ pub struct PackedStore {
     places: Arc<dyn PlaceIndex>,
     /// What this process wrote last, which the place index may not know yet.
     recent: Arc<RecentPacks>,
+    cache: Arc<RecordCache>,
 }
 
 impl std::fmt::Debug for PackedStore {
@@ -48,7 +62,13 @@ impl PackedStore {
     /// Packs in `backend`, found through `places`.
     #[must_use]
     pub fn new(backend: Backend, places: Arc<dyn PlaceIndex>) -> Self {
-        Self { backend, places, recent: Arc::default() }
+        Self { backend, places, recent: Arc::default(), cache: Arc::new(RecordCache::new(0)) }
+    }
+
+    /// Keeps up to `bytes` bytes of snapshots and commits that were read lately in memory. Without this, nothing is kept.
+    #[must_use]
+    pub fn with_cache(self, bytes: usize) -> Self {
+        Self { cache: Arc::new(RecordCache::new(bytes)), ..self }
     }
 
     /// Packs in `backend`, found by reading every index file once, now: for stores without a database.
@@ -64,24 +84,69 @@ impl PackedStore {
         Ok(Self { places: Arc::new(places), ..store })
     }
 
-    /// Writes a small pack: once to learn its name, which is the hash of its bytes, and to write it.
-    async fn put_small(&self, source: &PackSource) -> Result<(PackId, Vec<PackedObject>), BackendError> {
-        let mut bytes = BytesMut::with_capacity(usize::try_from(source.length()).unwrap_or(0));
-        let mut pieces = source.pieces(&self.backend);
-        while let Some(piece) = pieces.try_next().await? {
-            bytes.extend_from_slice(&piece);
+    /// Writes a pack and its index file, under a name that is not retired.
+    async fn write_pack(&self, source: &PackSource) -> Result<(PackId, Vec<PackedObject>), BackendError> {
+        for variant in 0..MAX_VARIANTS {
+            let small = source.length() <= ONE_PUT;
+            let (pack, objects) = if small {
+                self.put_small(source, variant).await?
+            } else {
+                self.put_large(source, variant).await?
+            };
+            let index = format::write_index(pack, source.length(), &objects);
+            let path = index_path(pack);
+            let written = self.backend.durable.put(&path, index.into());
+            // Asked after the pack was written: a name that is retired later is removed later than this push can take.
+            let (written, retired) = futures::join!(written, self.is_retired(pack));
+            written.map_err(|error| failed("writing a pack's index", error))?;
+            if !retired? {
+                return Ok((pack, objects));
+            }
         }
-        let pack = PackId::new(*blake3::hash(&bytes).as_bytes());
-        let payload = PutPayload::from_bytes(bytes.freeze());
+        Err(BackendError::Conflict { what: "a pack under every name that it could have".to_owned() })
+    }
+
+    /// Whether a pack's name leads elsewhere or is about to be removed.
+    async fn is_retired(&self, pack: PackId) -> Result<bool, BackendError> {
+        let (forward, condemned) = (forward_path(pack), condemned_path(pack));
+        let (forward, condemned) =
+            futures::join!(self.backend.fast.head(&forward), self.backend.fast.head(&condemned));
+        for found in [forward, condemned] {
+            match found {
+                Ok(_) => return Ok(true),
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(failed("asking whether a pack's name is retired", error)),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Writes a small pack: once to learn its name, which is the hash of its bytes, and to write it.
+    async fn put_small(
+        &self,
+        source: &PackSource,
+        variant: u16,
+    ) -> Result<(PackId, Vec<PackedObject>), BackendError> {
+        let pieces: Vec<Bytes> = source.pieces(&self.backend, variant).try_collect().await?;
+        let mut hash = blake3::Hasher::new();
+        for piece in &pieces {
+            hash.update(piece);
+        }
+        let pack = PackId::new(*hash.finalize().as_bytes());
+        let payload = PutPayload::from_iter(pieces);
         let written = self.backend.durable.put(&pack_path(pack), payload).await;
         written.map_err(|error| failed("writing a pack", error))?;
         Ok((pack, source.objects(pack)))
     }
 
     /// Writes a large pack: read once to learn its name, and once more to write it part by part.
-    async fn put_large(&self, source: &PackSource) -> Result<(PackId, Vec<PackedObject>), BackendError> {
+    async fn put_large(
+        &self,
+        source: &PackSource,
+        variant: u16,
+    ) -> Result<(PackId, Vec<PackedObject>), BackendError> {
         let mut hash = blake3::Hasher::new();
-        let mut pieces = source.pieces(&self.backend);
+        let mut pieces = source.pieces(&self.backend, variant);
         while let Some(piece) = pieces.try_next().await? {
             hash.update(&piece);
         }
@@ -91,7 +156,7 @@ impl PackedStore {
         let upload = self.backend.durable.put_multipart(&path).await;
         let upload = upload.map_err(|error| failed(action, error))?;
         let mut upload = WriteMultipart::new_with_chunk_size(upload, Backend::part_size(source.length()));
-        if let Err(error) = self.write_parts(source, pack, &mut upload).await {
+        if let Err(error) = self.write_parts(source, variant, pack, &mut upload).await {
             // The upload's own error says why; that it could not be cleaned up adds nothing.
             let _ = upload.abort().await;
             return Err(error);
@@ -109,11 +174,12 @@ impl PackedStore {
     async fn write_parts(
         &self,
         source: &PackSource,
+        variant: u16,
         pack: PackId,
         upload: &mut WriteMultipart,
     ) -> Result<(), BackendError> {
         let mut hash = blake3::Hasher::new();
-        let mut pieces = source.pieces(&self.backend);
+        let mut pieces = source.pieces(&self.backend, variant);
         while let Some(piece) = pieces.try_next().await? {
             hash.update(&piece);
             let room = upload.wait_for_capacity(PARTS_AT_ONCE).await;
@@ -134,13 +200,8 @@ impl ObjectStore for PackedStore {
         if objects.is_empty() {
             return Ok(PutReceipt { pack: None, objects: Vec::new() });
         }
-        let source = PackSource::new(objects)?;
-        let small = source.length() <= ONE_PUT;
-        let (pack, objects) =
-            if small { self.put_small(&source).await? } else { self.put_large(&source).await? };
-        let index = format::write_index(pack, source.length(), &objects);
-        let written = self.backend.durable.put(&index_path(pack), index.into()).await;
-        written.map_err(|error| failed("writing a pack's index", error))?;
+        let source = PackSource::prepare(objects).await?;
+        let (pack, objects) = self.write_pack(&source).await?;
         self.recent.add(pack, &objects);
         Ok(PutReceipt { pack: Some(pack), objects })
     }
@@ -165,8 +226,18 @@ impl ObjectStore for PackedStore {
         }
         let mut answer = vec![Bytes::new(); places.len()];
         for (pack, positions) in by_pack {
-            let wanted: Vec<Place> = positions.iter().map(|at| places[*at]).collect();
-            for (at, bytes) in positions.into_iter().zip(self.read_pack(pack, &wanted).await?) {
+            let mut lacking = Vec::with_capacity(positions.len());
+            for at in positions {
+                match self.cache.get(&places[at]) {
+                    Some(bytes) => answer[at] = bytes,
+                    None => lacking.push(at),
+                }
+            }
+            let wanted: Vec<Place> = lacking.iter().map(|at| places[*at]).collect();
+            for (at, (key, bytes)) in lacking.into_iter().zip(self.read_pack(pack, &wanted).await?) {
+                if key.kind != ObjectKind::Blob {
+                    self.cache.add(places[at], &bytes);
+                }
                 answer[at] = bytes;
             }
         }
@@ -177,13 +248,18 @@ impl ObjectStore for PackedStore {
         &self,
         place: Place,
     ) -> Result<BoxStream<'static, Result<Bytes, BackendError>>, BackendError> {
+        if place.length <= compress::MAX_COMPRESSED + RECORD_FRAMING {
+            let (_, bytes) = self.read_pack(place.pack, &[place]).await?.swap_remove(0);
+            return Ok(stream::once(async { Ok(bytes) }).boxed());
+        }
         let found = match self.backend.stream(&pack_path(place.pack), range(&place)).await {
             Ok(found) => found,
             Err(error) => {
-                return Err(match self.unread(place.pack, range(&place).end, error).await {
-                    Unread::Short(_) => self.damaged(&place, &FormatError::Truncated.to_string()).await,
-                    Unread::Failed(error) => error,
-                });
+                return match self.unread(place.pack, range(&place).end, error).await {
+                    Unread::Short(_) => Err(self.damaged(&place, &FormatError::Truncated.to_string()).await),
+                    Unread::Failed(error) => Err(error),
+                    Unread::Gone => self.stream(self.forwarded(place.pack, &[place]).await?[0]).await,
+                };
             }
         };
         let pieces = found.map_err(|error| failed("reading a pack", error)).boxed();
@@ -214,31 +290,29 @@ impl ObjectStore for PackedStore {
     }
 
     async fn pack_objects(&self, pack: PackId) -> Result<Vec<PackedObject>, BackendError> {
-        let bytes = self.backend.get(&index_path(pack)).await?;
-        let damaged =
-            |reason: String| BackendError::Damaged { what: format!("the index of pack {pack}"), reason };
-        let (named, length, objects) =
-            format::parse_index(&bytes).map_err(|error| damaged(error.to_string()))?;
-        if named != pack {
-            return Err(damaged(format!("it is of pack {named}")));
-        }
-        let records_end = objects.last().map_or(PACK_HEADER, |last| range(&last.place).end);
-        if records_end.checked_add(PACK_FOOTER) != Some(length) {
-            return Err(damaged(FormatError::Length.to_string()));
-        }
+        let mut objects = match self.forward(pack).await? {
+            Some(forward) => forward.objects(),
+            None => return self.index_objects(pack).await,
+        };
+        self.follow(&mut objects).await?;
         Ok(objects)
     }
 }
 
 impl PackedStore {
-    /// The canonical bytes at places of one pack, neighbours read together.
-    async fn read_pack(&self, pack: PackId, places: &[Place]) -> Result<Vec<Bytes>, BackendError> {
+    /// The objects at places of one pack, read from the store, neighbours together.
+    async fn read_pack(
+        &self,
+        pack: PackId,
+        places: &[Place],
+    ) -> Result<Vec<(ObjectKey, Bytes)>, BackendError> {
         let ranges: Vec<_> = places.iter().map(range).collect();
         let records =
             object_store::coalesce_ranges(&ranges, |range| self.read_range(pack, range), READ_GAP).await;
         let records = match records {
             Ok(records) => records,
             Err(Unread::Failed(error)) => return Err(error),
+            Err(Unread::Gone) => return self.read_forwarded(pack, places).await,
             Err(Unread::Short(length)) => {
                 let beyond = places.iter().find(|place| range(place).end > length);
                 let place = beyond.unwrap_or(&places[0]);
@@ -248,7 +322,7 @@ impl PackedStore {
         let mut canonical = Vec::with_capacity(records.len());
         for (record, place) in records.iter().zip(places) {
             match format::parse_record(record) {
-                Ok((_, bytes)) => canonical.push(bytes),
+                Ok(object) => canonical.push(object),
                 Err(error) => return Err(self.damaged(place, &error.to_string()).await),
             }
         }
@@ -267,9 +341,7 @@ impl PackedStore {
     /// Why nothing could be read of a pack up to `end`: stores say in many ways that a file is too short.
     async fn unread(&self, pack: PackId, end: u64, error: object_store::Error) -> Unread {
         match (error, self.backend.fast.head(&pack_path(pack)).await) {
-            (object_store::Error::NotFound { .. }, _) => {
-                Unread::Failed(BackendError::Missing { what: format!("pack {pack}") })
-            }
+            (object_store::Error::NotFound { .. }, _) => Unread::Gone,
             (_, Ok(found)) if found.size < end => Unread::Short(found.size),
             (error, _) => Unread::Failed(failed("reading a pack", error)),
         }
@@ -278,7 +350,7 @@ impl PackedStore {
     /// Says which object of which pack is damaged. Its name is the one that the index has for the place: the record's own
     /// header may be what is damaged.
     async fn damaged(&self, place: &Place, reason: &str) -> BackendError {
-        let listed = self.pack_objects(place.pack).await.unwrap_or_default();
+        let listed = self.index_objects(place.pack).await.unwrap_or_default();
         let object = listed.iter().find(|object| object.place.offset == place.offset);
         let name = object.map_or_else(|| "an object".to_owned(), |object| object.key.to_string());
         BackendError::Damaged { what: format!("{name} at {place}"), reason: reason.to_owned() }
@@ -289,6 +361,8 @@ impl PackedStore {
 enum Unread {
     /// The pack has only so many bytes.
     Short(u64),
+    /// It is not there.
+    Gone,
     Failed(BackendError),
 }
 
@@ -299,17 +373,23 @@ fn range(place: &Place) -> Range<u64> {
 /// Says which staged object is damaged, as far as its own header can still be read.
 fn damaged_record(place: &Place, record: &[u8], error: &FormatError) -> BackendError {
     let object = format::parse_record_header(record)
-        .map_or_else(|_| "an object".to_owned(), |(key, _)| key.to_string());
+        .map_or_else(|_| "an object".to_owned(), |header| header.key.to_string());
     BackendError::Damaged { what: format!("{object} at {place}"), reason: error.to_string() }
 }
 
 /// Where a pack lies in the object store; two digits in front keep directories short.
 fn pack_path(pack: PackId) -> Path {
-    let name = pack.to_string();
-    Path::from(format!("packs/{}/{name}.pack", &name[..2]))
+    PackFile::Pack.path(pack)
 }
 
 fn index_path(pack: PackId) -> Path {
-    let name = pack.to_string();
-    Path::from(format!("packs/{}/{name}.idx", &name[..2]))
+    PackFile::Index.path(pack)
+}
+
+fn forward_path(pack: PackId) -> Path {
+    PackFile::Forward.path(pack)
+}
+
+fn condemned_path(pack: PackId) -> Path {
+    PackFile::Condemned.path(pack)
 }

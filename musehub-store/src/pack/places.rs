@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use musehub_core::ObjectKey;
@@ -41,31 +42,47 @@ pub(super) struct RecentPacks(Mutex<Recent>);
 #[derive(Debug, Default)]
 struct Recent {
     places: HashMap<ObjectKey, Place>,
-    packs: VecDeque<(PackId, Vec<ObjectKey>)>,
+    packs: VecDeque<(Instant, PackId, Vec<ObjectKey>)>,
+}
+
+impl Recent {
+    fn forget_oldest(&mut self) {
+        let Some((_, oldest, keys)) = self.packs.pop_front() else {
+            return;
+        };
+        for key in keys {
+            if self.places.get(&key).is_some_and(|place| place.pack == oldest) {
+                self.places.remove(&key);
+            }
+        }
+    }
+
+    fn forget_expired(&mut self, life: Duration) {
+        while self.packs.front().is_some_and(|(written, ..)| written.elapsed() > life) {
+            self.forget_oldest();
+        }
+    }
 }
 
 impl RecentPacks {
     /// How many objects are remembered at most.
     const LIMIT: usize = 200_000;
+    /// For how long: a pack whose push failed may be removed an hour after it was written, and nobody may rely on it then.
+    const LIFE: Duration = Duration::from_secs(15 * 60);
 
     pub(super) fn add(&self, pack: PackId, objects: &[PackedObject]) {
         let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         recent.places.extend(objects.iter().map(|object| (object.key, object.place)));
-        recent.packs.push_back((pack, objects.iter().map(|object| object.key).collect()));
+        let keys = objects.iter().map(|object| object.key).collect();
+        recent.packs.push_back((Instant::now(), pack, keys));
         while recent.places.len() > Self::LIMIT && recent.packs.len() > 1 {
-            let Some((oldest, keys)) = recent.packs.pop_front() else {
-                break;
-            };
-            for key in keys {
-                if recent.places.get(&key).is_some_and(|place| place.pack == oldest) {
-                    recent.places.remove(&key);
-                }
-            }
+            recent.forget_oldest();
         }
     }
 
     pub(super) fn locate(&self, keys: &[ObjectKey]) -> Vec<Option<Place>> {
-        let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.forget_expired(Self::LIFE);
         keys.iter().map(|key| recent.places.get(key).copied()).collect()
     }
 }

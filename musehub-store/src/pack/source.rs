@@ -7,9 +7,12 @@ use musehub_core::ObjectKey;
 use musehub_core::canonical;
 use musehub_core::port::{BackendError, NewObject, ObjectBody, PackId, PackedObject, Place, Staged};
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use rayon::prelude::*;
 
+use super::compress::Effort;
 use super::format::{
-    self, FormatError, PACK_FOOTER, PACK_HEADER, RECORD_FRAMING, RECORD_HEADER, RECORD_TRAILER,
+    self, Encoding, FormatError, PACK_FOOTER, PACK_HEADER, RECORD_FRAMING, RECORD_HEADER, RECORD_TRAILER,
 };
 use super::{damaged_record, staging};
 use crate::backend::{Backend, failed};
@@ -25,23 +28,61 @@ const COPY_BATCH: u64 = 8 << 20;
 /// What a pack will hold, in order.
 #[derive(Debug)]
 pub(super) struct PackSource {
-    objects: Vec<NewObject>,
+    effort: Effort,
+    bodies: Vec<Body>,
     layout: Vec<PackedObject>,
     length: u64,
 }
 
+/// Where the bytes of a record come from.
+#[derive(Debug)]
+enum Body {
+    /// A whole record, compressed.
+    Record(Bytes),
+    /// Canonical bytes that are stored as they are.
+    Canonical(ObjectKey, Bytes),
+    Staged(Staged),
+    /// A record of another pack, copied as it is.
+    Resting(PackedObject),
+}
+
 impl PackSource {
-    /// Lays out the records.
-    pub(super) fn new(objects: Vec<NewObject>) -> Result<Self, BackendError> {
+    /// Lays out the records, those in memory compressed on all cores. What is staged is copied as it is: nobody waits for
+    /// its compression.
+    pub(super) async fn prepare(objects: Vec<NewObject>) -> Result<Self, BackendError> {
+        let prepared = tokio::task::spawn_blocking(move || {
+            objects.into_par_iter().map(prepare).collect::<Result<Vec<_>, _>>()
+        });
+        let prepared =
+            prepared.await.map_err(|error| BackendError::unavailable("laying out a pack", error))??;
+        Ok(Self::lay_out(Effort::Push, prepared))
+    }
+
+    /// Whole records: their object, the length of its payload, and their bytes.
+    pub(super) fn of_records(effort: Effort, records: Vec<(ObjectKey, u64, Bytes)>) -> Self {
+        let bodies = records.into_iter().map(|(key, size, record)| {
+            let length = record.len() as u64;
+            (key, length, size, Body::Record(record))
+        });
+        Self::lay_out(effort, bodies)
+    }
+
+    /// One record of another pack, however large.
+    pub(super) fn of_resting(object: &PackedObject) -> Self {
+        let body = Body::Resting(*object);
+        Self::lay_out(Effort::Repack, [(object.key, object.place.length, object.size, body)])
+    }
+
+    fn lay_out(effort: Effort, prepared: impl IntoIterator<Item = Prepared>) -> Self {
         let mut offset = PACK_HEADER;
-        let mut layout = Vec::with_capacity(objects.len());
-        for object in &objects {
-            let (length, size) = measure(object)?;
+        let (mut layout, mut bodies) = (Vec::new(), Vec::new());
+        for (key, length, size, body) in prepared {
             let place = Place { pack: PackId::new([0; 32]), offset, length };
-            layout.push(PackedObject { key: object.key, place, size });
+            layout.push(PackedObject { key, place, size });
+            bodies.push(body);
             offset += length;
         }
-        Ok(Self { objects, layout, length: offset + PACK_FOOTER })
+        Self { effort, bodies, layout, length: offset + PACK_FOOTER }
     }
 
     /// The length of the whole pack, in bytes.
@@ -55,11 +96,15 @@ impl PackSource {
         self.layout.iter().map(named).collect()
     }
 
-    /// The bytes of the pack. Every staged record is proven by its checksum on the way.
-    pub(super) fn pieces<'a>(&'a self, backend: &'a Backend) -> BoxStream<'a, Result<Piece, BackendError>> {
-        let header = Bytes::copy_from_slice(&format::pack_header());
+    /// The bytes of a variant of the pack. Every staged record is proven by its checksum on the way.
+    pub(super) fn pieces<'a>(
+        &'a self,
+        backend: &'a Backend,
+        variant: u16,
+    ) -> BoxStream<'a, Result<Piece, BackendError>> {
+        let header = Bytes::copy_from_slice(&format::pack_header(self.effort, variant));
         let records = stream::iter(self.runs()).then(move |run| read_run(backend, run)).try_flatten();
-        let count = self.objects.len() as u64;
+        let count = self.bodies.len() as u64;
         let mut hash = blake3::Hasher::new();
         let body = stream::once(async { Ok(header) }).chain(records);
         let body = body.map(Some).chain(stream::once(async { None }));
@@ -75,11 +120,19 @@ impl PackSource {
     /// The objects in order, those staged next to each other in one upload taken together.
     fn runs(&self) -> Vec<Run<'_>> {
         let mut runs: Vec<Run<'_>> = Vec::new();
-        for object in &self.objects {
-            match &object.body {
-                ObjectBody::Canonical(bytes) => runs.push(Run::Memory(object.key, bytes)),
-                ObjectBody::Staged(staged) if staged.length > COPY_WHOLE => runs.push(Run::Large(staged)),
-                ObjectBody::Staged(staged) => match runs.last_mut() {
+        for body in &self.bodies {
+            match body {
+                Body::Record(record) => runs.push(Run::Record(record)),
+                Body::Canonical(key, bytes) => runs.push(Run::Canonical(*key, bytes)),
+                Body::Staged(staged) if staged.length > COPY_WHOLE => runs.push(Run::Large {
+                    path: staging::pack_path(&staged.upload),
+                    place: staged_place(staged),
+                    key: staged.id.key(),
+                }),
+                Body::Resting(PackedObject { key, place, .. }) => {
+                    runs.push(Run::Large { path: super::pack_path(place.pack), place: *place, key: *key });
+                }
+                Body::Staged(staged) => match runs.last_mut() {
                     Some(Run::Small(batch, bytes))
                         if *bytes < COPY_BATCH && batch[0].upload == staged.upload =>
                     {
@@ -95,37 +148,46 @@ impl PackSource {
 }
 
 enum Run<'a> {
-    Memory(ObjectKey, &'a Bytes),
+    Record(&'a Bytes),
+    Canonical(ObjectKey, &'a Bytes),
     /// Small records of one upload, and their length together.
     Small(Vec<&'a Staged>, u64),
-    Large(&'a Staged),
+    Large {
+        path: Path,
+        place: Place,
+        key: ObjectKey,
+    },
 }
 
-/// The length of an object's record and of its payload.
-fn measure(object: &NewObject) -> Result<(u64, u64), BackendError> {
-    match &object.body {
+/// An object ready to be written: its name, the lengths of its record and of its payload, and where the record comes from.
+type Prepared = (ObjectKey, u64, u64, Body);
+
+fn prepare(object: NewObject) -> Result<Prepared, BackendError> {
+    let key = object.key;
+    match object.body {
         ObjectBody::Canonical(bytes) => {
             let (kind, payload) =
-                canonical::decode(bytes).map_err(|error| refused(object, &error.to_string()))?;
-            if kind != object.key.kind {
-                return Err(refused(object, &format!("its bytes are those of a {kind}")));
+                canonical::decode(&bytes).map_err(|error| refused(key, &error.to_string()))?;
+            if kind != key.kind {
+                return Err(refused(key, &format!("its bytes are those of a {kind}")));
             }
-            Ok((bytes.len() as u64 + RECORD_FRAMING, payload.len() as u64))
+            let size = payload.len() as u64;
+            Ok(match format::compressed_record(key, &bytes, Effort::Push) {
+                Some(record) => (key, record.len() as u64, size, Body::Record(record)),
+                None => (key, bytes.len() as u64 + RECORD_FRAMING, size, Body::Canonical(key, bytes)),
+            })
         }
         ObjectBody::Staged(staged) => {
-            if staged.id.key() != object.key {
-                return Err(refused(object, &format!("it was staged as {}", staged.id)));
+            if staged.id.key() != key {
+                return Err(refused(key, &format!("it was staged as {}", staged.id)));
             }
-            Ok((staged.length, staged.size))
+            Ok((key, staged.length, staged.size, Body::Staged(staged)))
         }
     }
 }
 
-fn refused(object: &NewObject, reason: &str) -> BackendError {
-    BackendError::Damaged {
-        what: format!("{} that was to be written", object.key),
-        reason: reason.to_owned(),
-    }
+fn refused(key: ObjectKey, reason: &str) -> BackendError {
+    BackendError::Damaged { what: format!("{key} that was to be written"), reason: reason.to_owned() }
 }
 
 async fn read_run<'a>(
@@ -133,21 +195,20 @@ async fn read_run<'a>(
     run: Run<'a>,
 ) -> Result<BoxStream<'a, Result<Piece, BackendError>>, BackendError> {
     match run {
-        Run::Memory(key, canonical) => {
-            let mut record = BytesMut::with_capacity(canonical.len() + RECORD_FRAMING as usize);
-            format::put_record(&mut record, key, canonical);
-            Ok(stream::iter([Ok(record.freeze())]).boxed())
+        Run::Record(record) => Ok(stream::iter([Ok(record.clone())]).boxed()),
+        Run::Canonical(key, canonical) => {
+            let record = format::raw_record(key, canonical);
+            Ok(stream::iter([Ok(record)]).boxed())
         }
         Run::Small(batch, _) => {
             let records = read_staged(backend, &batch).await?;
             Ok(stream::iter(records.into_iter().map(Ok)).boxed())
         }
-        Run::Large(staged) => {
-            let place = staged_place(staged);
-            let found = backend.stream(&staging::pack_path(&staged.upload), super::range(&place)).await;
-            let found = found.map_err(|error| failed("reading from staging", error))?;
-            let pieces = found.map_err(|error| failed("reading from staging", error)).boxed();
-            let record = verified_record(pieces, place, Some(staged.id.key()));
+        Run::Large { path, place, key } => {
+            let found = backend.stream(&path, super::range(&place)).await;
+            let found = found.map_err(|error| failed("copying a large object", error))?;
+            let pieces = found.map_err(|error| failed("copying a large object", error)).boxed();
+            let record = verified_record(pieces, place, Some(key));
             Ok(record.map_ok(|(piece, _)| piece).boxed())
         }
     }
@@ -267,12 +328,16 @@ impl Verification<'_> {
     }
 
     fn check_header(&self) -> Result<(), BackendError> {
-        let fits = format::parse_record_header(&self.held).and_then(|(key, stored)| {
-            if stored.checked_add(RECORD_FRAMING) != Some(self.place.length) {
+        let fits = format::parse_record_header(&self.held).and_then(|header| {
+            if header.stored.checked_add(RECORD_FRAMING) != Some(self.place.length) {
                 return Err(FormatError::Length);
             }
             match self.expected {
-                Some(expected) if expected != key => Err(FormatError::OtherObject { expected, found: key }),
+                Some(expected) if expected != header.key => {
+                    Err(FormatError::OtherObject { expected, found: header.key })
+                }
+                // Compressed records are short, and are read whole.
+                _ if header.encoding != Encoding::Raw => Err(FormatError::Unknown),
                 _ => Ok(()),
             }
         });

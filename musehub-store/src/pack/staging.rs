@@ -1,5 +1,7 @@
 //! Uploaded blobs that no push has claimed: packs under `staging/`, one per upload, visible once their index is there.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -13,7 +15,8 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::io::AsyncWriteExt;
 
 use super::PackedStore;
-use super::format::{self, RECORD_FRAMING};
+use super::compress::Effort;
+use super::format::{self, RECORD_FRAMING, RecordHeader};
 use crate::backend::{Backend, PART, PARTS_AT_ONCE, failed};
 
 /// How many index files are read at a time.
@@ -43,7 +46,7 @@ impl Staging for PackedStore {
             objects: Vec::new(),
             current: None,
         };
-        writer.put(&format::pack_header()).await?;
+        writer.put(&format::pack_header(Effort::Push, 0)).await?;
         Ok(Box::new(writer))
     }
 
@@ -87,7 +90,7 @@ impl Staging for PackedStore {
     async fn discard(&self, repo: &RepoId, uploads: &[String]) -> Result<(), BackendError> {
         let own = format!("{repo}/");
         for upload in uploads.iter().filter(|upload| upload.starts_with(&own)) {
-            self.remove(upload).await?;
+            self.remove_upload(upload).await?;
         }
         Ok(())
     }
@@ -97,13 +100,13 @@ impl Staging for PackedStore {
         let old = finished.iter().filter(|(_, at)| *at < before);
         let mut expired = 0;
         for (upload, _) in old {
-            self.remove(upload).await?;
+            self.remove_upload(upload).await?;
             expired += 1;
         }
         // What a killed process left: packs that got no index in all that time.
         for (upload, written) in self.uploads("staging", ".pack").await? {
             if written < before && finished.binary_search_by(|(name, _)| name.cmp(&upload)).is_err() {
-                self.remove(&upload).await?;
+                self.remove_upload(&upload).await?;
             }
         }
         Ok(expired)
@@ -111,6 +114,30 @@ impl Staging for PackedStore {
 }
 
 impl PackedStore {
+    /// The uploads that were last written to before `before`, finished or not, and their bytes.
+    pub(crate) async fn expired_uploads(
+        &self,
+        before: Timestamp,
+    ) -> Result<Vec<(String, u64)>, BackendError> {
+        let mut entries = self.backend.fast.list(Some(&Path::from("staging")));
+        let mut uploads: BTreeMap<String, (Timestamp, u64)> = BTreeMap::new();
+        while let Some(entry) =
+            entries.try_next().await.map_err(|error| failed("listing staged uploads", error))?
+        {
+            let path: &str = entry.location.as_ref();
+            let upload = path.strip_prefix("staging/").and_then(|rest| rest.rsplit_once('.'));
+            let Some((upload, "pack" | "idx")) = upload else {
+                continue;
+            };
+            let written = Timestamp::from_millis(entry.last_modified.timestamp_millis());
+            let (last, bytes) = uploads.entry(upload.to_owned()).or_default();
+            *last = written.max(*last);
+            *bytes += entry.size;
+        }
+        let expired = uploads.into_iter().filter(|(_, (last, _))| *last < before);
+        Ok(expired.map(|(upload, (_, bytes))| (upload, bytes)).collect())
+    }
+
     /// The uploads below a prefix that have a file with an extension, in order, each with the time at which that was
     /// written. Those with an index are finished.
     async fn uploads(&self, prefix: &str, extension: &str) -> Result<Vec<(String, Timestamp)>, BackendError> {
@@ -128,7 +155,7 @@ impl PackedStore {
     }
 
     /// Removes an upload, its index first: what is half removed is not visible.
-    async fn remove(&self, upload: &str) -> Result<(), BackendError> {
+    pub(crate) async fn remove_upload(&self, upload: &str) -> Result<(), BackendError> {
         for path in [index_path(upload), pack_path(upload)] {
             match self.backend.fast.delete(&path).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
@@ -201,7 +228,7 @@ impl StageWriter for Upload {
         self.end_blob().await?;
         let prefix = canonical::header(ObjectKind::Blob, size);
         let stored = prefix.len() as u64 + size;
-        let header = format::record_header(id.key(), stored);
+        let header = RecordHeader::raw(id.key(), stored).bytes();
         let place =
             Place { pack: PackId::new([0; 32]), offset: self.offset, length: stored + RECORD_FRAMING };
         let object = PackedObject { key: id.key(), place, size };

@@ -4,6 +4,8 @@
 
 mod breakage_tables;
 mod durability;
+mod faulty_store;
+mod hub_world;
 mod index_conformance;
 mod index_database;
 mod index_fixtures;
@@ -17,9 +19,13 @@ mod pack_damage;
 mod pack_fixtures;
 mod packs;
 mod ref_log;
+mod ref_log_compaction;
 mod s3;
 mod s3_faults;
 mod store_conformance;
+mod upkeep;
+mod upkeep_crash;
+mod upkeep_random;
 
 #[test]
 fn every_file_of_this_folder_is_a_module_of_this_binary() {

@@ -1,0 +1,55 @@
+//! The upkeep of the object store while the server runs: once in an hour, in one process of all that share the store.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use musehub_core::port::BackendError;
+use musehub_store::{CollectOptions, Compacted, RepackOptions, UpkeepError};
+
+use crate::app::App;
+
+/// How many old moves a repository has to have for its log to be folded.
+const LEAST_MOVES: usize = 1_000;
+/// How old a move has to be to be folded, in milliseconds: older than any push that still remembers the log without it.
+const LOG_AGE: i64 = 60 * 60 * 1000;
+
+impl App {
+    /// Folds the old moves of every repository that has at least `least`.
+    ///
+    /// # Errors
+    /// [`BackendError`] where the store fails.
+    pub async fn compact_log(&self, least: usize) -> Result<Compacted, BackendError> {
+        self.log.compact(self.clock.now().plus_millis(-LOG_AGE), least).await
+    }
+}
+
+/// Folds the log, then packs, then collects what nothing needs. What fails is tried again in an hour.
+pub(super) async fn run(app: &Arc<App>) {
+    let started = Instant::now();
+    match once(app).await {
+        Ok(summary) => {
+            let millis = started.elapsed().as_secs_f64() * 1000.0;
+            tracing::info!(ms = millis, %summary, "upkeep done");
+        }
+        Err(UpkeepError::Busy) => tracing::debug!("another process is at the upkeep of this store"),
+        Err(error) => tracing::warn!(%error, "the upkeep of the store failed"),
+    }
+}
+
+async fn once(app: &Arc<App>) -> Result<String, UpkeepError> {
+    let compacted = app.compact_log(LEAST_MOVES).await?;
+    let repacked = app.upkeep.repack(RepackOptions::default(), &|_| ()).await?;
+    for (pack, reason) in &repacked.refused {
+        tracing::error!(%pack, reason, "a pack cannot be read whole");
+    }
+    let collected = app.upkeep.collect(CollectOptions::default()).await?;
+    for pack in &collected.missing {
+        tracing::error!(%pack, "a pack that the log names is not there");
+    }
+    Ok(format!(
+        "{} moves folded, {} packs folded, {} things collected",
+        compacted.folded,
+        repacked.folded.len(),
+        collected.collected.len()
+    ))
+}

@@ -1,0 +1,112 @@
+//! What a pack holds, by its index file, or by where its records went.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use bytes::Bytes;
+use musehub_core::ObjectKey;
+use musehub_core::port::{BackendError, PackId, PackedObject, Place};
+
+use super::format::{self, FormatError, PACK_FOOTER, PACK_HEADER};
+use super::forward::Forward;
+use super::{PackedStore, forward_path, index_path, range};
+
+/// How often a pack's records may have gone on. Packs grow with each fold, so a longer way is a circle.
+const MAX_FORWARDS: usize = 64;
+
+impl PackedStore {
+    /// What the pack file holds, by its own index.
+    pub(crate) async fn index_objects(&self, pack: PackId) -> Result<Vec<PackedObject>, BackendError> {
+        let bytes = self.backend.get(&index_path(pack)).await?;
+        let damaged =
+            |reason: String| BackendError::Damaged { what: format!("the index of pack {pack}"), reason };
+        let (named, length, objects) =
+            format::parse_index(&bytes).map_err(|error| damaged(error.to_string()))?;
+        if named != pack {
+            return Err(damaged(format!("it is of pack {named}")));
+        }
+        let records_end = objects.last().map_or(PACK_HEADER, |last| range(&last.place).end);
+        if records_end.checked_add(PACK_FOOTER) != Some(length) {
+            return Err(damaged(FormatError::Length.to_string()));
+        }
+        Ok(objects)
+    }
+
+    /// Where the records of a pack went, where it was folded.
+    pub(crate) async fn forward(&self, pack: PackId) -> Result<Option<Forward>, BackendError> {
+        let bytes = match self.backend.get(&forward_path(pack)).await {
+            Ok(bytes) => bytes,
+            Err(BackendError::Missing { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match Forward::parse(pack, &bytes) {
+            Ok(forward) => Ok(Some(forward)),
+            Err(error) => Err(BackendError::Damaged {
+                what: format!("the forwarding file of pack {pack}"),
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    /// Follows objects to where they lie now.
+    pub(crate) async fn follow(&self, objects: &mut [PackedObject]) -> Result<(), BackendError> {
+        let mut known: HashMap<PackId, Option<HashMap<Place, Place>>> = HashMap::new();
+        for _ in 0..MAX_FORWARDS {
+            let mut went_on = false;
+            for object in objects.iter_mut() {
+                let pack = object.place.pack;
+                let moved = match known.entry(pack) {
+                    Entry::Occupied(held) => held.into_mut(),
+                    Entry::Vacant(new) => {
+                        let forward = self.forward(pack).await?;
+                        new.insert(forward.map(|forward| forward.by_place()))
+                    }
+                };
+                if let Some(moved) = moved {
+                    object.place = *moved.get(&object.place).ok_or_else(|| lost(&object.place))?;
+                    went_on = true;
+                }
+            }
+            if !went_on {
+                return Ok(());
+            }
+        }
+        let first = objects.first().map(|object| object.place.to_string()).unwrap_or_default();
+        let reason = "it leads on and on".to_owned();
+        Err(BackendError::Damaged { what: format!("the way of {first}"), reason })
+    }
+
+    /// Where records of a pack that is not there went, one fold on.
+    pub(super) async fn forwarded(&self, pack: PackId, places: &[Place]) -> Result<Vec<Place>, BackendError> {
+        let forward = self.forward(pack).await?;
+        let forward = forward.ok_or_else(|| BackendError::Missing { what: format!("pack {pack}") })?;
+        let moved = forward.by_place();
+        places.iter().map(|place| moved.get(place).copied().ok_or_else(|| lost(place))).collect()
+    }
+
+    /// Reads records of a pack that is not there from where they went.
+    pub(super) async fn read_forwarded(
+        &self,
+        pack: PackId,
+        places: &[Place],
+    ) -> Result<Vec<(ObjectKey, Bytes)>, BackendError> {
+        let moved = self.forwarded(pack, places).await?;
+        let mut by_pack: HashMap<PackId, Vec<usize>> = HashMap::new();
+        for (at, place) in moved.iter().enumerate() {
+            by_pack.entry(place.pack).or_default().push(at);
+        }
+        let mut answer: Vec<Option<(ObjectKey, Bytes)>> = vec![None; moved.len()];
+        for (pack, positions) in by_pack {
+            let wanted: Vec<Place> = positions.iter().map(|at| moved[*at]).collect();
+            let read = Box::pin(self.read_pack(pack, &wanted)).await?;
+            for (at, object) in positions.into_iter().zip(read) {
+                answer[at] = Some(object);
+            }
+        }
+        Ok(answer.into_iter().flatten().collect())
+    }
+}
+
+fn lost(place: &Place) -> BackendError {
+    BackendError::Missing { what: format!("an object at {place}, whose pack was folded without it,") }
+}
