@@ -177,7 +177,6 @@ async fn run(command: Command) -> Outcome {
             start_logging("warn");
             upkeep::gc(arguments).await
         }
-        Command::Breakage(arguments) => breakage::run(&arguments),
     }
 }
 
