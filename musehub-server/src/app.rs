@@ -16,7 +16,7 @@ use musehub_core::port::{
     RepositoryRecord, SystemClock, TokenHash,
 };
 use musehub_core::{Handle, Hub, Slug};
-use musehub_store::{Backend, Creation, PackedStore, RefLog, SqlIndex, StoreLocation, Upkeep};
+use musehub_store::{Backend, Creation, DatabaseUrl, PackedStore, RefLog, SqlIndex, StoreLocation, Upkeep};
 use tokio::sync::Notify;
 
 use crate::http::route::{NoRoute, Params, Route, Router};
@@ -46,6 +46,29 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { object: 256 << 20, upload: 8 << 30, push: 1 << 30, request: 64 << 20, fetch: 64 << 20 }
+    }
+}
+
+/// Where a server keeps what it has.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The object store.
+    pub store: StoreLocation,
+    /// The database of the index, identities, tokens and jobs.
+    pub database: DatabaseUrl,
+    /// Promises that no other process writes to the store.
+    pub only_process: bool,
+}
+
+impl Settings {
+    /// Everything in one directory: `store/` and `musehub.db`.
+    #[must_use]
+    pub fn in_directory(data: &Path) -> Self {
+        Self {
+            store: StoreLocation::Directory(data.join("store")),
+            database: DatabaseUrl::sqlite(data.join("musehub.db")),
+            only_process: false,
+        }
     }
 }
 
@@ -101,38 +124,23 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
-    /// A server over the files of a directory: `musehub.db` and `store/`, both made where they are not there.
-    ///
-    /// # Errors
-    /// [`BackendError`] where the directory or the database cannot be opened.
-    pub async fn open(data: &Path, limits: Limits) -> Result<Arc<Self>, BackendError> {
-        Self::open_at(data, &StoreLocation::Directory(data.join("store")), false, limits).await
-    }
-
-    /// A server over an object store and the database of a directory. How a bucket is reached stands in the environment.
-    /// `only_process` promises that no other process writes to the store.
+    /// A server over an object store and a database. How a bucket is reached stands in the environment. The schema of the
+    /// database is brought up to date.
     ///
     /// # Errors
     /// [`BackendError`] where one of them cannot be opened, or where the store overwrites what it was asked to create and
     /// there may be other processes.
-    pub async fn open_at(
-        data: &Path,
-        store: &StoreLocation,
-        only_process: bool,
-        limits: Limits,
-    ) -> Result<Arc<Self>, BackendError> {
+    pub async fn open(settings: &Settings, limits: Limits) -> Result<Arc<Self>, BackendError> {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let backend = Backend::open(store, environment)?;
-        let creation = match store {
+        let backend = Backend::open(&settings.store, environment)?;
+        let creation = match &settings.store {
             StoreLocation::Directory(_) => Creation::Exclusive,
             StoreLocation::Bucket { .. } => backend.check().await?,
         };
-        let refs = ref_log(&backend, creation, only_process)?;
-        std::fs::create_dir_all(data)
-            .map_err(|error| BackendError::unavailable("creating the data directory", error))?;
-        let index = SqlIndex::open(&data.join("musehub.db")).await?;
-        Ok(Self::assemble(backend, refs, index, limits))
+        let refs = ref_log(&backend, creation, settings.only_process)?;
+        let index = SqlIndex::connect(&settings.database).await?;
+        Ok(Self::over(backend, refs, index, limits))
     }
 
     /// A server in memory.
@@ -142,10 +150,12 @@ impl App {
     pub async fn in_memory(limits: Limits) -> Result<Arc<Self>, BackendError> {
         let backend = Backend::memory();
         let refs = RefLog::new(backend.clone());
-        Ok(Self::assemble(backend, refs, SqlIndex::in_memory().await?, limits))
+        Ok(Self::over(backend, refs, SqlIndex::in_memory().await?, limits))
     }
 
-    fn assemble(backend: Backend, refs: RefLog, index: SqlIndex, limits: Limits) -> Arc<Self> {
+    /// A server over an object store, its ref log and an index that are open.
+    #[must_use]
+    pub fn over(backend: Backend, refs: RefLog, index: SqlIndex, limits: Limits) -> Arc<Self> {
         let index = Arc::new(index);
         let store = PackedStore::new(backend, index.clone()).with_cache(RECORD_CACHE);
         let objects = Arc::new(store.clone());

@@ -12,4 +12,4 @@ pub mod scan;
 mod web;
 mod wire;
 
-pub use app::{App, Limits};
+pub use app::{App, Limits, Settings};

@@ -10,6 +10,7 @@ mod breakage;
 mod breakage_forms;
 mod browser;
 mod cli;
+mod database;
 mod demo;
 mod http;
 mod kill;

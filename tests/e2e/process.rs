@@ -131,7 +131,14 @@ fn kill(signal: &str, target: &str) -> bool {
 pub(crate) fn musehub(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_musehub-server"));
     command.args(arguments);
-    for name in ["RUST_LOG", "MUSEHUB_DATA", "MUSEHUB_LISTEN", "MUSEHUB_STORE", "MUSEHUB_ONLY_PROCESS"] {
+    for name in [
+        "RUST_LOG",
+        "MUSEHUB_DATA",
+        "MUSEHUB_LISTEN",
+        "MUSEHUB_STORE",
+        "MUSEHUB_ONLY_PROCESS",
+        "MUSEHUB_DATABASE",
+    ] {
         command.env_remove(name);
     }
     command

@@ -9,6 +9,7 @@ mod serve;
 mod token;
 mod upkeep;
 
+use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,9 +18,9 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use musehub_core::port::BackendError;
-use musehub_store::StoreLocation;
+use musehub_store::{DatabaseUrl, DatabaseUrlError, StoreLocation};
 
-use crate::app::{App, Limits};
+use crate::app::{App, Limits, Settings};
 
 /// What a command gives: its exit status, or why it failed.
 type Outcome = Result<ExitCode, Box<dyn std::error::Error + Send + Sync>>;
@@ -66,18 +67,48 @@ struct DataDirectory {
     /// they are asked to create, and are refused without this promise.
     #[arg(long, env = "MUSEHUB_ONLY_PROCESS", global = true)]
     only_process: bool,
-    /// Directory of the database and the object store; made where it is not there.
+    /// Directory of the object store and the database, where no others are given; made where it is not there.
     #[arg(long, value_name = "DIR", default_value = "musehub-data", env = "MUSEHUB_DATA", global = true)]
     data: PathBuf,
+    /// Database: sqlite://PATH or postgres://USER:PASSWORD@HOST/NAME; musehub.db of the data directory where none is given.
+    /// Of PostgreSQL, PGPASSWORD and the password file are heard too.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "MUSEHUB_DATABASE",
+        hide_env_values = true,
+        global = true,
+        value_parser = parse_database
+    )]
+    database: Option<DatabaseArgument>,
+}
+
+/// What came of reading the URL of a database. Judged later: the command line's own errors repeat what they refuse, and
+/// this may hold a password.
+type DatabaseArgument = Result<DatabaseUrl, DatabaseUrlError>;
+
+fn parse_database(text: &str) -> Result<DatabaseArgument, Infallible> {
+    Ok(text.parse())
 }
 
 impl DataDirectory {
-    fn store(&self) -> StoreLocation {
-        self.store.clone().unwrap_or_else(|| StoreLocation::Directory(self.data.join("store")))
+    fn settings(&self) -> Result<Settings, DatabaseUrlError> {
+        let mut settings = Settings::in_directory(&self.data);
+        settings.only_process = self.only_process;
+        if let Some(store) = &self.store {
+            settings.store = store.clone();
+        }
+        if let Some(database) = &self.database {
+            settings.database = database.clone()?;
+        }
+        Ok(settings)
     }
 
-    async fn open(&self, limits: Limits) -> Result<Arc<App>, BackendError> {
-        App::open_at(&self.data, &self.store(), self.only_process, limits).await
+    async fn open(&self, limits: Limits) -> Result<Arc<App>, Box<dyn std::error::Error + Send + Sync>> {
+        let settings = self.settings()?;
+        std::fs::create_dir_all(&self.data)
+            .map_err(|error| BackendError::unavailable("creating the data directory", error))?;
+        Ok(App::open(&settings, limits).await?)
     }
 }
 

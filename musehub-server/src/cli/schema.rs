@@ -4,8 +4,8 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use musehub_store::SqlIndex;
 use musehub_store::schema::SchemaError;
-use musehub_store::{DatabaseUrl, SqlIndex};
 
 use super::{DataDirectory, Outcome};
 
@@ -20,7 +20,7 @@ pub(super) enum Command {
 
 pub(super) async fn run(command: Command) -> Outcome {
     let Command::Check(data) = command;
-    let report = SqlIndex::check_schema(&DatabaseUrl::sqlite(data.data.join("musehub.db"))).await?;
+    let report = SqlIndex::check_schema(&data.settings()?.database).await?;
     for migration in &report.pending {
         println!("migration {migration} is not applied; the server applies it when it starts");
     }

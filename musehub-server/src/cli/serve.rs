@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::sync::watch;
 
 use super::{DataDirectory, Outcome, ServeOptions};
-use crate::app::App;
+use crate::app::{App, Settings};
 use crate::http::{Listener, serve};
 use crate::jobs;
 
@@ -23,7 +23,8 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: Arguments) -> Outcome {
     let stop_signals = StopSignals::listen()?;
     let (app, listener, address) = start(&arguments.data, &arguments.options).await?;
-    tracing::info!(%address, data = %arguments.data.data.display(), store = %arguments.data.store(), "serving");
+    let Settings { store, database, .. } = arguments.data.settings()?;
+    tracing::info!(%address, data = %arguments.data.data.display(), %store, %database, "serving");
     until_stopped(app, listener, stop_signals).await;
     Ok(ExitCode::SUCCESS)
 }

@@ -14,7 +14,8 @@ use super::dialect::among;
 use super::entity::history::{commit, commit_graph, snapshot};
 use super::entity::object::{object, object_ref};
 use super::job::{self, Repeat};
-use super::sql::{Row, Write, damaged, id_array, integer};
+use super::retry;
+use super::sql::{Row, Rows, Write, damaged, id_array, integer};
 
 const MOVE_BRANCH: &str = "\
     INSERT INTO musehub_branches (repo_id, name, head_commit_id, sequence, moved_at) VALUES ($1, $2, $3, $4, $5) \
@@ -73,18 +74,21 @@ pub(super) const COMMIT_COUNT: &str = "SELECT COUNT(*) FROM musehub_commits WHER
 #[async_trait]
 impl HistoryIndex for SqlIndex {
     async fn record_move(&self, rows: MoveRows) -> Result<(), BackendError> {
-        let MoveRows { entry, commits, snapshots, blobs, jobs } = rows;
-        let write = self.write("recording a move").await?;
-        let moved = move_branch(&write, &entry).await?;
-        insert_blobs(&write, &entry.repo_id, blobs).await?;
-        insert_snapshots(&write, &entry.repo_id, snapshots).await?;
-        insert_commits(&write, &entry.repo_id, commits).await?;
-        // A move that is recorded again must not start its finished work again.
-        let repeat = if moved { Repeat::Restart } else { Repeat::Keep };
-        for work in &jobs {
-            job::enqueue(&write, work, entry.at, repeat).await?;
-        }
-        write.commit().await
+        let MoveRows { entry, commits, snapshots, blobs, jobs } = &rows;
+        retry::transaction(|| async {
+            let write = self.write("recording a move").await?;
+            let moved = move_branch(&write, entry).await?;
+            insert_blobs(&write, &entry.repo_id, blobs).await?;
+            insert_snapshots(&write, &entry.repo_id, snapshots).await?;
+            insert_commits(&write, &entry.repo_id, commits).await?;
+            // A move that is recorded again must not start its finished work again.
+            let repeat = if moved { Repeat::Restart } else { Repeat::Keep };
+            for work in jobs {
+                job::enqueue(&write, work, entry.at, repeat).await?;
+            }
+            write.commit().await
+        })
+        .await
     }
 
     async fn branches(&self, repo: &RepoId) -> Result<Vec<BranchRow>, BackendError> {
@@ -179,29 +183,30 @@ async fn move_branch(write: &Write, entry: &RefLogEntry) -> Result<bool, Backend
     Ok(write.execute(MOVE_BRANCH, values).await? > 0)
 }
 
-/// Rows go in by order of key, so that neighbours meet the same pages.
-async fn insert_blobs(write: &Write, repo: &RepoId, mut blobs: Vec<BlobRow>) -> Result<(), BackendError> {
-    blobs.sort_unstable_by_key(|blob| blob.id);
-    let ids: Vec<BlobId> = blobs.iter().map(|blob| blob.id).collect();
-    let objects = blobs.into_iter().map(|blob| {
+/// Rows go in by order of key, so that neighbours meet the same pages, and two that insert the same rows never wait for
+/// each other.
+async fn insert_blobs(write: &Write, repo: &RepoId, blobs: &[BlobRow]) -> Result<(), BackendError> {
+    let blobs = sorted(blobs, |blob| blob.id);
+    let objects: Rows<'_, 3> = Box::new(blobs.iter().map(|blob| {
         Ok([blob.id.to_string().into(), integer(blob.size)?.into(), blob.place.to_string().into()])
-    });
+    }));
     use object::Column as C;
     write.insert_new::<object::Entity, 3>([C::ObjectId, C::Size, C::StorageUri], objects).await?;
 
     use object_ref::Column as Ref;
-    let refs = ids.into_iter().map(|id| Ok([repo.as_str().into(), id.to_string().into()]));
+    let refs: Rows<'_, 2> =
+        Box::new(blobs.iter().map(|blob| Ok([repo.as_str().into(), blob.id.to_string().into()])));
     write.insert_new::<object_ref::Entity, 2>([Ref::RepoId, Ref::ObjectId], refs).await
 }
 
 async fn insert_snapshots(
     write: &Write,
     repo: &RepoId,
-    mut snapshots: Vec<SnapshotRow>,
+    snapshots: &[SnapshotRow],
 ) -> Result<(), BackendError> {
     use snapshot::Column as C;
-    snapshots.sort_unstable_by_key(|snapshot| snapshot.id);
-    let rows = snapshots.into_iter().map(|snapshot| {
+    let snapshots = sorted(snapshots, |snapshot| snapshot.id);
+    let rows: Rows<'_, 5> = Box::new(snapshots.iter().map(|snapshot| {
         Ok([
             repo.as_str().into(),
             snapshot.id.to_string().into(),
@@ -209,19 +214,47 @@ async fn insert_snapshots(
             integer(snapshot.size)?.into(),
             snapshot.place.to_string().into(),
         ])
-    });
+    }));
     let columns = [C::RepoId, C::SnapshotId, C::EntryCount, C::Size, C::StorageUri];
     write.insert_new::<snapshot::Entity, 5>(columns, rows).await
 }
 
-async fn insert_commits(
-    write: &Write,
-    repo: &RepoId,
-    mut commits: Vec<CommitRow>,
-) -> Result<(), BackendError> {
-    commits.sort_unstable_by_key(|commit| commit.id);
+async fn insert_commits(write: &Write, repo: &RepoId, commits: &[CommitRow]) -> Result<(), BackendError> {
+    let commits = sorted(commits, |commit| commit.id);
+    insert_edges(write, repo, &commits).await?;
+    let rows: Rows<'_, 10> = Box::new(commits.iter().map(|commit| {
+        Ok([
+            repo.as_str().into(),
+            commit.id.to_string().into(),
+            commit.snapshot.to_string().into(),
+            commit.author.as_str().into(),
+            commit.message.as_str().into(),
+            commit.committed_at.as_str().into(),
+            commit.agent_id.as_str().into(),
+            commit.branch.as_str().into(),
+            integer(commit.size)?.into(),
+            commit.place.to_string().into(),
+        ])
+    }));
+    use commit::Column as C;
+    let columns = [
+        C::RepoId,
+        C::CommitId,
+        C::SnapshotId,
+        C::Author,
+        C::Message,
+        C::CommittedAt,
+        C::AgentId,
+        C::Branch,
+        C::Size,
+        C::StorageUri,
+    ];
+    write.insert_new::<commit::Entity, 10>(columns, rows).await
+}
+
+async fn insert_edges(write: &Write, repo: &RepoId, commits: &[&CommitRow]) -> Result<(), BackendError> {
     let mut edges: Vec<(CommitId, i64, Option<CommitId>, u64)> = Vec::with_capacity(commits.len());
-    for commit in &commits {
+    for commit in commits {
         if commit.parents.is_empty() {
             edges.push((commit.id, 0, None, commit.generation));
         }
@@ -241,36 +274,13 @@ async fn insert_commits(
     });
     use commit_graph::Column as Edge;
     let columns = [Edge::RepoId, Edge::CommitId, Edge::Position, Edge::ParentId, Edge::Generation];
-    write.insert_new::<commit_graph::Entity, 5>(columns, edges).await?;
+    write.insert_new::<commit_graph::Entity, 5>(columns, edges).await
+}
 
-    let rows = commits.into_iter().map(|commit| {
-        Ok([
-            repo.as_str().into(),
-            commit.id.to_string().into(),
-            commit.snapshot.to_string().into(),
-            commit.author.into(),
-            commit.message.into(),
-            commit.committed_at.into(),
-            commit.agent_id.into(),
-            commit.branch.into(),
-            integer(commit.size)?.into(),
-            commit.place.to_string().into(),
-        ])
-    });
-    use commit::Column as C;
-    let columns = [
-        C::RepoId,
-        C::CommitId,
-        C::SnapshotId,
-        C::Author,
-        C::Message,
-        C::CommittedAt,
-        C::AgentId,
-        C::Branch,
-        C::Size,
-        C::StorageUri,
-    ];
-    write.insert_new::<commit::Entity, 10>(columns, rows).await
+fn sorted<T, K: Ord>(rows: &[T], key: impl Fn(&T) -> K) -> Vec<&T> {
+    let mut sorted: Vec<&T> = rows.iter().collect();
+    sorted.sort_unstable_by_key(|row| key(row));
+    sorted
 }
 
 fn branch_row(row: &QueryResult) -> Result<BranchRow, BackendError> {

@@ -5,6 +5,7 @@ use musehub_core::name::Handle;
 use musehub_core::port::{BackendError, IdentityStore, NewToken, TokenHash};
 
 use super::SqlIndex;
+use super::retry;
 use super::sql::{Row, damaged};
 
 const ADD_IDENTITY: &str = "\
@@ -27,19 +28,23 @@ pub(super) const OWNER: &str =
 #[async_trait]
 impl IdentityStore for SqlIndex {
     async fn add_token(&self, token: &NewToken) -> Result<(), BackendError> {
-        let write = self.write("adding a token").await?;
-        let handle = token.handle.as_str();
-        let key = handle.to_ascii_lowercase();
-        let created_at = token.created_at.as_millis();
-        write.execute(ADD_IDENTITY, [handle.into(), key.as_str().into(), created_at.into()]).await?;
-        let hash = token.hash.to_hex();
-        let added =
-            write.execute(ADD_TOKEN, [hash.as_str().into(), key.as_str().into(), created_at.into()]).await?
+        retry::transaction(|| async {
+            let write = self.write("adding a token").await?;
+            let handle = token.handle.as_str();
+            let key = handle.to_ascii_lowercase();
+            let created_at = token.created_at.as_millis();
+            write.execute(ADD_IDENTITY, [handle.into(), key.as_str().into(), created_at.into()]).await?;
+            let hash = token.hash.to_hex();
+            let added = write
+                .execute(ADD_TOKEN, [hash.as_str().into(), key.as_str().into(), created_at.into()])
+                .await?
                 > 0;
-        if !added && write.rows(SAME_OWNER, [hash.into(), key.into()]).await?.is_empty() {
-            return Err(BackendError::Conflict { what: "the token, as another identity's,".to_owned() });
-        }
-        write.commit().await
+            if !added && write.rows(SAME_OWNER, [hash.into(), key.into()]).await?.is_empty() {
+                return Err(BackendError::Conflict { what: "the token, as another identity's,".to_owned() });
+            }
+            write.commit().await
+        })
+        .await
     }
 
     async fn token_owner(&self, hash: TokenHash) -> Result<Option<Handle>, BackendError> {

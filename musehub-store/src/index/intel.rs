@@ -14,6 +14,7 @@ use sea_orm::{QueryResult, Value};
 use super::SqlIndex;
 use super::dialect::among;
 use super::entity::intel::{breakage_issue, fact};
+use super::retry;
 use super::sql::{Row, damaged, id_array, integer};
 
 const CLEAR: &str = "DELETE FROM musehub_intel_breakage_issues WHERE repo_id = $1";
@@ -63,54 +64,57 @@ impl BreakageIndex for SqlIndex {
         meta: &BreakageMeta,
         issues: &[BreakageIssue],
     ) -> Result<(), BackendError> {
-        use breakage_issue::Column as C;
-        let write = self.write("replacing breakage").await?;
-        let sums: [Value; 7] = [
-            repo.as_str().into(),
-            integer(meta.total_issues)?.into(),
-            integer(meta.warning_count)?.into(),
-            integer(meta.error_count)?.into(),
-            integer(meta.file_count)?.into(),
-            meta.commit.to_string().into(),
-            meta.scanned_at.as_millis().into(),
-        ];
-        write.execute(PUT_META, sums.clone()).await?;
-        write.execute(PUT_SCAN, sums).await?;
-        write.execute(FORGET_SCANS, [repo.as_str().into(), i64::from(BREAKAGE_HISTORY).into()]).await?;
-        write.execute(CLEAR, [repo.as_str().into()]).await?;
-        let commit = meta.commit.to_string();
-        let rows = distinct(issues).into_values().map(|issue| {
-            let help = serde_json::to_string(&issue.help)
-                .map_err(|error| BackendError::unavailable("writing the help of an issue", error))?;
-            Ok([
-                issue.issue_id.to_string().into(),
+        retry::transaction(|| async {
+            use breakage_issue::Column as C;
+            let write = self.write("replacing breakage").await?;
+            let sums: [Value; 7] = [
                 repo.as_str().into(),
-                issue.issue_type.as_str().into(),
-                issue.file_path.as_str().into(),
-                i64::from(issue.line).into(),
-                issue.description.as_str().into(),
-                issue.severity.as_str().into(),
-                commit.as_str().into(),
-                i64::from(issue.column).into(),
-                issue.subject.as_str().into(),
-                help.into(),
-            ])
-        });
-        let columns = [
-            C::IssueId,
-            C::RepoId,
-            C::IssueType,
-            C::FilePath,
-            C::Line,
-            C::Description,
-            C::Severity,
-            C::CommitId,
-            C::ColumnNumber,
-            C::Subject,
-            C::Help,
-        ];
-        write.insert_new::<breakage_issue::Entity, 11>(columns, rows.collect::<Vec<_>>()).await?;
-        write.commit().await
+                integer(meta.total_issues)?.into(),
+                integer(meta.warning_count)?.into(),
+                integer(meta.error_count)?.into(),
+                integer(meta.file_count)?.into(),
+                meta.commit.to_string().into(),
+                meta.scanned_at.as_millis().into(),
+            ];
+            write.execute(PUT_META, sums.clone()).await?;
+            write.execute(PUT_SCAN, sums).await?;
+            write.execute(FORGET_SCANS, [repo.as_str().into(), i64::from(BREAKAGE_HISTORY).into()]).await?;
+            write.execute(CLEAR, [repo.as_str().into()]).await?;
+            let commit = meta.commit.to_string();
+            let rows = distinct(issues).into_values().map(|issue| {
+                let help = serde_json::to_string(&issue.help)
+                    .map_err(|error| BackendError::unavailable("writing the help of an issue", error))?;
+                Ok([
+                    issue.issue_id.to_string().into(),
+                    repo.as_str().into(),
+                    issue.issue_type.as_str().into(),
+                    issue.file_path.as_str().into(),
+                    i64::from(issue.line).into(),
+                    issue.description.as_str().into(),
+                    issue.severity.as_str().into(),
+                    commit.as_str().into(),
+                    i64::from(issue.column).into(),
+                    issue.subject.as_str().into(),
+                    help.into(),
+                ])
+            });
+            let columns = [
+                C::IssueId,
+                C::RepoId,
+                C::IssueType,
+                C::FilePath,
+                C::Line,
+                C::Description,
+                C::Severity,
+                C::CommitId,
+                C::ColumnNumber,
+                C::Subject,
+                C::Help,
+            ];
+            write.insert_new::<breakage_issue::Entity, 11>(columns, rows.collect::<Vec<_>>()).await?;
+            write.commit().await
+        })
+        .await
     }
 
     async fn breakage_meta(&self, repo: &RepoId) -> Result<Option<BreakageMeta>, BackendError> {
@@ -162,16 +166,19 @@ impl FactCache for SqlIndex {
     }
 
     async fn put_facts(&self, kind: &str, facts: &[(BlobId, String)]) -> Result<(), BackendError> {
-        use fact::Column as C;
-        let write = self.write("keeping facts").await?;
-        for some in facts.chunks(FACTS_AT_ONCE) {
-            let rows: Vec<Result<[Value; 3], BackendError>> = some
-                .iter()
-                .map(|(blob, facts)| Ok([kind.into(), blob.to_string().into(), facts.as_str().into()]))
-                .collect();
-            write.insert_new::<fact::Entity, 3>([C::Kind, C::BlobId, C::Facts], rows).await?;
-        }
-        write.commit().await
+        retry::transaction(|| async {
+            use fact::Column as C;
+            let write = self.write("keeping facts").await?;
+            for some in facts.chunks(FACTS_AT_ONCE) {
+                let rows: Vec<Result<[Value; 3], BackendError>> = some
+                    .iter()
+                    .map(|(blob, facts)| Ok([kind.into(), blob.to_string().into(), facts.as_str().into()]))
+                    .collect();
+                write.insert_new::<fact::Entity, 3>([C::Kind, C::BlobId, C::Facts], rows).await?;
+            }
+            write.commit().await
+        })
+        .await
     }
 }
 

@@ -8,6 +8,7 @@ use sea_orm::{FromQueryResult, QueryResult};
 use super::SqlIndex;
 use super::dialect::among;
 use super::entity::job::background_job::Model;
+use super::retry;
 use super::sql::{Write, damaged, number, text_array};
 use super::text;
 
@@ -88,9 +89,12 @@ pub(super) async fn enqueue(
 #[async_trait]
 impl JobQueue for SqlIndex {
     async fn enqueue(&self, job: &NewJob, now: Timestamp) -> Result<(), BackendError> {
-        let write = self.write("enqueuing a job").await?;
-        enqueue(&write, job, now, Repeat::Restart).await?;
-        write.commit().await
+        retry::transaction(|| async {
+            let write = self.write("enqueuing a job").await?;
+            enqueue(&write, job, now, Repeat::Restart).await?;
+            write.commit().await
+        })
+        .await
     }
 
     async fn claim(
@@ -100,21 +104,27 @@ impl JobQueue for SqlIndex {
         now: Timestamp,
         lease_millis: i64,
     ) -> Result<Option<Job>, BackendError> {
-        let write = self.write("claiming a job").await?;
-        let until = now.plus_millis(lease_millis).as_millis();
-        let values = [worker.into(), until.into(), now.as_millis().into(), text_array(kinds)];
-        let rows = write.rows(CLAIM, values).await?;
-        let claimed = rows.first().map(job).transpose()?;
-        write.commit().await?;
-        Ok(claimed)
+        retry::transaction(|| async {
+            let write = self.write("claiming a job").await?;
+            let until = now.plus_millis(lease_millis).as_millis();
+            let values = [worker.into(), until.into(), now.as_millis().into(), text_array(kinds)];
+            let rows = write.rows(CLAIM, values).await?;
+            let claimed = rows.first().map(job).transpose()?;
+            write.commit().await?;
+            Ok(claimed)
+        })
+        .await
     }
 
     async fn heartbeat(&self, job: &JobId, worker: &str, until: Timestamp) -> Result<bool, BackendError> {
-        let write = self.write("prolonging a lease").await?;
-        let values = [job.as_str().into(), worker.into(), until.as_millis().into()];
-        let held = write.execute(HEARTBEAT, values).await? > 0;
-        write.commit().await?;
-        Ok(held)
+        retry::transaction(|| async {
+            let write = self.write("prolonging a lease").await?;
+            let values = [job.as_str().into(), worker.into(), until.as_millis().into()];
+            let held = write.execute(HEARTBEAT, values).await? > 0;
+            write.commit().await?;
+            Ok(held)
+        })
+        .await
     }
 
     async fn complete(
@@ -124,11 +134,14 @@ impl JobQueue for SqlIndex {
         summary: &str,
         now: Timestamp,
     ) -> Result<bool, BackendError> {
-        let write = self.write("completing a job").await?;
-        let values = [job.as_str().into(), worker.into(), summary.into(), now.as_millis().into()];
-        let held = write.execute(COMPLETE, values).await? > 0;
-        write.commit().await?;
-        Ok(held)
+        retry::transaction(|| async {
+            let write = self.write("completing a job").await?;
+            let values = [job.as_str().into(), worker.into(), summary.into(), now.as_millis().into()];
+            let held = write.execute(COMPLETE, values).await? > 0;
+            write.commit().await?;
+            Ok(held)
+        })
+        .await
     }
 
     async fn fail(
@@ -138,14 +151,17 @@ impl JobQueue for SqlIndex {
         error: &str,
         retry_at: Option<Timestamp>,
     ) -> Result<bool, BackendError> {
-        let write = self.write("giving a job back").await?;
-        let status = if retry_at.is_some() { JobStatus::Pending } else { JobStatus::Failed };
-        let retry_at = retry_at.map(Timestamp::as_millis);
-        let values =
-            [job.as_str().into(), worker.into(), status.as_str().into(), error.into(), retry_at.into()];
-        let held = write.execute(FAIL, values).await? > 0;
-        write.commit().await?;
-        Ok(held)
+        retry::transaction(|| async {
+            let write = self.write("giving a job back").await?;
+            let status = if retry_at.is_some() { JobStatus::Pending } else { JobStatus::Failed };
+            let retry_at = retry_at.map(Timestamp::as_millis);
+            let values =
+                [job.as_str().into(), worker.into(), status.as_str().into(), error.into(), retry_at.into()];
+            let held = write.execute(FAIL, values).await? > 0;
+            write.commit().await?;
+            Ok(held)
+        })
+        .await
     }
 
     async fn latest(&self, repo: &RepoId, kind: &str) -> Result<Option<Job>, BackendError> {

@@ -7,6 +7,7 @@ use musehub_core::name::RepoId;
 use musehub_core::port::{BackendError, MaintenanceIndex, Place, Relocation};
 
 use super::SqlIndex;
+use super::retry;
 
 pub(super) const RELOCATE_BLOB: &str =
     "UPDATE musehub_objects SET storage_uri = $3 WHERE object_id = $1 AND storage_uri = $2";
@@ -25,35 +26,44 @@ pub(super) const FORGET_REPOSITORY: &str = "DELETE FROM musehub_repos WHERE repo
 #[async_trait]
 impl MaintenanceIndex for SqlIndex {
     async fn relocate(&self, moves: &[Relocation]) -> Result<u64, BackendError> {
-        let write = self.write("relocating objects").await?;
-        let mut relocated = 0;
-        for Relocation { key, from, to } in moves {
-            let statement = match key.kind {
-                ObjectKind::Blob => RELOCATE_BLOB,
-                ObjectKind::Snapshot => RELOCATE_SNAPSHOT,
-                ObjectKind::Commit => RELOCATE_COMMIT,
-            };
-            let values = [key.id.to_string().into(), from.to_string().into(), to.to_string().into()];
-            relocated += write.execute(statement, values).await?;
-        }
-        write.commit().await?;
-        Ok(relocated)
+        retry::transaction(|| async {
+            let write = self.write("relocating objects").await?;
+            let mut relocated = 0;
+            for Relocation { key, from, to } in moves {
+                let statement = match key.kind {
+                    ObjectKind::Blob => RELOCATE_BLOB,
+                    ObjectKind::Snapshot => RELOCATE_SNAPSHOT,
+                    ObjectKind::Commit => RELOCATE_COMMIT,
+                };
+                let values = [key.id.to_string().into(), from.to_string().into(), to.to_string().into()];
+                relocated += write.execute(statement, values).await?;
+            }
+            write.commit().await?;
+            Ok(relocated)
+        })
+        .await
     }
 
     async fn forget_blobs(&self, blobs: &[(BlobId, Place)]) -> Result<u64, BackendError> {
-        let write = self.write("forgetting blobs").await?;
-        let mut forgotten = 0;
-        for (id, place) in blobs {
-            forgotten +=
-                write.execute(FORGET_BLOB, [id.to_string().into(), place.to_string().into()]).await?;
-        }
-        write.commit().await?;
-        Ok(forgotten)
+        retry::transaction(|| async {
+            let write = self.write("forgetting blobs").await?;
+            let mut forgotten = 0;
+            for (id, place) in blobs {
+                forgotten +=
+                    write.execute(FORGET_BLOB, [id.to_string().into(), place.to_string().into()]).await?;
+            }
+            write.commit().await?;
+            Ok(forgotten)
+        })
+        .await
     }
 
     async fn forget_repository(&self, repo: &RepoId) -> Result<(), BackendError> {
-        let write = self.write("forgetting a repository").await?;
-        write.execute(FORGET_REPOSITORY, [repo.as_str().into()]).await?;
-        write.commit().await
+        retry::transaction(|| async {
+            let write = self.write("forgetting a repository").await?;
+            write.execute(FORGET_REPOSITORY, [repo.as_str().into()]).await?;
+            write.commit().await
+        })
+        .await
     }
 }

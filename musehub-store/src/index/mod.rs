@@ -19,6 +19,7 @@ mod maintenance;
 mod migration;
 mod places;
 mod repository;
+mod retry;
 pub mod schema;
 mod sql;
 mod text;

@@ -7,6 +7,7 @@ use sea_orm::{FromQueryResult, QueryResult, SqlErr, Value};
 
 use super::SqlIndex;
 use super::entity::repo::repository::Model;
+use super::retry;
 use super::sql::{damaged, integer, number, parse};
 use super::text;
 
@@ -35,29 +36,32 @@ pub(super) const PUBLIC: &str = "\
 #[async_trait]
 impl RepositoryIndex for SqlIndex {
     async fn put_repository(&self, record: &RepositoryRecord) -> Result<(), BackendError> {
-        let write = self.write("indexing a repository").await?;
-        let (owner, slug) = (record.owner.as_str(), record.slug.as_str());
-        let values: [Value; 12] = [
-            record.repo_id.as_str().into(),
-            owner.into(),
-            slug.into(),
-            key(owner),
-            key(slug),
-            integer(record.version)?.into(),
-            record.visibility.as_str().into(),
-            record.description.as_str().into(),
-            record.scheme.map(|scheme| scheme.as_str()).into(),
-            record.default_branch.as_ref().map(BranchName::as_str).into(),
-            record.created_at.as_millis().into(),
-            record.deleted.into(),
-        ];
-        write.try_execute(PUT, values).await.map_err(|error| match error.sql_err() {
-            Some(SqlErr::UniqueConstraintViolation(_)) => {
-                BackendError::Conflict { what: format!("another repository of the name {owner}/{slug}") }
-            }
-            _ => BackendError::unavailable("indexing a repository", error),
-        })?;
-        write.commit().await
+        retry::transaction(|| async {
+            let write = self.write("indexing a repository").await?;
+            let (owner, slug) = (record.owner.as_str(), record.slug.as_str());
+            let values: [Value; 12] = [
+                record.repo_id.as_str().into(),
+                owner.into(),
+                slug.into(),
+                key(owner),
+                key(slug),
+                integer(record.version)?.into(),
+                record.visibility.as_str().into(),
+                record.description.as_str().into(),
+                record.scheme.map(|scheme| scheme.as_str()).into(),
+                record.default_branch.as_ref().map(BranchName::as_str).into(),
+                record.created_at.as_millis().into(),
+                record.deleted.into(),
+            ];
+            write.try_execute(PUT, values).await.map_err(|error| match error.sql_err() {
+                Some(SqlErr::UniqueConstraintViolation(_)) => {
+                    BackendError::Conflict { what: format!("another repository of the name {owner}/{slug}") }
+                }
+                _ => BackendError::unavailable("indexing a repository", error),
+            })?;
+            write.commit().await
+        })
+        .await
     }
 
     async fn repository(

@@ -35,6 +35,10 @@ pub(super) fn text_array(texts: &[&str]) -> Value {
     text::kept_array(texts).into()
 }
 
+/// Rows to insert, made as they are needed.
+pub(super) type Rows<'a, const COLUMNS: usize> =
+    Box<dyn Iterator<Item = Result<[Value; COLUMNS], BackendError>> + Send + 'a>;
+
 /// A write transaction.
 #[derive(Debug)]
 pub(super) struct Write {

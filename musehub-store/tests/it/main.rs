@@ -6,6 +6,7 @@ mod breakage_tables;
 mod durability;
 mod faulty_store;
 mod hub_world;
+mod index_concurrency;
 mod index_conformance;
 mod index_database;
 mod index_fixtures;

@@ -10,7 +10,9 @@ use musehub_core::Handle;
 use musehub_core::hub::{Need, Viewer};
 use musehub_core::port::{NewToken, RepositoryRecord, TokenHash};
 use musehub_core::{BlobId, Slug};
-use musehub_server::{App, Limits, jobs};
+use musehub_server::{App, Limits, Settings, jobs};
+use musehub_store::{Backend, RefLog, SqlIndex};
+use musehub_test_services::{Engine, postgres};
 use rmpv::Value;
 
 use crate::client::MuseClient;
@@ -31,12 +33,20 @@ impl TestApp {
         Self::with_limits(Limits::default()).await
     }
 
-    /// A server in memory, with limits of its own.
+    /// A server in memory, with limits of its own; its index is a new database of the engine chosen for this run.
     ///
     /// # Panics
     /// Where it cannot be made.
     pub async fn with_limits(limits: Limits) -> Self {
-        Self { app: App::in_memory(limits).await.unwrap(), directory: None }
+        let app = match Engine::chosen() {
+            Engine::Sqlite => App::in_memory(limits).await.unwrap(),
+            Engine::Postgres => {
+                let url = postgres::database().await.parse().unwrap();
+                let (backend, index) = (Backend::memory(), SqlIndex::connect(&url).await.unwrap());
+                App::over(backend.clone(), RefLog::new(backend), index, limits)
+            }
+        };
+        Self { app, directory: None }
     }
 
     /// A server over a new directory, which goes with the last clone of this value.
@@ -45,18 +55,22 @@ impl TestApp {
     /// Where it cannot be made.
     pub async fn on_disk() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self {
-            app: App::open(directory.path(), Limits::default()).await.unwrap(),
-            directory: Some(Arc::new(directory)),
+        let mut settings = Settings::in_directory(directory.path());
+        if Engine::chosen() == Engine::Postgres {
+            settings.database = postgres::database().await.parse().unwrap();
         }
+        let app = App::open(&settings, Limits::default()).await.unwrap();
+        Self { app, directory: Some(Arc::new(directory)) }
     }
 
-    /// A server over a directory that is the caller's.
+    /// A server over a directory that is the caller's, with a file of SQLite's in it whatever engine was chosen: so that
+    /// the directory can be opened again, or copied, with all that there is.
     ///
     /// # Panics
     /// Where it cannot be opened.
     pub async fn open(directory: &Path) -> Self {
-        Self { app: App::open(directory, Limits::default()).await.unwrap(), directory: None }
+        let settings = Settings::in_directory(directory);
+        Self { app: App::open(&settings, Limits::default()).await.unwrap(), directory: None }
     }
 
     /// Where the files of a server of [`TestApp::on_disk`] are.
