@@ -543,7 +543,8 @@ mod security {
         let repo = scanned.app.record("alice", "demo").await;
         let template = Scanned::new(&broken()).await.issues().await.swap_remove(0);
         let issue = BreakageIssue {
-            issue_type: MARKUP.to_owned(),
+            // No more than its column holds.
+            issue_type: MARKUP.chars().take(64).collect(),
             file_path: format!("{MARKUP}/x.py"),
             description: MARKUP.to_owned(),
             subject: MARKUP.to_owned(),
