@@ -17,7 +17,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
-use musehub_core::port::BackendError;
 use musehub_store::{DatabaseUrl, DatabaseUrlError, StoreLocation};
 
 use crate::app::{App, Limits, Settings};
@@ -107,7 +106,7 @@ impl DataDirectory {
     async fn open(&self, limits: Limits) -> Result<Arc<App>, Box<dyn std::error::Error + Send + Sync>> {
         let settings = self.settings()?;
         std::fs::create_dir_all(&self.data)
-            .map_err(|error| BackendError::unavailable("creating the data directory", error))?;
+            .map_err(|error| format!("cannot make the data directory {}: {error}", self.data.display()))?;
         Ok(App::open(&settings, limits).await?)
     }
 }
