@@ -62,6 +62,8 @@ fn measure(directory: &str, rounds: usize) -> std::io::Result<()> {
     let whole = time(rounds, || detect(&snapshot(&files, &learn(&files, &python)), Policy::Resolved));
     row("a full scan, all of these but reading", &whole);
 
+    let next = time(rounds, || Scan::new(snapshot(&files, &facts)));
+    row("a push of one file, if all files were checked", &next);
     let before = Scan::new(built);
     let hub = most_imported(&files, &facts, &python);
     let middle = python[python.len() / 2];

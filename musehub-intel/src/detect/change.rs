@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use super::resolve::{Effects, Resolver};
 use super::scan::Scan;
-use crate::facts::{Exports, FileFacts, Import, ImportForm};
+use crate::facts::{BindingKind, Exports, FileFacts, Import, ImportForm};
 use crate::snapshot::{Dir, DirId, FileId, Module, ModuleId, Node, Snapshot};
 
 /// What differs between two snapshots, as far as pass 2 can notice.
 pub(super) struct Changes {
     /// For each file of the new snapshot, the same file of the old one where its facts are the same.
     same: Vec<Option<FileId>>,
-    /// Names of entries that came, went or changed their kind, and of modules that define something else now.
+    /// Names of entries and of bindings that came, went or changed their kind, and of modules that changed otherwise.
     names: HashSet<String>,
     /// One bit for each of `names`, by [`bit`]: most parts of most imports are none of them, and are told so cheaply.
     bits: u64,
@@ -40,8 +40,9 @@ impl Changes {
         if !same_rules {
             return None;
         }
-        let moved = entries(before, after)?;
-        let (same, redefined) = files(before, after);
+        let mut moved = entries(before, after)?;
+        let FileChanges { same, redefined, rebound } = files(before, after);
+        moved.extend(rebound);
         let mut modules: HashSet<&str> = redefined;
         modules.extend(affected(before, after, &old.effects, &new.effects)?);
         close_over_stars(after, &moved, &mut modules);
@@ -124,17 +125,29 @@ fn entries<'s>(before: &'s Snapshot, after: &'s Snapshot) -> Option<HashSet<&'s 
 /// What a folder is to the files in it and below it.
 fn shape(snapshot: &Snapshot, dir: &Dir) -> impl PartialEq + use<> {
     let init = dir.init.map(|init| kind(&snapshot.modules[init]));
-    (init, dir.is_project, dir.open_children, dir.is_standard_library)
+    (init, dir.is_project, dir.open_children, dir.has_sources, dir.is_standard_library)
 }
 
 fn kind(module: &Module) -> impl PartialEq + use<> {
     (module.source.is_some(), module.stub.is_some(), module.opaque, module.open_children)
 }
 
-/// Which files are the same, and the names of modules of which importers see something else.
-fn files<'s>(before: &'s Snapshot, after: &'s Snapshot) -> (Vec<Option<FileId>>, HashSet<&'s str>) {
-    let mut same = vec![None; after.files.len()];
-    let mut redefined = HashSet::new();
+/// What changed in files that are in both snapshots.
+struct FileChanges<'s> {
+    /// For each new file, the old one where its facts are the same.
+    same: Vec<Option<FileId>>,
+    /// Names of modules of which importers may see anything else.
+    redefined: HashSet<&'s str>,
+    /// Names that modules bind otherwise than before, or no more; nothing else about these modules changed.
+    rebound: HashSet<&'s str>,
+}
+
+fn files<'s>(before: &'s Snapshot, after: &'s Snapshot) -> FileChanges<'s> {
+    let mut changes = FileChanges {
+        same: vec![None; after.files.len()],
+        redefined: HashSet::new(),
+        rebound: HashSet::new(),
+    };
     let mut old = 0;
     // Both are sorted by path.
     for (new, file) in after.files.iter().enumerate() {
@@ -146,36 +159,44 @@ fn files<'s>(before: &'s Snapshot, after: &'s Snapshot) -> (Vec<Option<FileId>>,
         };
         match (&earlier.facts, &file.facts) {
             (Some(earlier), Some(now)) if Arc::ptr_eq(earlier, now) || earlier == now => {
-                same[new] = Some(old)
+                changes.same[new] = Some(old);
             }
-            (None, None) => same[new] = Some(old),
-            (Some(earlier), Some(now)) if looks_the_same(earlier, now) => {}
-            _ => drop(redefined.insert(module_name(after, file.module))),
+            (None, None) => changes.same[new] = Some(old),
+            (Some(earlier), Some(now)) if differ_in_names_only(earlier, now) => {
+                changes.rebound.extend(rebound(earlier, now));
+            }
+            _ => drop(changes.redefined.insert(module_name(after, file.module))),
         }
     }
-    (same, redefined)
+    changes
 }
 
-/// Whether importers of a module cannot tell two versions of it apart.
-fn looks_the_same(a: &FileFacts, b: &FileFacts) -> bool {
-    let names = |facts: &FileFacts| {
-        facts
-            .names
-            .iter()
-            .map(|(name, binding)| (name.clone(), binding.kind, binding.typing_only))
-            .collect::<Vec<_>>()
-    };
-    let imports = |facts: &FileFacts| {
-        let key = |import: &Import| {
-            (import.form, import.level, import.module.clone(), import.name.clone(), import.alias.clone())
+/// Whether all that importers can tell two versions of a module apart by is what single names stand for.
+fn differ_in_names_only(a: &FileFacts, b: &FileFacts) -> bool {
+    fn stars(facts: &FileFacts) -> Vec<(u32, &str)> {
+        let stars = facts.imports.iter().filter(|import| import.form == ImportForm::Star);
+        stars.map(|import| (import.level, import.module.as_str())).collect()
+    }
+    a.reading == b.reading && a.open == b.open && a.exports == b.exports && stars(a) == stars(b)
+}
+
+/// The names that two versions of a module do not bind in the same way.
+fn rebound<'s>(a: &'s FileFacts, b: &'s FileFacts) -> impl Iterator<Item = &'s str> {
+    fn bindings(facts: &FileFacts) -> HashSet<(&str, BindingKind, bool)> {
+        facts.names.iter().map(|(name, bound)| (name.as_str(), bound.kind, bound.typing_only)).collect()
+    }
+    fn imports<'a>(facts: &'a FileFacts) -> HashSet<(&'a str, ImportForm, u32, &'a str, Option<&'a str>)> {
+        let key = |import: &'a Import| {
+            let local = import.local_name()?;
+            Some((local, import.form, import.level, import.module.as_str(), import.name.as_deref()))
         };
-        facts.imports.iter().map(key).collect::<Vec<_>>()
-    };
-    a.reading == b.reading
-        && a.open == b.open
-        && a.exports == b.exports
-        && names(a) == names(b)
-        && imports(a) == imports(b)
+        facts.imports.iter().filter_map(key).collect()
+    }
+    let bound: HashSet<&str> =
+        bindings(a).symmetric_difference(&bindings(b)).map(|(name, ..)| *name).collect();
+    let imported: HashSet<&str> =
+        imports(a).symmetric_difference(&imports(b)).map(|(name, ..)| *name).collect();
+    bound.into_iter().chain(imported)
 }
 
 /// Names of modules to which other files now do something else; `None` when folders are concerned.

@@ -69,6 +69,7 @@ impl Resolver<'_> {
                 Some(Failure::Module { parent, part: parts[index].to_owned() })
             }
             Walk::Found(node) if uncertain(node) => None,
+            Walk::Found(node) if self.lacks_source(file, node, import) => self.stub_failure(node, true),
             Walk::Found(node) => {
                 let failure = self.name_failure(file, node, import, true)?;
                 let merged = matches!(node, Node::Package(_) | Node::Namespace(_))
@@ -91,6 +92,9 @@ impl Resolver<'_> {
             let failure = match attempt.walk {
                 Walk::Open => return None,
                 Walk::Missing { parent, index } => Failure::Module { parent, part: parts[index].to_owned() },
+                Walk::Found(node) if self.lacks_source(file, node, import) => {
+                    self.stub_failure(node, attempt.closed)?
+                }
                 Walk::Found(node) => match self.name_failure(file, node, import, attempt.closed) {
                     None => return None,
                     // The package of the importing file is in `sys.modules` already: no other reading is possible.
@@ -114,6 +118,21 @@ impl Resolver<'_> {
         worst.filter(|(strength, _)| *strength > Strength::Weak).map(|(_, failure)| failure)
     }
 
+    /// Whether `import` runs, and so needs more than the stub that `node` is.
+    fn lacks_source(&self, file: FileId, node: Node, import: &Import) -> bool {
+        let runs = !self.snapshot.files[file].is_stub && import.guard != Guard::TypeChecking;
+        runs && self.snapshot.is_for_checkers(node)
+    }
+
+    /// The failure to import a module of which there is a stub only.
+    fn stub_failure(&self, node: Node, closed: bool) -> Option<Failure> {
+        let Node::Module(id) = node else { return None };
+        let module = &self.snapshot.modules[id];
+        let parent = self.snapshot.folder(module.dir);
+        let may_appear = self.child_may_appear(parent, &module.name, closed);
+        (!may_appear).then(|| Failure::Module { parent, part: module.name.clone() })
+    }
+
     /// What `import` takes from `node` and does not find.
     fn name_failure(&self, file: FileId, node: Node, import: &Import, closed: bool) -> Option<Failure> {
         match import.form {
@@ -123,6 +142,7 @@ impl Resolver<'_> {
                 let name = import.name.as_deref()?;
                 let typing_only = match self.presence(file, node, name, closed) {
                     Presence::Present => return None,
+                    Presence::TypingOnly if import.guard == Guard::TypeChecking => return None,
                     Presence::TypingOnly => true,
                     Presence::Absent => false,
                 };

@@ -41,7 +41,10 @@ pub(super) enum Presence {
 impl<'s> Resolver<'s> {
     /// Whether `from node import name` may succeed in `file`. `closed` as in [`Resolver::walk`].
     pub(super) fn presence(&self, file: FileId, node: Node, name: &str, closed: bool) -> Presence {
-        if self.snapshot.child(node, name).is_some() || MODULE_ATTRIBUTES.contains(&name) {
+        let child = self.snapshot.child(node, name);
+        let for_checkers = child.is_some_and(|child| self.snapshot.is_for_checkers(child));
+        let found = child.is_some() && (!for_checkers || self.snapshot.files[file].is_stub);
+        if found || MODULE_ATTRIBUTES.contains(&name) {
             return Presence::Present;
         }
         let may_appear = match node {
@@ -52,9 +55,10 @@ impl<'s> Resolver<'s> {
         if may_appear || self.is_written(node, name) {
             return Presence::Present;
         }
-        match self.snapshot.module_of(node) {
-            None => Presence::Absent,
-            Some(module) => self.module_presence(file, module, name),
+        let module = self.snapshot.module_of(node);
+        match module.map_or(Presence::Absent, |module| self.module_presence(file, module, name)) {
+            Presence::Absent if for_checkers => Presence::TypingOnly,
+            presence => presence,
         }
     }
 

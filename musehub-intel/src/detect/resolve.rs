@@ -154,7 +154,7 @@ impl<'s> Resolver<'s> {
         if holders.len() > MAX_HOLDERS {
             return vec![Attempt { walk: Walk::Open, strength: Strength::Weak, closed: false }];
         }
-        let injected = (1..=parts.len()).any(|end| self.snapshot.is_injected(&parts[..end].join(".")));
+        let injected = self.is_injected(parts);
         let mut readings: Vec<(Node, Strength)> = holders
             .iter()
             .filter_map(|&root| {
@@ -178,6 +178,11 @@ impl<'s> Resolver<'s> {
         };
         let attempt = |(entry, strength)| Attempt { walk: walk(entry), strength, closed };
         readings.into_iter().map(attempt).collect()
+    }
+
+    /// Whether some file puts a module of this name, or of a package around it, into `sys.modules`.
+    fn is_injected(&self, parts: &[&str]) -> bool {
+        (1..=parts.len()).any(|end| self.snapshot.is_injected(&parts[..end].join(".")))
     }
 
     /// Whether `root` may be on `sys.path` when `file` runs. Folders inside packages may where scripts lie in them.
@@ -271,9 +276,9 @@ impl<'s> Resolver<'s> {
             return walk;
         }
         let dotted: Vec<&str> = above.split('/').chain(parts.iter().copied()).collect();
-        let attempts = self.attempts(file, &dotted);
-        let elsewhere = attempts.iter().find(|attempt| matches!(attempt.walk, Walk::Found(_)));
-        elsewhere.map_or(walk, |_| Walk::Open)
+        let elsewhere =
+            || self.attempts(file, &dotted).iter().any(|attempt| matches!(attempt.walk, Walk::Found(_)));
+        if self.is_injected(&dotted) || elsewhere() { Walk::Open } else { walk }
     }
 
     /// Every node that the module of an import may be, and whether that is all.

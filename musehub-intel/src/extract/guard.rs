@@ -17,9 +17,12 @@ impl Caught {
     }
 }
 
-/// What the handlers of one `try` swallow together.
-pub(super) fn caught_by(handlers: &[ast::ExceptHandler]) -> Caught {
-    handlers.iter().fold(Caught::default(), |caught, handler| caught.or(caught_by_handler(handler)))
+/// What the handlers of one `try` swallow together; those that could not be read may swallow anything.
+pub(super) fn caught_by(statement: &ast::StmtTry) -> Caught {
+    if statement.handlers.is_empty() && statement.finalbody.is_empty() {
+        return Caught { imports: true, attributes: true };
+    }
+    statement.handlers.iter().fold(Caught::default(), |caught, handler| caught.or(caught_by_handler(handler)))
 }
 
 /// What one handler swallows; a bare `except` swallows everything.

@@ -182,7 +182,7 @@ impl Walker<'_> {
             .filter(|used| !used.chain.split('.').any(|attribute| self.probed.contains(attribute)))
             .filter_map(|used| {
                 let import = import_of(&used.root, &used.scopes)?;
-                let new = seen.insert((import, used.chain.clone()));
+                let new = seen.insert((import, used.chain.clone(), used.guard));
                 new.then_some(AttributeUse { import, chain: used.chain, at: used.at, guard: used.guard })
             })
             .collect();

@@ -99,6 +99,11 @@ impl Nesting {
                 self.levels.clear();
                 self.in_levels = 0;
             }
+            // Outside brackets it ends a statement too.
+            T::Semi if self.levels.len() <= 1 => {
+                self.levels.clear();
+                self.in_levels = 0;
+            }
             T::Lpar | T::Lsqb | T::Lbrace | T::FStringStart | T::TStringStart => {
                 self.current().chain += 1;
                 self.in_levels += 1;
@@ -154,6 +159,13 @@ mod tests {
         let fit = fit(&text);
         assert_eq!(fit.end, text.len());
         assert!(fit.depth < 10, "{fit:?}");
+    }
+
+    #[test]
+    fn statements_on_one_line_are_not_deep() {
+        let fit = fit(&"import a; x = lambda: y.z; ".repeat(10_000));
+        assert!(fit.depth < 10, "{fit:?}");
+        assert_eq!(super::fit(&"(;".repeat(MAX_DEPTH + 1)).end, 0);
     }
 
     #[test]

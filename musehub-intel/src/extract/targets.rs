@@ -26,12 +26,13 @@ impl<'a> Walker<'a> {
             Expr::Name(name) => {
                 self.note_special_chain(name, &chain);
                 let scopes = self.scopes();
-                let seen = (scopes[0], name.id.clone(), chain.clone());
+                let guard = self.now.attribute_guard();
+                // A guarded use must not stand for a later one that nothing guards.
+                let seen = (scopes[0], name.id.clone(), chain.clone(), guard);
                 if !self.has_room(self.raw_uses.len()) || !self.seen_uses.insert(seen) {
                     return;
                 }
                 let at = self.position(name);
-                let guard = self.now.attribute_guard();
                 self.raw_uses.push(RawUse { root: name.id.clone(), scopes, chain, at, guard });
             }
             _ if self.is_namespace(root) => {

@@ -1,7 +1,5 @@
 //! Pass 1 on single files: bindings, openness, guards, and hostile input.
 
-use std::time::{Duration, Instant};
-
 use super::extract;
 use crate::facts::{BindingKind, Exports, FileFacts, Guard, Import, ImportForm, Reading, Scope, SymbolKind};
 
@@ -297,9 +295,6 @@ fn other_encodings_never_fail() {
     assert_eq!(extract("m.py", b"").reading, Reading::Whole);
 }
 
-/// A generous bound: these take milliseconds in a release build.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 #[test]
 fn deep_nesting_costs_neither_stack_nor_the_rest_of_the_file() {
     let n = 100_000;
@@ -327,10 +322,8 @@ fn deep_nesting_costs_neither_stack_nor_the_rest_of_the_file() {
         "x".to_owned() + &"[0]".repeat(n) + " = 1",
     ];
     for source in deep {
-        let started = Instant::now();
         let facts = facts(&format!("import a\n{source}\n"));
         assert_eq!(facts.imports.len(), 1, "{}", &source[..20]);
-        assert!(started.elapsed() < PATIENCE);
     }
 }
 
@@ -340,22 +333,6 @@ fn nesting_that_cpython_takes_is_read_whole() {
     let brackets = "y = ".to_owned() + &"(".repeat(150) + &")".repeat(150) + "\n";
     let table = format!("z = [{}]\n", "('a', 1, f.g(2)),\n".repeat(20_000));
     assert_eq!(facts(&(terms + &brackets + &table)).reading, Reading::Whole);
-}
-
-#[test]
-fn large_input_is_bounded() {
-    let started = Instant::now();
-    let line = vec![b'x'; 50 << 20];
-    assert_eq!(extract("m.py", &line).reading, Reading::Not);
-    let line = vec![b'x'; 8 << 20];
-    assert_eq!(extract("m.py", &line).reading, Reading::Whole);
-    let imports = "import a\n".repeat(500_000);
-    let facts = facts(&imports);
-    assert_eq!(facts.reading, Reading::Partly);
-    assert!(facts.imports.len() <= 65_536);
-    let statements = self::facts(&"x;".repeat(4 << 20));
-    assert_eq!(statements.reading, Reading::Partly);
-    assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
 }
 
 #[test]

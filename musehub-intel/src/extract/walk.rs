@@ -50,7 +50,7 @@ pub(super) struct Walker<'a> {
     /// Attribute names that the file asks for before use, with `hasattr` or `getattr`.
     pub(super) probed: HashSet<String>,
     pub(super) raw_uses: Vec<RawUse>,
-    pub(super) seen_uses: HashSet<(u32, Name, String)>,
+    pub(super) seen_uses: HashSet<(u32, Name, String, Guard)>,
     pub(super) raw_writes: HashSet<RawWrite>,
     pub(super) statements: u32,
     pub(super) calls: HashSet<String>,
@@ -252,7 +252,7 @@ impl<'a> Walker<'a> {
     }
 
     fn try_statement(&mut self, statement: &'a ast::StmtTry) {
-        let caught = guard::caught_by(&statement.handlers);
+        let caught = guard::caught_by(statement);
         self.block(self.now.catching(caught, Guard::Handled), &statement.body);
         for handler in &statement.handlers {
             let ast::ExceptHandler::ExceptHandler(inner) = handler;

@@ -147,6 +147,7 @@ impl Tree {
             let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
             let module = self.module(dir, stem);
             let id: FileId = self.files.len();
+            self.dirs[dir].has_sources |= !is_stub;
             let slot = &mut self.modules[module];
             if is_stub {
                 slot.stub = Some(id)

@@ -72,6 +72,8 @@ pub(crate) struct Dir {
     pub(crate) is_project: bool,
     /// Submodules may appear at run time.
     pub(crate) open_children: bool,
+    /// It holds Python source, not only stubs.
+    pub(crate) has_sources: bool,
     /// It looks like a copy of the standard library, so its names are first-party here.
     pub(crate) is_standard_library: bool,
 }
@@ -184,6 +186,15 @@ impl Snapshot {
     pub(crate) fn may_be_built(&self, dir: DirId, name: &str) -> bool {
         (self.has_native_sources && name.starts_with('_'))
             || self.hints.may_be_generated(&self.dirs[dir].path, name)
+    }
+
+    /// Whether type checkers alone find a module: a stub without its source. It stands for a compiled module where such are
+    /// about, and for a package from elsewhere where the folder holds nothing but stubs.
+    pub(crate) fn is_for_checkers(&self, node: Node) -> bool {
+        let Some(id) = self.module_of(node) else { return false };
+        let module = &self.modules[id];
+        let stub_alone = module.stub.is_some() && module.source.is_none() && !module.opaque;
+        stub_alone && !self.has_native_sources && self.dirs[module.dir].has_sources
     }
 
     /// The path that names a node in a sentence.

@@ -1,5 +1,7 @@
 //! Imports that fail under CPython are reported, each with its kind, place, sentence and help.
 
+use musehub_intel::{Finding, Policy, SnapshotBuilder, detect, extract};
+
 use super::{report, reports};
 
 const PKG: (&str, &str) = ("pkg/__init__.py", "");
@@ -184,6 +186,66 @@ fn attributes_of_modules_are_checked() {
             "c.py:3 missing_symbol: uses 'm.gone', but pkg/mod.py defines no such name",
         ],
     );
+}
+
+#[test]
+fn a_guarded_use_does_not_stand_for_a_later_one_without_a_guard() {
+    let user = "import pkg.mod as m\ntry:\n    m.gone\nexcept AttributeError:\n    pass\nm.gone\nm.gone\n";
+    let report = report(&[PKG, ("pkg/mod.py", ""), ("a.py", user)]);
+    let lines = |found: &[Finding]| found.iter().map(|finding| finding.line).collect::<Vec<_>>();
+    assert_eq!((lines(&report.findings), lines(&report.guarded)), (vec![6], vec![3]));
+}
+
+#[test]
+fn a_stub_is_no_module_when_code_runs() {
+    let stub = ("pkg/gone.pyi", "def f(): ...");
+    let checked = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from . import gone\n    from .gone import f";
+    let files = [
+        ("pkg/__init__.py", "from . import gone"),
+        stub,
+        ("pkg/a.py", "from .gone import f"),
+        ("pkg/b.pyi", "from .gone import f\nfrom . import gone"),
+        ("pkg/c.py", checked),
+        ("d.py", "import pkg.gone"),
+    ];
+    reports(
+        &files,
+        &[
+            "d.py:1 missing_module: imports 'pkg.gone', but pkg/ holds no module 'gone'",
+            "pkg/__init__.py:1 stale_import: imports 'gone' from '.', but pkg/__init__.py defines it for type checkers only",
+            "pkg/a.py:1 missing_module: imports from '.gone', but pkg/ holds no module 'gone'",
+        ],
+    );
+    assert!(report(&files).guarded.is_empty(), "checkers do find it");
+}
+
+/// The lines of findings, and how many files were read partly and not at all.
+fn scanned(source: &[u8]) -> (Vec<u32>, usize, usize) {
+    let mut snapshot = SnapshotBuilder::new();
+    snapshot.python(PKG.0, extract(PKG.0, b"")).python("a.py", extract("a.py", source));
+    let report = detect(&snapshot.build(), Policy::Resolved);
+    let lines = report.findings.iter().map(|finding| finding.line).collect();
+    (lines, report.files_partly_read, report.files_not_read)
+}
+
+#[test]
+fn text_in_other_encodings_gives_no_findings_of_its_own() {
+    // The second byte of the character is a backslash: misread, the text would not end where it does.
+    let japanese =
+        b"# coding: shift_jis\nx = '\x95\x5c'; y = '''\nfrom pkg import gone\n'''\nfrom pkg import lost\n";
+    assert_eq!(scanned(japanese), (vec![5], 0, 0));
+    let russian = b"# coding: cp1251\nx = '\xf4'\nfrom pkg import lost\n";
+    assert_eq!(scanned(russian), (vec![3], 0, 0));
+    // `+ACcAJwAn-` is three quotes: all that follows is text.
+    let escaped = b"# coding: utf-7\nfrom pkg import lost\nx = +ACcAJwAn-\nfrom pkg import gone\n";
+    assert_eq!(scanned(escaped), (vec![2], 1, 0));
+    // What is not read may hold the handler.
+    let unknown =
+        b"# coding: cp437\ntry:\n    from pkg import gone\n    x = '\xe1'\nexcept ImportError: ...\n";
+    assert_eq!(scanned(unknown), (vec![], 1, 0));
+    let wide: Vec<u8> = "from pkg import gone\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert_eq!(scanned(&wide), (vec![], 0, 1));
+    assert_eq!(scanned(&[&b"\xff\xfe"[..], &wide].concat()), (vec![], 0, 1));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod breakage;
 mod history;
+mod hostile;
 mod incremental;
 mod properties;
 mod roots;

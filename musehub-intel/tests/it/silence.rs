@@ -162,11 +162,11 @@ fn compiled_and_generated_modules_are_believed() {
 
 #[test]
 fn stubs_stand_for_what_they_describe() {
-    silent(&[
-        PKG,
-        ("pkg/fast.pyi", "def f(): ..."),
-        ("a.py", "from pkg.fast import f, _hidden\nimport pkg.fast"),
-    ]);
+    let user = ("a.py", "from pkg.fast import f, _hidden\nimport pkg.fast\nfrom pkg import fast");
+    let stub = ("pkg/fast.pyi", "def f(): ...");
+    silent(&[PKG, stub, ("src/lib.rs", ""), user]);
+    silent(&[PKG, stub, (".gitignore", "/pkg/fast.py\n"), user]);
+    silent(&[("pkg/__init__.pyi", ""), stub, user]);
     let beside = [PKG, ("pkg/a.py", "x = 1"), ("pkg/a.pyi", "y: int")];
     silent(&[&beside[..], &[("b.py", "from pkg.a import x"), ("c.pyi", "from pkg.a import x, y")]].concat());
     reports(
@@ -221,5 +221,15 @@ fn unread_files_are_believed() {
         ("pkg/a.py", "\u{0}"),
         ("pkg/b.py", "x = ("),
         ("c.py", "from pkg.a import x\nfrom pkg.b import y"),
+    ]);
+}
+
+#[test]
+fn modules_put_in_place_by_name_are_found_by_relative_imports_too() {
+    silent(&[
+        ("pkg/__init__.py", "import sys\nsys.modules['pkg.q'] = sys.modules['pkg.sub.r'] = x"),
+        ("pkg/sub/__init__.py", ""),
+        ("pkg/a.py", "from .q import x\nfrom .sub.r import y"),
+        ("pkg/sub/b.py", "from ..q import x\nfrom .r import y"),
     ]);
 }

@@ -15,9 +15,9 @@ use crate::app::App;
 const BATCH: u64 = 16 << 20;
 
 /// Under which names facts are kept: what is extracted depends on the version and on `.py` or `.pyi`.
-const KINDS: [&str; 2] = ["python.py.2", "python.pyi.2"];
+const KINDS: [&str; 2] = ["python.py.3", "python.pyi.3"];
 // A bump of the version gives new names, so that facts of an older build are not mixed in.
-const _: () = assert!(FACTS_VERSION == 2, "name the facts after their version");
+const _: () = assert!(FACTS_VERSION == 3, "name the facts after their version");
 
 /// A blob, read as source or as a stub.
 pub(super) type Key = (&'static str, BlobId);

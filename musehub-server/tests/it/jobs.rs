@@ -160,7 +160,7 @@ async fn files_that_were_parsed_once_are_not_parsed_again() {
     history.commit("main", "three", |tree| write(tree, "odd.py", file));
     let facts = musehub_intel::extract_many(vec![("odd.py", &b""[..])]).swap_remove(0);
     let known = (BlobId::parse(&object_id(file.as_bytes())).unwrap(), serde_json::to_string(&facts).unwrap());
-    app.app.facts.put_facts("python.py.2", &[known]).await.unwrap();
+    app.app.facts.put_facts("python.py.3", &[known]).await.unwrap();
     client.push(&history, "main", false).await.unwrap();
     app.run_jobs().await;
     let found = findings(&app, "demo").await;
@@ -173,7 +173,7 @@ async fn facts_that_cannot_be_read_are_made_anew() {
     let mut client = app.repository("alice", "demo").await;
     let blob = BlobId::parse(&object_id(BROKEN.as_bytes())).unwrap();
     for text in ["", "{}", "[1]", "null"] {
-        app.app.facts.put_facts("python.py.2", &[(blob, text.to_owned())]).await.unwrap();
+        app.app.facts.put_facts("python.py.3", &[(blob, text.to_owned())]).await.unwrap();
     }
     client.push(&project(BROKEN), "main", false).await.unwrap();
     app.run_jobs().await;

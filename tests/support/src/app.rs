@@ -169,7 +169,7 @@ impl TestApp {
     /// Where the cache fails.
     pub async fn known_facts(&self, ids: &[String]) -> usize {
         let ids: Vec<BlobId> = ids.iter().map(|id| BlobId::parse(id).unwrap()).collect();
-        self.app.facts.facts("python.py.2", &ids).await.unwrap().len()
+        self.app.facts.facts("python.py.3", &ids).await.unwrap().len()
     }
 }
 
