@@ -6,7 +6,7 @@ use musehub_core::port::{BreakageFilter, BreakageGrouping, Severity};
 use sea_orm::Value;
 
 use super::sql::{id_array, text_array};
-use super::{history, identity, intel, job, places, repository};
+use super::{history, identity, intel, job, maintenance, places, repository};
 
 mod tests;
 
@@ -51,12 +51,14 @@ fn all() -> Vec<HotQuery> {
             whole_index: Some("ix_background_jobs_claim"),
             ..hot("job claim", job::CLAIM, claim_values())
         },
+        hot("lease of a job", job::HEARTBEAT, ["job1400".into(), "worker".into(), 2_000_000_i64.into()]),
         hot("newest job of a kind", job::LATEST, [repo(), "kind1".into()]),
         hot("facts by blob ids", intel::FACTS, ["kind1".into(), ids("blob")]),
         hot("sums of breakage", intel::META, [repo()]),
         hot("past scans", intel::HISTORY, [repo(), 20_i64.into()]),
     ];
     queries.extend(breakage(&id));
+    queries.extend(upkeep(&id));
     queries
 }
 
@@ -66,6 +68,18 @@ fn page_after(owner: &str, slug: &str) -> [Value; 4] {
 
 fn claim_values() -> [Value; 4] {
     ["worker".into(), 2_000_000_i64.into(), 1_000_000_i64.into(), text_array(&["kind1", "kind2"])]
+}
+
+/// What upkeep does for each of many objects and repositories.
+fn upkeep(repo: &str) -> Vec<HotQuery> {
+    let moved = |id: &str| [id.into(), "pack:1#1+1".into(), "pack:2#1+1".into()];
+    vec![
+        hot("relocation of a blob", maintenance::RELOCATE_BLOB, moved("blob1400")),
+        hot("relocation of a snapshot", maintenance::RELOCATE_SNAPSHOT, moved("snapshot1400")),
+        hot("relocation of a commit", maintenance::RELOCATE_COMMIT, moved("commit1400")),
+        hot("end of a blob", maintenance::FORGET_BLOB, ["blob1400".into(), "pack:1#1+1".into()]),
+        hot("end of a repository", maintenance::FORGET_REPOSITORY, [repo.into()]),
+    ]
 }
 
 /// The breakage page with every combination of its filters, and its groups.

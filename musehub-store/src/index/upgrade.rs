@@ -49,7 +49,7 @@ const PATIENCE: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout 
 
 /// Texts compare by code point, as on SQLite, whatever language the database was made for: names come in the same order
 /// everywhere, and an update of the system's collations breaks no index.
-const COLLATE: &str = r#"
+pub(super) const COLLATE: &str = r#"
     DO $$
     DECLARE
         alteration text;

@@ -107,7 +107,7 @@ fn documented() -> Vec<Entity> {
 
 #[tokio::test]
 async fn every_table_and_column_is_documented() {
-    let database = connect::in_memory().await.unwrap();
+    let database = connect::sqlite::in_memory().await.unwrap();
     migrate(&database).await.unwrap();
     let live = schema::read(&database).await.unwrap();
 
