@@ -10,6 +10,7 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
+use musehub_core::hub::recovery::Recovery;
 use musehub_core::hub::{Backends, Need, Options, Viewer};
 use musehub_core::port::{
     BackendError, BreakageIndex, Clock, FactCache, IdentityStore, JobQueue, RepositoryIndex,
@@ -76,6 +77,8 @@ impl Settings {
 pub struct App {
     /// The use cases.
     pub hub: Hub,
+    /// The use cases of the operator.
+    pub recovery: Recovery,
     /// Who is who.
     pub identities: Arc<dyn IdentityStore>,
     /// The read model of repositories.
@@ -101,6 +104,7 @@ pub struct App {
     /// Wakes the worker when there is work.
     pub work: Notify,
     backends: Backends,
+    index: Arc<SqlIndex>,
     router: Router,
 }
 
@@ -124,13 +128,22 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
-    /// A server over an object store and a database. How a bucket is reached stands in the environment. The schema of the
-    /// database is brought up to date.
+    /// A server over an object store and a database. The schema of the database is brought up to date.
     ///
     /// # Errors
-    /// [`BackendError`] where one of them cannot be opened, or where the store overwrites what it was asked to create and
-    /// there may be other processes.
+    /// As [`open_store`](Self::open_store), and where the database cannot be opened.
     pub async fn open(settings: &Settings, limits: Limits) -> Result<Arc<Self>, BackendError> {
+        let (backend, refs) = Self::open_store(settings).await?;
+        let index = SqlIndex::connect(&settings.database).await?;
+        Ok(Self::over(backend, refs, index, limits))
+    }
+
+    /// An object store and the log of its refs. How a bucket is reached stands in the environment.
+    ///
+    /// # Errors
+    /// [`BackendError`] where it cannot be opened, or where it overwrites what it was asked to create and there may be other
+    /// processes.
+    pub async fn open_store(settings: &Settings) -> Result<(Backend, RefLog), BackendError> {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let backend = Backend::open(&settings.store, environment)?;
@@ -139,8 +152,7 @@ impl App {
             StoreLocation::Bucket { .. } => backend.check().await?,
         };
         let refs = ref_log(&backend, creation, settings.only_process)?;
-        let index = SqlIndex::connect(&settings.database).await?;
-        Ok(Self::over(backend, refs, index, limits))
+        Ok((backend, refs))
     }
 
     /// A server in memory.
@@ -162,22 +174,25 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let backends = Backends {
             objects: objects.clone(),
-            staging: objects,
+            staging: objects.clone(),
             refs: Arc::new(refs.clone()),
             repositories: index.clone(),
             history: index.clone(),
             clock: clock.clone(),
         };
         let options = Options { default_branch_jobs: vec![jobs::BREAKAGE.to_owned()] };
+        let hub = Hub::new(backends.clone(), options);
         Arc::new(Self {
-            hub: Hub::new(backends.clone(), options),
+            recovery: Recovery::new(hub.clone(), index.clone(), objects),
+            hub,
             upkeep: Upkeep::new(store, refs.clone(), index.clone(), clock.clone()),
             log: refs,
             identities: index.clone(),
             repositories: index.clone(),
             queue: index.clone(),
             breakage: index.clone(),
-            facts: index,
+            facts: index.clone(),
+            index,
             scans: KeptScans::default(),
             clock,
             limits,
@@ -186,6 +201,14 @@ impl App {
             backends,
             router: Router::default(),
         })
+    }
+
+    /// Waits for running statements and closes the database, for whoever needs it alone next.
+    ///
+    /// # Errors
+    /// [`BackendError`] where the driver fails.
+    pub async fn close(&self) -> Result<(), BackendError> {
+        self.index.close().await
     }
 
     /// The staging area that uploads go to.

@@ -12,6 +12,8 @@ mod s3;
 mod upkeep;
 
 pub use backend::{Backend, Creation, StoreLocation, StoreLocationError};
+pub use index::backup::BackupError;
+pub use index::rebuild::Replacement;
 pub use index::{DatabaseUrl, DatabaseUrlError, SqlIndex, schema};
 pub use pack::{PackedStore, PlaceIndex, ScannedPlaces};
 pub use ref_log::{Compacted, RefLog};

@@ -11,7 +11,7 @@ use crate::process::{Process, Ran, Server, create_token, musehub, run};
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [(&[&str], &[&str]); 10] = [
+    let commands: [(&[&str], &[&str]); 16] = [
         (&[], &["serve", "demo", "repo", "token", "schema", "breakage"]),
         (&["schema"], &["check"]),
         (&["schema", "check"], &["--data", "3"]),
@@ -21,6 +21,12 @@ fn every_command_explains_itself() {
         (&["repo", "create"], &["OWNER/SLUG", "--private", "--data"]),
         (&["token"], &["create"]),
         (&["token", "create"], &["HANDLE", "--data"]),
+        (&["verify"], &["--repo", "--objects", "--json", "--data"]),
+        (&["rebuild-index"], &["--discard-old", "--progress", "--data"]),
+        (&["export"], &["OWNER/SLUG", "FILE", "--data"]),
+        (&["import"], &["FILE", "--as", "--data"]),
+        (&["backup"], &["FILE", "--data"]),
+        (&["restore"], &["FILE", "--replace", "--data"]),
         (
             &["breakage"],
             &["DIR", "OWNER/SLUG[@REF]", "--json", "--sarif", "--github", "--policy", "Exit status"],

@@ -16,6 +16,7 @@ mod http;
 mod kill;
 mod process;
 mod push;
+mod recovery;
 mod s3;
 mod schema;
 mod webdriver;

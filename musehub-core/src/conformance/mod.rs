@@ -42,6 +42,7 @@ mod fixtures;
 pub mod history_index;
 mod history_rows;
 pub mod identity;
+pub mod index_pages;
 pub mod intel;
 pub mod job_queue;
 pub mod maintenance_index;

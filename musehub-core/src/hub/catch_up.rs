@@ -9,7 +9,7 @@ use crate::id::{BlobId, CommitId, ObjectKey, ObjectKind, SnapshotId};
 use crate::name::BranchName;
 use crate::object::{Commit, ObjectError, Snapshot};
 use crate::port::{
-    BackendError, BlobRow, MoveRows, PackedObject, RefLogEntry, RepositoryRecord, SnapshotRow,
+    BackendError, BlobRow, MoveRows, PackedObject, RefLogEntry, RepositoryRecord, SnapshotRow, Timestamp,
 };
 use crate::scheme::IdScheme;
 
@@ -20,6 +20,12 @@ pub struct CaughtUp {
     pub repositories: u64,
     /// Moves that the index did not know.
     pub moves: u64,
+    /// Commits that came with them.
+    pub commits: u64,
+    /// Snapshots that came with them.
+    pub snapshots: u64,
+    /// Blobs that came with them, once per repository.
+    pub blobs: u64,
 }
 
 impl Hub {
@@ -28,27 +34,51 @@ impl Hub {
     /// # Errors
     /// [`BackendError`] where a backend fails or something that the log names is not in the object store.
     pub async fn catch_up(&self) -> Result<CaughtUp, BackendError> {
+        self.catch_up_telling(&mut |_| {}).await
+    }
+
+    /// Does what [`catch_up`](Self::catch_up) does, and says after every move how far it is. Over an empty index it makes
+    /// all of it anew.
+    ///
+    /// # Errors
+    /// As [`catch_up`](Self::catch_up).
+    pub async fn catch_up_telling(
+        &self,
+        tell: &mut (dyn FnMut(&CaughtUp) + Send),
+    ) -> Result<CaughtUp, BackendError> {
         let mut done = CaughtUp::default();
         for repo in self.backends.refs.repositories().await? {
             self.backends.repositories.put_repository(&repo).await?;
             done.repositories += 1;
-            done.moves += self.catch_up_repository(&repo).await?;
+            self.catch_up_repository(&repo, &mut done, tell).await?;
         }
         Ok(done)
     }
 
-    /// Brings the index up to the log of one repository; how many moves there were to add.
-    async fn catch_up_repository(&self, repo: &RepositoryRecord) -> Result<u64, BackendError> {
+    /// Brings the index up to the log of one repository.
+    pub(super) async fn catch_up_repository(
+        &self,
+        repo: &RepositoryRecord,
+        done: &mut CaughtUp,
+        tell: &mut (dyn FnMut(&CaughtUp) + Send),
+    ) -> Result<(), BackendError> {
         let mut behind = Vec::new();
         for last in self.backends.refs.heads(&repo.repo_id).await? {
             let known = self.position(repo, &last.branch).await?.sequence;
             if last.sequence > known {
-                behind.extend(self.backends.refs.history(&repo.repo_id, &last.branch, known).await?);
+                // Never before an earlier move of the branch, whatever the clocks said.
+                let mut at = Timestamp::default();
+                for entry in self.backends.refs.history(&repo.repo_id, &last.branch, known).await? {
+                    at = at.max(entry.at);
+                    behind.push((at, entry));
+                }
             }
         }
-        let count = behind.len() as u64;
-        match self.record_moves(repo, behind).await?.first() {
-            None => Ok(count),
+        // As they happened, so that of two moves that brought one object the same is recorded first again.
+        behind.sort_by_key(|(at, _)| *at);
+        let behind = behind.into_iter().map(|(_, entry)| entry).collect();
+        match self.record_moves(repo, behind, done, tell).await?.first() {
+            None => Ok(()),
             Some(waiting) => Err(damaged(
                 repo,
                 &format!("a move of '{}' stands on commits that no move brought", waiting.branch),
@@ -64,8 +94,9 @@ impl Hub {
     ) -> Result<(), BackendError> {
         let known = self.position(repo, branch).await?.sequence;
         let moves = self.backends.refs.history(&repo.repo_id, branch, known).await?;
-        if !self.record_moves(repo, moves).await?.is_empty() {
-            self.catch_up_repository(repo).await?;
+        let mut done = CaughtUp::default();
+        if !self.record_moves(repo, moves, &mut done, &mut |_| {}).await?.is_empty() {
+            self.catch_up_repository(repo, &mut done, &mut |_| {}).await?;
         }
         Ok(())
     }
@@ -76,7 +107,14 @@ impl Hub {
         &self,
         repo: &RepositoryRecord,
         moves: Vec<RefLogEntry>,
+        done: &mut CaughtUp,
+        tell: &mut (dyn FnMut(&CaughtUp) + Send),
     ) -> Result<Vec<RefLogEntry>, BackendError> {
+        let mut last: HashMap<BranchName, u64> = HashMap::new();
+        for entry in &moves {
+            let last = last.entry(entry.branch.clone()).or_default();
+            *last = entry.sequence.max(*last);
+        }
         let mut pending = moves;
         loop {
             let before = pending.len();
@@ -89,7 +127,18 @@ impl Hub {
                     self.rows_of(repo, entry.clone()).await?
                 };
                 match rows {
-                    Some(rows) => self.backends.history.record_move(rows).await?,
+                    Some(mut rows) => {
+                        // Work on a head that is passed already would be for nothing.
+                        if last.get(&entry.branch) != Some(&entry.sequence) {
+                            rows.jobs.clear();
+                        }
+                        done.moves += 1;
+                        done.commits += rows.commits.len() as u64;
+                        done.snapshots += rows.snapshots.len() as u64;
+                        done.blobs += rows.blobs.len() as u64;
+                        self.backends.history.record_move(rows).await?;
+                        tell(done);
+                    }
                     None => {
                         held_up.insert(entry.branch.clone());
                         waiting.push(entry);

@@ -15,6 +15,7 @@ mod incoming;
 mod merging;
 mod push;
 mod read;
+pub mod recovery;
 mod rows;
 
 use std::collections::HashSet;

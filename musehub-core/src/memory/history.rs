@@ -17,17 +17,17 @@ use crate::port::{
 /// What one repository holds.
 #[derive(Debug, Default)]
 pub(super) struct Holdings {
-    branches: BTreeMap<BranchName, LastMove>,
-    commits: HashMap<CommitId, CommitRow>,
-    snapshots: HashMap<SnapshotId, SnapshotRow>,
-    blobs: HashMap<BlobId, BlobRow>,
+    pub(super) branches: BTreeMap<BranchName, LastMove>,
+    pub(super) commits: HashMap<CommitId, CommitRow>,
+    pub(super) snapshots: HashMap<SnapshotId, SnapshotRow>,
+    pub(super) blobs: HashMap<BlobId, BlobRow>,
 }
 
 #[derive(Debug)]
-struct LastMove {
-    sequence: u64,
-    head: Option<CommitId>,
-    at: Timestamp,
+pub(super) struct LastMove {
+    pub(super) sequence: u64,
+    pub(super) head: Option<CommitId>,
+    pub(super) at: Timestamp,
 }
 
 fn node(row: &CommitRow) -> CommitNode {

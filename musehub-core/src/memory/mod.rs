@@ -12,6 +12,7 @@ mod intel;
 mod jobs;
 mod maintenance;
 mod objects;
+mod pages;
 mod refs;
 mod staging;
 #[cfg(test)]

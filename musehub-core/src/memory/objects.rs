@@ -94,7 +94,7 @@ fn check(key: &ObjectKey, bytes: &[u8]) -> Result<u64, BackendError> {
 }
 
 impl State {
-    fn record(&self, place: &Place) -> Result<&Bytes, BackendError> {
+    pub(super) fn record(&self, place: &Place) -> Result<&Bytes, BackendError> {
         let records = self.packs.get(&place.pack).ok_or_else(|| missing(format!("pack {}", place.pack)))?;
         let at = records.binary_search_by_key(&place.offset, |(object, _)| object.place.offset).ok();
         at.map(|at| &records[at])

@@ -7,6 +7,8 @@
 //! | [`RefStore`] | branch moves and repository records, as create-only logs: the truth |
 //! | [`RepositoryIndex`], [`HistoryIndex`] | the queryable read model, rebuilt from the two above |
 //! | [`MaintenanceIndex`] | the same read model, told where objects went |
+//! | [`IndexPages`] | the same from one end to the other, for checks and copies |
+//! | [`PackAudit`] | packs as files, whatever the index believes |
 //! | [`JobQueue`] | background work |
 //! | [`BreakageIndex`], [`FactCache`] | what intelligence found |
 //! | [`IdentityStore`] | who holds which token |
@@ -14,10 +16,12 @@
 
 mod history_index;
 mod identity_store;
+mod index_pages;
 mod intel_index;
 mod job_queue;
 mod maintenance_index;
 mod object_store;
+mod pack_audit;
 mod ref_store;
 mod repository_index;
 
@@ -25,6 +29,7 @@ use std::fmt;
 
 pub use history_index::{BlobRow, BranchRow, CommitRow, HistoryIndex, MoveRows, SnapshotRow};
 pub use identity_store::{IdentityStore, NewToken, TokenHash};
+pub use index_pages::{BranchPosition, IndexPages};
 pub use intel_index::{
     BREAKAGE_HISTORY, BreakageFilter, BreakageGroup, BreakageGrouping, BreakageIndex, BreakageIssue,
     BreakageMeta, Definition, FactCache, Help, RemovedBy, Severity,
@@ -35,6 +40,7 @@ pub use object_store::{
     NewObject, ObjectBody, ObjectStore, PackId, PackedObject, Place, PlaceError, PutReceipt, StageWriter,
     Staged, Staging,
 };
+pub use pack_audit::{PackAudit, PackFault, PackFaultKind, PackReport};
 pub use ref_store::{RefLogEntry, RefStore, RepositoryRecord, Visibility};
 pub use repository_index::RepositoryIndex;
 

@@ -2,8 +2,8 @@
 
 use futures::executor::block_on;
 use musehub_core::conformance::{
-    history_index, identity, intel, job_queue, maintenance_index, object_store, ref_store, repository_index,
-    staging,
+    history_index, identity, index_pages, intel, job_queue, maintenance_index, object_store, ref_store,
+    repository_index, staging,
 };
 use musehub_core::memory::{MemoryIndex, MemoryObjects, MemoryRefs};
 
@@ -55,4 +55,9 @@ fn intel_in_memory_keeps_its_contract() {
 #[test]
 fn identities_in_memory_keep_their_contract() {
     block_on(identity::run(async || MemoryIndex::new()));
+}
+
+#[test]
+fn pages_in_memory_keep_their_contract() {
+    block_on(index_pages::run(async || MemoryIndex::new()));
 }

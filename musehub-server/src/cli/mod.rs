@@ -1,13 +1,19 @@
 //! The command line.
 
+mod backup;
 mod breakage;
 mod demo;
+mod new_file;
+mod portable;
+mod progress;
+mod rebuild;
 mod repo;
 mod sample;
 mod schema;
 mod serve;
 mod token;
 mod upkeep;
+mod verify;
 
 use std::convert::Infallible;
 use std::io::IsTerminal;
@@ -51,7 +57,12 @@ enum Command {
     Repack(upkeep::RepackArguments),
     /// Remove what nothing needs from the object store, after a grace period.
     Gc(upkeep::GcArguments),
-    /// Look for stale imports in the Python files of a directory; exit status 1 where there are any.
+    Verify(verify::Arguments),
+    RebuildIndex(rebuild::Arguments),
+    Export(portable::ExportArguments),
+    Import(portable::ImportArguments),
+    Backup(backup::BackupArguments),
+    Restore(backup::RestoreArguments),
     Breakage(breakage::Arguments),
 }
 
@@ -108,6 +119,16 @@ impl DataDirectory {
         std::fs::create_dir_all(&self.data)
             .map_err(|error| format!("cannot make the data directory {}: {error}", self.data.display()))?;
         Ok(App::open(&settings, limits).await?)
+    }
+
+    /// Refuses what holds no hub: a check of nothing would find nothing wrong.
+    fn require_existing(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        match self.settings()?.store {
+            StoreLocation::Directory(store) if !store.is_dir() => {
+                Err(format!("{} is not there: no hub's data", store.display()).into())
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -174,39 +195,22 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(command: Command) -> Outcome {
+    start_logging(if matches!(command, Command::Serve(_)) { "info" } else { "warn" });
     match command {
-        Command::Serve(arguments) => {
-            start_logging("info");
-            serve::run(arguments).await
-        }
-        Command::Demo(arguments) => {
-            start_logging("warn");
-            demo::run(arguments).await
-        }
-        Command::Repo(command) => {
-            start_logging("warn");
-            repo::run(command).await
-        }
-        Command::Token(command) => {
-            start_logging("warn");
-            token::run(command).await
-        }
-        Command::Schema(command) => {
-            start_logging("warn");
-            schema::run(command).await
-        }
-        Command::Breakage(arguments) => {
-            start_logging("warn");
-            breakage::run(&arguments).await
-        }
-        Command::Repack(arguments) => {
-            start_logging("warn");
-            upkeep::repack(arguments).await
-        }
-        Command::Gc(arguments) => {
-            start_logging("warn");
-            upkeep::gc(arguments).await
-        }
+        Command::Serve(arguments) => serve::run(arguments).await,
+        Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Repo(command) => repo::run(command).await,
+        Command::Token(command) => token::run(command).await,
+        Command::Schema(command) => schema::run(command).await,
+        Command::Breakage(arguments) => breakage::run(&arguments).await,
+        Command::Repack(arguments) => upkeep::repack(arguments).await,
+        Command::Gc(arguments) => upkeep::gc(arguments).await,
+        Command::Verify(arguments) => verify::run(arguments).await,
+        Command::RebuildIndex(arguments) => rebuild::run(arguments).await,
+        Command::Export(arguments) => portable::run_export(arguments).await,
+        Command::Import(arguments) => portable::run_import(arguments).await,
+        Command::Backup(arguments) => backup::run_backup(arguments).await,
+        Command::Restore(arguments) => backup::run_restore(arguments).await,
     }
 }
 

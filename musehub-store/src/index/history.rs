@@ -143,16 +143,7 @@ impl HistoryIndex for SqlIndex {
 
     async fn commits(&self, repo: &RepoId, ids: &[CommitId]) -> Result<Vec<CommitRow>, BackendError> {
         let rows = self.rows("reading commits", COMMITS, [repo.as_str().into(), id_array(ids)]).await?;
-        let mut commits: Vec<CommitRow> = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let row = Row::of("musehub_commits", row);
-            let id = row.parse(0, "commit_id")?;
-            match commits.last_mut() {
-                Some(commit) if commit.id == id => commit.parents.push(row.parse(10, "parent_id")?),
-                _ => commits.push(commit_row(id, &row)?),
-            }
-        }
-        Ok(commits)
+        commit_rows(&rows)
     }
 
     async fn snapshots(&self, repo: &RepoId, ids: &[SnapshotId]) -> Result<Vec<SnapshotRow>, BackendError> {
@@ -295,6 +286,20 @@ fn branch_row(row: &QueryResult) -> Result<BranchRow, BackendError> {
     })
 }
 
+/// Commits from rows that come one per parent, those of a commit next to each other.
+pub(super) fn commit_rows(rows: &[QueryResult]) -> Result<Vec<CommitRow>, BackendError> {
+    let mut commits: Vec<CommitRow> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let row = Row::of("musehub_commits", row);
+        let id = row.parse(0, "commit_id")?;
+        match commits.last_mut() {
+            Some(commit) if commit.id == id => commit.parents.push(row.parse(10, "parent_id")?),
+            _ => commits.push(commit_row(id, &row)?),
+        }
+    }
+    Ok(commits)
+}
+
 fn commit_row(id: CommitId, row: &Row<'_>) -> Result<CommitRow, BackendError> {
     Ok(CommitRow {
         id,
@@ -311,7 +316,7 @@ fn commit_row(id: CommitId, row: &Row<'_>) -> Result<CommitRow, BackendError> {
     })
 }
 
-fn snapshot_row(row: &QueryResult) -> Result<SnapshotRow, BackendError> {
+pub(super) fn snapshot_row(row: &QueryResult) -> Result<SnapshotRow, BackendError> {
     let row = Row::of("musehub_snapshots", row);
     Ok(SnapshotRow {
         id: row.parse(0, "snapshot_id")?,
@@ -321,7 +326,7 @@ fn snapshot_row(row: &QueryResult) -> Result<SnapshotRow, BackendError> {
     })
 }
 
-fn blob_row(row: &QueryResult) -> Result<BlobRow, BackendError> {
+pub(super) fn blob_row(row: &QueryResult) -> Result<BlobRow, BackendError> {
     let row = Row::of("musehub_objects", row);
     Ok(BlobRow {
         id: row.parse(0, "object_id")?,

@@ -6,6 +6,7 @@
 //!
 //! Each statement is one text that SQLite and PostgreSQL read alike; [dialect] says where they part.
 
+pub(crate) mod backup;
 mod connect;
 mod dialect;
 mod entity;
@@ -17,7 +18,9 @@ mod intel;
 mod job;
 mod maintenance;
 mod migration;
+mod pages;
 mod places;
+pub(crate) mod rebuild;
 mod repository;
 mod retry;
 pub mod schema;

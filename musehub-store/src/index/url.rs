@@ -1,7 +1,7 @@
 //! Where a database is.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use sea_orm::sqlx::postgres::PgConnectOptions;
@@ -66,6 +66,15 @@ impl DatabaseUrl {
     #[must_use]
     pub fn sqlite(path: impl Into<PathBuf>) -> Self {
         Self(Place::Sqlite(path.into()))
+    }
+
+    /// The file of a database of SQLite's.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match &self.0 {
+            Place::Sqlite(path) => Some(path),
+            Place::Postgres(_) => None,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Objects in packs: one immutable file and one index file for everything that is put together.
 
+mod audit;
 mod cache;
 mod compress;
 mod files;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use musehub_core::conformance::{
-    history_index, identity, intel, job_queue, maintenance_index, repository_index,
+    history_index, identity, index_pages, intel, job_queue, maintenance_index, repository_index,
 };
 
 use crate::index_fixtures::{Database, SqlIndex};
@@ -32,6 +32,7 @@ async fn postgres() {
 async fn run<F: Future<Output = SqlIndex>>(fresh: impl Fn() -> F) {
     repository_index::run(&fresh).await;
     history_index::run(&fresh).await;
+    index_pages::run(&fresh).await;
     job_queue::run(&fresh).await;
     maintenance_index::run(&fresh).await;
     intel::run(&fresh).await;

@@ -67,6 +67,12 @@ pub(in crate::index) async fn reader(path: &Path) -> Result<DatabaseConnection, 
     pool(READERS, move |options| options.filename(&path).pragma("query_only", "ON")).await
 }
 
+/// The only connection to a file, for what needs the file alone. Waits for nobody.
+pub(in crate::index) async fn alone(path: &Path) -> Result<DatabaseConnection, DbErr> {
+    let path = path.to_owned();
+    pool(1, move |options| options.filename(&path).busy_timeout(Duration::ZERO)).await
+}
+
 /// A database in memory: one connection, since each would have a database of its own.
 pub(in crate::index) async fn in_memory() -> Result<DatabaseConnection, DbErr> {
     pool(1, |options| options.in_memory(true)).await

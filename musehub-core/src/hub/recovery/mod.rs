@@ -1,0 +1,70 @@
+//! Keeping the truth and its index whole: use cases of the operator, which nobody reaches over the network.
+
+mod export;
+mod import;
+mod portable;
+mod report;
+mod verify;
+mod verify_objects;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use export::Transferred;
+pub use report::{Event, Problem, ProblemKind};
+pub use verify::{VerifyOptions, VerifySummary};
+
+use super::{Backends, Hub};
+use crate::name::{Handle, Slug};
+use crate::port::{BackendError, IndexPages, PackAudit};
+
+/// Why a repository is not exported or imported.
+#[derive(Debug, thiserror::Error)]
+pub enum PortableError {
+    /// The stream is no whole export, or holds what is not so.
+    #[error("the exported repository cannot be read: {reason}")]
+    Malformed {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is a repository of that name.
+    #[error("{owner}/{slug} exists already")]
+    Exists {
+        /// The owner.
+        owner: Handle,
+        /// The name.
+        slug: Slug,
+    },
+    /// The stream cannot be read or written.
+    #[error("the file cannot be read or written")]
+    Io(#[from] std::io::Error),
+    /// A backend failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+/// The use cases of the operator over the backends of a hub.
+#[derive(Clone)]
+pub struct Recovery {
+    hub: Hub,
+    pages: Arc<dyn IndexPages>,
+    packs: Arc<dyn PackAudit>,
+}
+
+impl fmt::Debug for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recovery").field("hub", &self.hub).finish_non_exhaustive()
+    }
+}
+
+impl Recovery {
+    /// The operator's use cases of `hub`: `pages` are of its index, `packs` of its object store.
+    #[must_use]
+    pub fn new(hub: Hub, pages: Arc<dyn IndexPages>, packs: Arc<dyn PackAudit>) -> Self {
+        Self { hub, pages, packs }
+    }
+
+    fn backends(&self) -> &Backends {
+        &self.hub.backends
+    }
+}

@@ -1,0 +1,278 @@
+//! Verification: from the log over every row to the bytes, and from the packs back to the rows.
+
+use std::collections::{BTreeSet, HashSet};
+
+use serde::Serialize;
+
+use super::report::finding;
+use super::verify_objects::KnownPacks;
+use super::{Event, Problem, ProblemKind, Recovery};
+use crate::id::{BlobId, ObjectKey};
+use crate::name::{BranchName, Handle, Slug};
+use crate::port::{BackendError, PackFaultKind, PackId, RefLogEntry, RepositoryRecord};
+
+/// Branches of one page.
+const BRANCHES: u32 = 256;
+
+/// What to verify.
+#[derive(Clone, Debug, Default)]
+pub struct VerifyOptions {
+    /// One repository only, and the packs that it uses; all of them otherwise.
+    pub repository: Option<(Handle, Slug)>,
+    /// Whether every byte of every pack is read and hashed again, too.
+    pub objects: bool,
+}
+
+/// What a verification looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct VerifySummary {
+    /// Repositories.
+    pub repositories: u64,
+    /// Branches, deleted ones included.
+    pub branches: u64,
+    /// Moves of branches.
+    pub moves: u64,
+    /// Commits, read and their ids computed again.
+    pub commits: u64,
+    /// Snapshots, read and their ids computed again.
+    pub snapshots: u64,
+    /// Blobs, once per repository that holds them.
+    pub blobs: u64,
+    /// Packs.
+    pub packs: u64,
+    /// Packs that no move and no row names: what a push that failed leaves behind. They are no problem.
+    pub unused_packs: u64,
+    /// Bytes of packs that were read from end to end.
+    pub pack_bytes: u64,
+    /// Problems found.
+    pub problems: u64,
+}
+
+/// A verification in progress.
+pub(super) struct Verification<'a> {
+    pub(super) recovery: &'a Recovery,
+    pub(super) summary: VerifySummary,
+    /// Packs that moves name: 32 bytes for each push there ever was.
+    pub(super) moved: HashSet<PackId>,
+    /// Packs that rows name and no move does.
+    pub(super) used: HashSet<PackId>,
+    pub(super) known_packs: KnownPacks,
+    /// Blobs that the present repository is known to hold.
+    pub(super) held_blobs: HashSet<BlobId>,
+    report: &'a mut (dyn FnMut(Event) + Send),
+}
+
+impl Recovery {
+    /// Verifies the hub or one repository of it. Every problem is told to `report` as it is found.
+    ///
+    /// Memory is bounded by a page of rows, one snapshot, and a hash per pack. Beside a running server, a push in progress
+    /// may look like a branch that is stale.
+    ///
+    /// # Errors
+    /// [`BackendError`] where a backend cannot be asked, and [`BackendError::Missing`] where there is no repository of the
+    /// name given. Damage is a problem that is reported, not an error.
+    pub async fn verify(
+        &self,
+        options: &VerifyOptions,
+        report: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<VerifySummary, BackendError> {
+        let mut verification = Verification {
+            recovery: self,
+            summary: VerifySummary::default(),
+            moved: HashSet::new(),
+            used: HashSet::new(),
+            known_packs: KnownPacks::default(),
+            held_blobs: HashSet::new(),
+            report,
+        };
+        let refs = &self.backends().refs;
+        let repositories = match &options.repository {
+            None => refs.repositories().await?,
+            Some((owner, slug)) => {
+                let found = refs.repository(owner, slug).await?;
+                let missing = || BackendError::Missing { what: format!("repository {owner}/{slug}") };
+                vec![found.ok_or_else(missing)?]
+            }
+        };
+        for repo in &repositories {
+            verification.repository(repo).await?;
+        }
+        verification.packs(options.objects, options.repository.is_some()).await?;
+        Ok(verification.summary)
+    }
+}
+
+impl Verification<'_> {
+    pub(super) fn problem(&mut self, problem: Problem) {
+        self.summary.problems += 1;
+        (self.report)(Event::Problem(problem));
+    }
+
+    pub(super) fn progress(&mut self, stage: &'static str, done: u64, total: Option<u64>) {
+        (self.report)(Event::Progress { stage, done, total });
+    }
+
+    async fn repository(&mut self, repo: &RepositoryRecord) -> Result<(), BackendError> {
+        self.summary.repositories += 1;
+        self.held_blobs.clear();
+        match self.recovery.backends().repositories.repository_by_id(&repo.repo_id).await {
+            Ok(Some(row)) if row == *repo => {}
+            Ok(Some(_)) => {
+                let problem = Problem::new(ProblemKind::WrongRow, "its row is not its record");
+                self.problem(problem.of(repo));
+            }
+            Ok(None) => {
+                let problem = Problem::new(ProblemKind::ObjectWithoutRow, "its record has no row");
+                self.problem(problem.of(repo));
+            }
+            Err(error) => {
+                let problem = Problem::new(ProblemKind::WrongRow, finding(error)?);
+                self.problem(problem.of(repo));
+            }
+        }
+        for branch in self.branch_names(repo).await? {
+            self.branch(repo, &branch).await?;
+        }
+        self.commits(repo).await?;
+        self.snapshots(repo).await?;
+        self.blobs(repo).await
+    }
+
+    /// The branches that the log or the index knows.
+    async fn branch_names(&mut self, repo: &RepositoryRecord) -> Result<BTreeSet<BranchName>, BackendError> {
+        let mut names = BTreeSet::new();
+        match self.recovery.backends().refs.heads(&repo.repo_id).await {
+            Ok(heads) => names.extend(heads.into_iter().map(|last| last.branch)),
+            // The branches that the index knows are looked at one by one.
+            Err(error) => {
+                let problem = Problem::new(ProblemKind::DamagedLog, finding(error)?);
+                self.problem(problem.of(repo));
+            }
+        }
+        let mut after = None;
+        loop {
+            let page = self.recovery.pages.branch_page(&repo.repo_id, after.as_ref(), BRANCHES).await?;
+            let Some(last) = page.last() else {
+                return Ok(names);
+            };
+            after = Some(last.name.clone());
+            names.extend(page.into_iter().map(|row| row.name));
+        }
+    }
+
+    /// The log of a branch without a gap, and the index where the log ends.
+    async fn branch(&mut self, repo: &RepositoryRecord, branch: &BranchName) -> Result<(), BackendError> {
+        self.summary.branches += 1;
+        let backends = self.recovery.backends();
+        let moves = match backends.refs.history(&repo.repo_id, branch, 0).await {
+            Ok(moves) => moves,
+            Err(error) => {
+                let gap = matches!(error, BackendError::Missing { .. });
+                let kind = if gap { ProblemKind::LogGap } else { ProblemKind::DamagedLog };
+                self.problem(Problem::new(kind, finding(error)?).of(repo).branch(branch));
+                return Ok(());
+            }
+        };
+        self.summary.moves += moves.len() as u64;
+        self.moves(repo, branch, &moves);
+        let (head, sequence) = backends.history.branch(&repo.repo_id, branch).await?;
+        let (log_head, log_sequence) = moves.last().map_or((None, 0), |last| (last.new, last.sequence));
+        if log_sequence < sequence {
+            let detail =
+                format!("its last move by the index is {sequence}, its log ends with {log_sequence}");
+            self.problem(Problem::new(ProblemKind::LogGap, detail).of(repo).branch(branch));
+        } else if (log_head, log_sequence) != (head, sequence) {
+            let detail = format!("its last move by the index is {sequence}, by its log {log_sequence}");
+            self.problem(Problem::new(ProblemKind::StaleBranch, detail).of(repo).branch(branch));
+        }
+        for head in [head, log_head.filter(|log_head| Some(*log_head) != head)].into_iter().flatten() {
+            if backends.history.commit_nodes(&repo.repo_id, &[head], 0).await?.is_empty() {
+                let problem = Problem::new(ProblemKind::MissingHead, "its head is not in the repository");
+                self.problem(problem.of(repo).branch(branch).object(head.key()));
+            }
+        }
+        Ok(())
+    }
+
+    fn moves(&mut self, repo: &RepositoryRecord, branch: &BranchName, moves: &[RefLogEntry]) {
+        let mut head = None;
+        for (number, entry) in (1..).zip(moves) {
+            let fits = entry.sequence == number
+                && entry.old == head
+                && entry.repo_id == repo.repo_id
+                && entry.branch == *branch;
+            if !fits {
+                let detail = format!("move {number} does not go on from the one before it");
+                self.problem(Problem::new(ProblemKind::DamagedLog, detail).of(repo).branch(branch));
+            }
+            head = entry.new;
+            self.moved.extend(&entry.packs);
+            self.used.extend(&entry.borrowed);
+        }
+    }
+
+    /// Every object of the packs that moves name has a row, and every pack and index file is what it was.
+    async fn packs(&mut self, whole: bool, only_used: bool) -> Result<(), BackendError> {
+        let mut names = self.recovery.packs.pack_names().await?;
+        let there: HashSet<PackId> = names.iter().copied().collect();
+        let mut moved: Vec<PackId> = self.moved.iter().copied().collect();
+        moved.sort_unstable();
+        let total = moved.len() as u64;
+        for (done, pack) in (1..).zip(moved) {
+            self.moved_pack(pack, &there).await?;
+            self.progress("packs that moves name", done, Some(total));
+        }
+        if only_used {
+            names.retain(|pack| self.moved.contains(pack) || self.used.contains(pack));
+        }
+        let total = names.len() as u64;
+        for pack in names {
+            self.pack(pack, whole).await?;
+            self.progress("packs", self.summary.packs, Some(total));
+        }
+        Ok(())
+    }
+
+    /// The objects of a pack that a move names, wherever they lie now, have rows.
+    async fn moved_pack(&mut self, pack: PackId, there: &HashSet<PackId>) -> Result<(), BackendError> {
+        let backends = self.recovery.backends();
+        let objects = match backends.objects.pack_objects(pack).await {
+            Ok(objects) => objects,
+            // What is wrong with a pack that is there is told once, by its own audit.
+            Err(error) => {
+                let reason = finding(error)?;
+                if !there.contains(&pack) {
+                    let kind = ProblemKind::Pack(PackFaultKind::MissingPack);
+                    self.problem(Problem::new(kind, reason).pack(pack));
+                }
+                return Ok(());
+            }
+        };
+        self.used.extend(objects.iter().map(|object| object.place.pack));
+        for objects in objects.chunks(1000) {
+            let keys: Vec<ObjectKey> = objects.iter().map(|object| object.key).collect();
+            let places = backends.objects.locate(&keys).await?;
+            for (key, _) in keys.iter().zip(places).filter(|(_, place)| place.is_none()) {
+                let problem = Problem::new(ProblemKind::ObjectWithoutRow, "no row names it");
+                self.problem(problem.object(*key).pack(pack));
+            }
+        }
+        Ok(())
+    }
+
+    async fn pack(&mut self, pack: PackId, whole: bool) -> Result<(), BackendError> {
+        self.summary.packs += 1;
+        let report = self.recovery.packs.audit(pack, whole).await?;
+        self.summary.pack_bytes += report.bytes;
+        let unused = !self.moved.contains(&pack) && !self.used.contains(&pack);
+        self.summary.unused_packs += u64::from(unused);
+        for fault in report.faults {
+            let problem = Problem::new(ProblemKind::Pack(fault.kind), fault.reason).pack(pack);
+            self.problem(match fault.object {
+                Some(key) => problem.object(key),
+                None => problem,
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! `rebuild-index`: the database from the object store alone.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Args;
+use musehub_core::hub::CaughtUp;
+use musehub_core::hub::recovery::Event;
+use musehub_store::Replacement;
+
+use super::progress::{ProgressLine, ProgressOption};
+use super::{DataDirectory, Outcome};
+use crate::app::{App, Limits};
+
+/// Make the database anew from the object store, and put it in the place of the old one.
+///
+/// Makes a new database beside the old one, from the object store alone; carries over what only the old one holds
+/// (identities, tokens, past scans); and puts it in place at the end. Findings are computed again by jobs when a server runs.
+/// Stop the servers first: a database in use is refused. After a crash, run it again. A database of PostgreSQL's has to be
+/// empty, and nothing is carried over into it: restore a backup.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// Carry nothing over from the old database, for one that cannot be read any more: identities and tokens are lost, unless
+    /// a backup of them is restored.
+    #[arg(long)]
+    discard_old: bool,
+    #[command(flatten)]
+    progress: ProgressOption,
+    #[command(flatten)]
+    data: DataDirectory,
+}
+
+pub(super) async fn run(arguments: Arguments) -> Outcome {
+    arguments.data.require_existing()?;
+    let started = Instant::now();
+    let settings = arguments.data.settings()?;
+    let replacement = Replacement::begin(&settings.database).await?;
+    let (backend, refs) = App::open_store(&settings).await?;
+    let app = App::over(backend, refs, replacement.index().clone(), Limits::default());
+    let mut line = ProgressLine::new(arguments.progress);
+    let mut tell = |done: &CaughtUp| {
+        line.show(&Event::Progress { stage: "moves", done: done.moves, total: None });
+    };
+    let made = app.hub.catch_up_telling(&mut tell).await?;
+    line.clear();
+    let carried = if arguments.discard_old { None } else { replacement.carry_over().await? };
+    drop(app);
+    let kept = replacement.swap().await?;
+    println!(
+        "{} repositories, {} moves, {} commits, {} snapshots, {} blobs, in {:.1} seconds",
+        made.repositories,
+        made.moves,
+        made.commits,
+        made.snapshots,
+        made.blobs,
+        started.elapsed().as_secs_f64()
+    );
+    if let Some(carried) = carried {
+        println!("{carried} rows of identities, tokens and past scans were carried over");
+    }
+    if let Some(kept) = kept {
+        println!("the old database is {}", kept.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,88 @@
+//! `verify`: whether everything is there and is what it was.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Args;
+use musehub_core::hub::recovery::{Event, Problem, VerifyOptions, VerifySummary};
+use musehub_core::{Handle, Slug};
+use serde::Serialize;
+
+use super::progress::{ProgressLine, ProgressOption};
+use super::{DataDirectory, Outcome, parse_repository};
+use crate::app::Limits;
+
+/// Check that everything is there and is what it was; exit status 1 where something is not.
+///
+/// Follows every branch from its log over commits and snapshots to the blobs, and every row to the bytes it names. Reads
+/// only. Exit status: 0 where everything is whole, 1 where problems were found, 2 where it could not run.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// One repository only, and the packs that it uses.
+    #[arg(long, value_name = "OWNER/SLUG", value_parser = parse_repository)]
+    repo: Option<(Handle, Slug)>,
+    /// Read every byte of every pack, too, and compute every hash again.
+    #[arg(long)]
+    objects: bool,
+    /// Print JSON: `{"problems": […], "summary": {…}}`.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    progress: ProgressOption,
+    #[command(flatten)]
+    data: DataDirectory,
+}
+
+#[derive(Serialize)]
+struct Printed<'a> {
+    problems: &'a [Problem],
+    summary: &'a VerifySummary,
+    seconds: f64,
+}
+
+pub(super) async fn run(arguments: Arguments) -> Outcome {
+    arguments.data.require_existing()?;
+    let app = arguments.data.open(Limits::default()).await?;
+    let options = VerifyOptions { repository: arguments.repo, objects: arguments.objects };
+    let started = Instant::now();
+    let mut line = ProgressLine::new(arguments.progress);
+    let mut problems = Vec::new();
+    let mut tell = |event| match event {
+        Event::Problem(problem) if arguments.json => problems.push(problem),
+        Event::Problem(problem) => {
+            line.clear();
+            println!("{problem}");
+        }
+        Event::Progress { .. } => line.show(&event),
+    };
+    let summary = app.recovery.verify(&options, &mut tell).await?;
+    line.clear();
+    let seconds = started.elapsed().as_secs_f64();
+    if arguments.json {
+        let printed = Printed { problems: &problems, summary: &summary, seconds };
+        println!("{}", serde_json::to_string_pretty(&printed)?);
+    } else {
+        print_summary(&summary, seconds);
+    }
+    Ok(if summary.problems == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print_summary(summary: &VerifySummary, seconds: f64) {
+    println!(
+        "{} repositories, {} branches with {} moves, {} commits, {} snapshots, {} blobs, {} packs",
+        summary.repositories,
+        summary.branches,
+        summary.moves,
+        summary.commits,
+        summary.snapshots,
+        summary.blobs,
+        summary.packs
+    );
+    if summary.unused_packs > 0 {
+        println!("{} packs are used by nothing, as pushes that failed leave them", summary.unused_packs);
+    }
+    if summary.pack_bytes > 0 {
+        println!("{} bytes of packs were read and hashed", summary.pack_bytes);
+    }
+    println!("{} problems, in {seconds:.1} seconds", summary.problems);
+}

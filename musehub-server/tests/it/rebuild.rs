@@ -1,0 +1,300 @@
+//! A database made anew from the object store equals the one that it replaces, row for row.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use musehub_core::hub::recovery::VerifyOptions;
+use musehub_core::port::{RefLogEntry, RefStore, RepositoryIndex, RepositoryRecord};
+use musehub_core::{BranchName, Handle, Slug};
+use musehub_server::{App, Limits};
+use musehub_store::{Backend, BackupError, DatabaseUrl, RefLog, Replacement, SqlIndex};
+use musehub_test_support::history::write;
+use musehub_test_support::{History, MuseClient, TestApp};
+use sea_orm::{ConnectionTrait, Database, Statement};
+
+/// The tables that come from the object store.
+const TABLES: [&str; 7] = [
+    "musehub_repos",
+    "musehub_branches",
+    "musehub_commits",
+    "musehub_commit_graph",
+    "musehub_snapshots",
+    "musehub_objects",
+    "musehub_object_refs",
+];
+
+/// Every row of those tables, all columns, in order.
+async fn dump(database: &Path) -> BTreeMap<&'static str, Vec<String>> {
+    let url = format!("sqlite://{}", database.display());
+    let database = Database::connect(url).await.unwrap();
+    let texts = async |query: String| -> Vec<String> {
+        let statement = Statement::from_string(database.get_database_backend(), query);
+        let rows = database.query_all_raw(statement).await.unwrap();
+        rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+    };
+    let mut dump = BTreeMap::new();
+    for table in TABLES {
+        let columns = texts(format!("SELECT name FROM pragma_table_info('{table}')")).await;
+        assert!(!columns.is_empty(), "{table} has columns");
+        let columns = columns.join(", ");
+        dump.insert(table, texts(format!("SELECT json_array({columns}) FROM {table} ORDER BY 1")).await);
+    }
+    database.close().await.unwrap();
+    dump
+}
+
+/// A generator of numbers that gives the same ones for a seed.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % sides
+    }
+}
+
+/// A repository on its way through some history.
+struct Life {
+    client: MuseClient,
+    history: History,
+    record: RepositoryRecord,
+}
+
+struct World {
+    app: TestApp,
+    log: RefLog,
+    lives: Vec<Life>,
+    dice: Dice,
+}
+
+const BRANCHES: [&str; 5] = ["main", "dev", "a/x", "zeta", "Ünï"];
+
+impl World {
+    async fn new(directory: &Path, seed: u64) -> Self {
+        let app = TestApp::open(directory).await;
+        let mut lives = Vec::new();
+        for (owner, slug) in [("alice", "demo"), ("bob", "copy"), ("alice", "other")] {
+            let client = app.repository(owner, slug).await;
+            lives.push(Life { client, history: History::new(), record: app.record(owner, slug).await });
+        }
+        let log = RefLog::new(Backend::local(&directory.join("store")).unwrap());
+        Self { app, log, lives, dice: Dice(seed) }
+    }
+
+    async fn step(&mut self) {
+        let at = self.dice.roll(self.lives.len());
+        let branch = BRANCHES[self.dice.roll(BRANCHES.len())];
+        let known = self.lives[at].history.branches.contains_key(branch);
+        match self.dice.roll(10) {
+            0 if known => self.delete(at, branch).await,
+            1 if known => self.force_back(at, branch).await,
+            2 => self.change_default(at, branch).await,
+            3 => self.take_over(at, branch).await,
+            4 if known => self.fork_or_merge(at, branch).await,
+            _ => self.commit(at, branch).await,
+        }
+    }
+
+    /// Contents repeat within and between repositories, so that packs borrow of each other.
+    async fn commit(&mut self, at: usize, branch: &str) {
+        let contents = [self.dice.roll(6), self.dice.roll(30)];
+        let message = format!("message {}", self.dice.roll(1000));
+        let life = &mut self.lives[at];
+        life.history.commit(branch, &message, |tree| {
+            write(tree, "a.txt", format!("content {}", contents[0]));
+            write(tree, &format!("{}.txt", contents[0]), format!("content {}", contents[1]));
+        });
+        life.client.push(&life.history, branch, true).await.unwrap();
+    }
+
+    async fn fork_or_merge(&mut self, at: usize, branch: &str) {
+        let other = BRANCHES[self.dice.roll(BRANCHES.len())];
+        let life = &mut self.lives[at];
+        if life.history.branches.contains_key(other) && other != branch {
+            life.history.merge(branch, other);
+            life.client.push(&life.history, branch, false).await.unwrap();
+        } else if other != branch {
+            life.history.fork(other, branch);
+            life.client.push(&life.history, other, false).await.unwrap();
+        }
+    }
+
+    async fn force_back(&mut self, at: usize, branch: &str) {
+        let life = &mut self.lives[at];
+        let walk = life.history.walk(life.history.head(branch), &Default::default());
+        let back = walk[self.dice.roll(walk.len())].clone();
+        life.history.branch(branch, &back);
+        life.client.push(&life.history, branch, true).await.unwrap();
+    }
+
+    /// The history of another repository, commits and all.
+    async fn take_over(&mut self, at: usize, branch: &str) {
+        let from = self.dice.roll(self.lives.len());
+        let source = self.lives[from].history.clone();
+        let Some(head) = source.branches.get("main") else {
+            return;
+        };
+        let life = &mut self.lives[at];
+        life.history.commits.extend(source.commits.clone());
+        life.history.snapshots.extend(source.snapshots.clone());
+        life.history.objects.extend(source.objects.clone());
+        life.history.branch(branch, head);
+        life.client.push(&life.history, branch, true).await.unwrap();
+    }
+
+    async fn delete(&mut self, at: usize, branch: &str) {
+        let life = &mut self.lives[at];
+        let name = BranchName::parse(branch).unwrap();
+        let moves = self.log.history(&life.record.repo_id, &name, 0).await.unwrap();
+        let last = moves.last().unwrap().clone();
+        let deletion = RefLogEntry {
+            sequence: last.sequence + 1,
+            old: last.new,
+            new: None,
+            at: last.at.plus_millis(1),
+            packs: Vec::new(),
+            borrowed: Vec::new(),
+            ..last
+        };
+        self.log.append(&deletion).await.unwrap();
+        life.history.branches.remove(branch);
+        self.app.app.hub.catch_up().await.unwrap();
+    }
+
+    async fn change_default(&mut self, at: usize, branch: &str) {
+        let life = &self.lives[at];
+        let present = self.app.record(life.record.owner.as_str(), life.record.slug.as_str()).await;
+        if present.scheme.is_some() {
+            let next = RepositoryRecord {
+                version: present.version + 1,
+                default_branch: Some(BranchName::parse(branch).unwrap()),
+                ..present
+            };
+            self.log.put_repository(&next).await.unwrap();
+            self.app.app.hub.catch_up().await.unwrap();
+        }
+    }
+}
+
+fn store(directory: &Path) -> (Backend, RefLog) {
+    let backend = Backend::local(&directory.join("store")).unwrap();
+    (backend.clone(), RefLog::new(backend))
+}
+
+async fn rebuild(directory: &Path) -> Option<u64> {
+    let replacement = Replacement::begin(&DatabaseUrl::sqlite(directory.join("musehub.db"))).await.unwrap();
+    let (backend, refs) = store(directory);
+    let app = App::over(backend, refs, replacement.index().clone(), Limits::default());
+    app.hub.catch_up_telling(&mut |_| {}).await.unwrap();
+    let carried = replacement.carry_over().await.unwrap();
+    drop(app);
+    assert!(replacement.swap().await.unwrap().is_some());
+    carried
+}
+
+#[tokio::test]
+async fn a_rebuilt_index_is_the_old_one_row_for_row_after_any_history() {
+    for seed in 1..=4 {
+        let directory = tempfile::tempdir().unwrap();
+        let mut world = World::new(directory.path(), seed).await;
+        for _ in 0..60 {
+            world.step().await;
+        }
+        let World { app, lives, .. } = world;
+        app.run_jobs().await;
+        app.app.close().await.unwrap();
+        let before = dump(&directory.path().join("musehub.db")).await;
+        assert!(before["musehub_commits"].len() > 30 && before["musehub_branches"].len() > 6);
+
+        let carried = rebuild(directory.path()).await;
+        assert!(carried.is_some_and(|rows| rows >= 4), "two identities, two tokens");
+        let after = dump(&directory.path().join("musehub.db")).await;
+        for table in TABLES {
+            assert_eq!(after[table], before[table], "seed {seed}: {table}");
+        }
+
+        let app = TestApp::open(directory.path()).await;
+        let options = VerifyOptions { objects: true, ..VerifyOptions::default() };
+        let summary = app.app.recovery.verify(&options, &mut |event| println!("{event:?}")).await.unwrap();
+        assert_eq!(summary.problems, 0, "seed {seed}");
+        let ran = app.run_jobs().await;
+        assert!(ran <= lives.len(), "findings of the present heads alone: {ran}");
+        let mut history = lives.into_iter().next().unwrap().history;
+        history.commit_file("main", "goes on", "on.txt");
+        let mut client = app.client("alice", "demo", Some("alice")).await;
+        client.push(&history, "main", true).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_database_in_use_is_not_replaced_and_an_interrupted_try_is_forgotten() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("musehub.db");
+    let app = TestApp::open(directory.path()).await;
+    let mut history = History::new();
+    history.commit_file("main", "one", "a.txt");
+    app.repository("alice", "demo").await.push(&history, "main", false).await.unwrap();
+    Replacement::begin(&DatabaseUrl::sqlite(database.clone())).await.unwrap_err();
+    app.app.close().await.unwrap();
+
+    // Cut off before the swap, twice, once with rows of its own.
+    let begun = Replacement::begin(&DatabaseUrl::sqlite(database.clone())).await.unwrap();
+    let (backend, refs) = store(directory.path());
+    App::over(backend, refs, begun.index().clone(), Limits::default()).hub.catch_up().await.unwrap();
+    begun.index().close().await.unwrap();
+    drop(begun);
+    let again = Replacement::begin(&DatabaseUrl::sqlite(database.clone())).await.unwrap();
+    let left = again
+        .index()
+        .repository(&Handle::parse("alice").unwrap(), &Slug::parse("demo").unwrap())
+        .await
+        .unwrap();
+    assert_eq!(left, None, "a second try begins with nothing");
+    again.index().close().await.unwrap();
+    drop(again);
+
+    let before = dump(&database).await;
+    assert_eq!(rebuild(directory.path()).await, Some(2));
+    assert_eq!(dump(&database).await, before);
+    std::fs::remove_file(&database).unwrap();
+    let lost = Replacement::begin(&DatabaseUrl::sqlite(database.clone())).await.unwrap();
+    assert_eq!(lost.carry_over().await.unwrap(), None, "nothing is there to carry over");
+    lost.swap().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_backup_comes_back_whole_or_not_at_all() {
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let app = TestApp::open(old.path()).await;
+    let mut history = History::new();
+    history.commit_file("main", "one", "a.py");
+    app.repository("alice", "demo").await.push(&history, "main", false).await.unwrap();
+    let _ = app.token("bob").await;
+    app.run_jobs().await;
+    app.app.close().await.unwrap();
+    let index = SqlIndex::open(&old.path().join("musehub.db")).await.unwrap();
+    let mut backup = Vec::new();
+    let rows = index.backup(&mut backup, Default::default()).await.unwrap();
+    assert_eq!(rows, 5, "two identities, two tokens, one scan");
+    let text = String::from_utf8(backup.clone()).unwrap();
+    assert!(!text.contains("mh_test_"), "tokens are not in it");
+
+    let fresh = SqlIndex::open(&new.path().join("musehub.db")).await.unwrap();
+    let dangling = fresh.restore(&mut &backup[..], false).await;
+    assert!(matches!(dangling, Err(BackupError::Dangling { .. })), "{dangling:?}");
+    let (backend, refs) = store(old.path());
+    App::over(backend, refs, fresh.clone(), Limits::default()).hub.catch_up().await.unwrap();
+    for length in [0, 10, backup.len() / 2, backup.len() - 2] {
+        let cut = fresh.restore(&mut &backup[..length], false).await;
+        assert!(matches!(cut, Err(BackupError::Malformed { .. })), "{length}: {cut:?}");
+    }
+    let changed = text.replacen("bob", "eve", 3).into_bytes();
+    fresh.restore(&mut &changed[..], false).await.unwrap_err();
+    assert_eq!(fresh.restore(&mut &backup[..], false).await.unwrap(), rows);
+    let full = fresh.restore(&mut &backup[..], false).await;
+    assert!(matches!(full, Err(BackupError::NotEmpty { .. })), "{full:?}");
+    assert_eq!(fresh.restore(&mut &backup[..], true).await.unwrap(), rows);
+    let mut again = Vec::new();
+    fresh.backup(&mut again, Default::default()).await.unwrap();
+    assert_eq!(String::from_utf8(again).unwrap(), text);
+}

@@ -1,0 +1,309 @@
+//! Verification finds each kind of damage to a store on disk, and names it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use musehub_core::hub::recovery::{Event, Problem, VerifyOptions, VerifySummary};
+use musehub_core::port::{ObjectStore, PackedObject};
+use musehub_core::{Handle, ObjectKind, Slug};
+use musehub_store::{Backend, PackedStore};
+use musehub_test_support::history::{noise, write};
+use musehub_test_support::{History, TestApp};
+
+use crate::durability::copy;
+
+/// Lengths of an index file: its header, an entry, and within one the id and the offset.
+const HEADER: usize = 56;
+const ENTRY: usize = 60;
+const KEY: usize = 36;
+
+/// A data directory on which damage is done.
+struct Damaged {
+    directory: tempfile::TempDir,
+}
+
+impl Damaged {
+    fn path(&self, pack: &PackedObject, extension: &str) -> PathBuf {
+        let name = pack.place.pack.to_string();
+        self.directory.path().join(format!("store/packs/{}/{name}.{extension}", &name[..2]))
+    }
+
+    fn edit(&self, pack: &PackedObject, extension: &str, edit: impl FnOnce(&mut Vec<u8>)) {
+        let path = self.path(pack, extension);
+        let mut bytes = fs::read(&path).unwrap();
+        edit(&mut bytes);
+        fs::write(path, bytes).unwrap();
+    }
+
+    /// Edits an index file and gives it the checksum of what it says then.
+    fn lie(&self, pack: &PackedObject, lie: impl FnOnce(&mut [u8])) {
+        self.edit(pack, "idx", |bytes| {
+            let end = bytes.len() - 32;
+            lie(&mut bytes[..end]);
+            let checksum = *blake3::hash(&bytes[..end]).as_bytes();
+            bytes[end..].copy_from_slice(&checksum);
+        });
+    }
+
+    /// The directory of the log of `main` of the repository that has most moves.
+    fn log(&self) -> PathBuf {
+        let repositories = fs::read_dir(self.directory.path().join("store/refs")).unwrap();
+        let logs = repositories.map(|repository| repository.unwrap().path().join("main"));
+        logs.max_by_key(|log| fs::read_dir(log).map_or(0, Iterator::count)).unwrap()
+    }
+
+    async fn verify(&self, options: VerifyOptions) -> (VerifySummary, Vec<Problem>) {
+        let app = TestApp::open(self.directory.path()).await;
+        let mut problems = Vec::new();
+        let mut note = |event| {
+            if let Event::Problem(problem) = event {
+                problems.push(problem);
+            }
+        };
+        let summary = app.app.recovery.verify(&options, &mut note).await.unwrap();
+        assert_eq!(summary.problems, problems.len() as u64);
+        (summary, problems)
+    }
+
+    /// The problems, each as its line, of a verification of everything.
+    async fn problems(&self) -> Vec<String> {
+        let (_, problems) = self.verify(VerifyOptions { objects: true, ..VerifyOptions::default() }).await;
+        problems.iter().map(ToString::to_string).collect()
+    }
+}
+
+/// A hub that is whole, to be copied and damaged.
+struct Whole {
+    directory: tempfile::TempDir,
+    /// What the first push of `alice/demo` wrote.
+    objects: Vec<PackedObject>,
+}
+
+impl Whole {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut history = History::new();
+        history.commit("main", "one", |tree| {
+            write(tree, "a.txt", "a");
+            write(tree, "b.txt", "not a");
+            write(tree, "large", noise(1, 200_000));
+        });
+        let app = TestApp::open(directory.path()).await;
+        let mut client = app.repository("alice", "demo").await;
+        client.push(&history, "main", false).await.unwrap();
+        let store =
+            PackedStore::scan(Backend::local(&directory.path().join("store")).unwrap()).await.unwrap();
+        let pack = store.packs().await.unwrap()[0];
+        let objects = store.pack_objects(pack).await.unwrap();
+        // The same objects again in another repository, which borrows them.
+        app.repository("bob", "copy").await.push(&history, "main", false).await.unwrap();
+        for at in 0..3 {
+            history.commit_file("main", &format!("more {at}"), &format!("{at}.txt"));
+            client.push(&history, "main", false).await.unwrap();
+        }
+        app.app.close().await.unwrap();
+        Self { directory, objects }
+    }
+
+    fn damaged(&self) -> Damaged {
+        let directory = tempfile::tempdir().unwrap();
+        copy(self.directory.path(), directory.path());
+        Damaged { directory }
+    }
+
+    fn of_kind(&self, kind: ObjectKind) -> PackedObject {
+        *self.objects.iter().find(|object| object.key.kind == kind).unwrap()
+    }
+
+    fn position(&self, object: &PackedObject) -> usize {
+        self.objects.iter().position(|other| other == object).unwrap()
+    }
+}
+
+/// One of the problems has every word.
+#[track_caller]
+fn assert_names(problems: &[String], words: &[&str]) {
+    let named = problems.iter().any(|problem| words.iter().all(|word| problem.contains(word)));
+    assert!(named, "nothing says {words:?} in\n{}", problems.join("\n"));
+}
+
+#[tokio::test]
+async fn a_whole_hub_has_no_problem_and_everything_is_counted() {
+    let whole = Whole::new().await.damaged();
+    for objects in [false, true] {
+        let (summary, problems) = whole.verify(VerifyOptions { objects, ..VerifyOptions::default() }).await;
+        assert!(problems.is_empty(), "{problems:?}");
+        let counts = (summary.repositories, summary.branches, summary.moves, summary.packs);
+        assert_eq!(counts, (2, 2, 5, 5));
+        assert_eq!((summary.commits, summary.snapshots, summary.blobs), (5, 5, 9));
+        assert_eq!((summary.pack_bytes > 200_000, summary.unused_packs), (objects, 0));
+    }
+    let name = Some((Handle::parse("bob").unwrap(), Slug::parse("copy").unwrap()));
+    let (summary, problems) = whole.verify(VerifyOptions { repository: name, objects: true }).await;
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!((summary.repositories, summary.commits, summary.packs), (1, 1, 2), "its own and the borrowed");
+}
+
+#[tokio::test]
+async fn a_flipped_byte_is_found_and_its_object_named() {
+    let whole = Whole::new().await;
+    for object in &whole.objects {
+        let damaged = whole.damaged();
+        let at = (object.place.offset + object.place.length / 2) as usize;
+        damaged.edit(object, "pack", |bytes| bytes[at] ^= 1);
+        let problems = damaged.problems().await;
+        let pack = object.place.pack.to_string();
+        assert_names(&problems, &["damaged-pack", &pack]);
+        assert_names(&problems, &["damaged-object", &object.key.to_string(), &pack]);
+        if object.key.kind != ObjectKind::Blob {
+            assert_names(&problems, &["damaged-object alice/demo", &object.key.to_string()]);
+        }
+        let others = whole.objects.iter().filter(|other| other.key != object.key);
+        for other in others {
+            let named = problems.iter().any(|problem| problem.contains(&other.key.to_string()));
+            assert!(!named, "{} is whole: {problems:?}", other.key);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_truncated_pack_is_found_with_every_object_behind_its_end() {
+    let whole = Whole::new().await;
+    let object = whole.objects[1];
+    let damaged = whole.damaged();
+    damaged.edit(&object, "pack", |bytes| bytes.truncate(object.place.offset as usize + 10));
+    let problems = damaged.problems().await;
+    assert_names(&problems, &["damaged-pack", &object.place.pack.to_string(), "its index says"]);
+    for behind in &whole.objects[1..] {
+        assert_names(&problems, &["damaged-object", &behind.key.to_string()]);
+    }
+    let before = whole.objects[0].key.to_string();
+    assert!(!problems.iter().any(|problem| problem.contains(&before)), "{problems:?}");
+    let (_, shallow) = damaged.verify(VerifyOptions::default()).await;
+    assert!(shallow.iter().any(|problem| problem.to_string().starts_with("damaged-pack")), "{shallow:?}");
+}
+
+#[tokio::test]
+async fn a_missing_pack_and_a_missing_index_are_found() {
+    let whole = Whole::new().await;
+    let commit = whole.of_kind(ObjectKind::Commit);
+    let pack = commit.place.pack.to_string();
+
+    let damaged = whole.damaged();
+    fs::remove_file(damaged.path(&commit, "pack")).unwrap();
+    let problems = damaged.problems().await;
+    assert_names(&problems, &["missing-pack", &pack]);
+    assert_names(&problems, &["row-without-object alice/demo", &commit.key.to_string(), &pack]);
+
+    let damaged = whole.damaged();
+    fs::remove_file(damaged.path(&commit, "idx")).unwrap();
+    assert_names(&damaged.problems().await, &["missing-index", &pack]);
+}
+
+#[tokio::test]
+async fn a_row_without_object_is_found() {
+    let whole = Whole::new().await;
+    let damaged = whole.damaged();
+    for extension in ["pack", "idx"] {
+        fs::remove_file(damaged.path(&whole.objects[0], extension)).unwrap();
+    }
+    let problems = damaged.problems().await;
+    for object in &whole.objects {
+        assert_names(&problems, &["row-without-object alice/demo", &object.key.to_string()]);
+    }
+    let blob = whole.of_kind(ObjectKind::Blob).key.to_string();
+    assert_names(&problems, &["row-without-object bob/copy", &blob]);
+}
+
+#[tokio::test]
+async fn an_index_that_lies_is_found_although_its_checksum_fits() {
+    let whole = Whole::new().await;
+    let [first, second] = [0, 1].map(|nth| {
+        let blobs = whole.objects.iter().filter(|object| object.key.kind == ObjectKind::Blob);
+        let small = blobs.filter(|object| object.size < 100).collect::<Vec<_>>();
+        *small[nth]
+    });
+    let entry = |object: &PackedObject| HEADER + whole.position(object) * ENTRY;
+    let pack = first.place.pack.to_string();
+
+    let damaged = whole.damaged();
+    damaged.lie(&first, |bytes| {
+        let (a, b) = (entry(&first), entry(&second));
+        for at in 0..KEY {
+            bytes.swap(a + at, b + at);
+        }
+    });
+    let problems = damaged.problems().await;
+    for object in [&first, &second] {
+        assert_names(&problems, &["lying-index", &object.key.to_string(), &pack]);
+        assert_names(&problems, &["row-without-object alice/demo", &object.key.to_string(), &pack]);
+    }
+
+    // The length of a compressed record says nothing of that of its object.
+    let dull = whole.of_kind(ObjectKind::Snapshot);
+    let damaged = whole.damaged();
+    damaged.lie(&dull, |bytes| bytes[entry(&dull) + KEY + 16] -= 1);
+    let problems = damaged.problems().await;
+    assert_names(&problems, &["lying-index", &dull.key.to_string(), "not as long"]);
+
+    let damaged = whole.damaged();
+    damaged.lie(&first, |bytes| bytes[entry(&first) + KEY] += 1);
+    assert_names(&damaged.problems().await, &["lying-index", &pack, "do not fit together"]);
+
+    let damaged = whole.damaged();
+    damaged.edit(&first, "idx", |bytes| bytes[entry(&first)] ^= 1);
+    assert_names(&damaged.problems().await, &["damaged-index", &pack, "checksum"]);
+}
+
+#[tokio::test]
+async fn a_gap_in_a_log_and_a_damaged_entry_are_found() {
+    let whole = Whole::new().await;
+    for (number, expected) in [(2, "log-gap"), (4, "log-gap")] {
+        let damaged = whole.damaged();
+        fs::remove_file(damaged.log().join(format!("{number:012}.json"))).unwrap();
+        assert_names(&damaged.problems().await, &[expected, "alice/demo", "branch main"]);
+    }
+    for number in [1, 4] {
+        let damaged = whole.damaged();
+        fs::write(damaged.log().join(format!("{number:012}.json")), "{").unwrap();
+        assert_names(&damaged.problems().await, &["damaged-log", "alice/demo", "branch main"]);
+    }
+}
+
+#[tokio::test]
+async fn a_branch_that_points_at_no_commit_is_found() {
+    let whole = Whole::new().await.damaged();
+    let log = whole.log();
+    let last = fs::read_to_string(log.join("000000000004.json")).unwrap();
+    let mut entry: serde_json::Value = serde_json::from_str(&last).unwrap();
+    let lost = format!("sha256:{}", "5".repeat(64));
+    entry["old"] = entry["new"].clone();
+    entry["new"] = lost.clone().into();
+    entry["sequence"] = 5.into();
+    fs::write(log.join("000000000005.json"), entry.to_string()).unwrap();
+    let problems = whole.problems().await;
+    assert_names(&problems, &["missing-head alice/demo branch main", &lost]);
+    assert_names(&problems, &["stale-branch alice/demo branch main"]);
+}
+
+/// The database of before a push beside the store of after it: what the log names has no rows.
+#[tokio::test]
+async fn an_object_without_row_is_found() {
+    let whole = Whole::new().await;
+    let ahead = whole.damaged();
+    let commit;
+    {
+        let app = TestApp::open(ahead.directory.path()).await;
+        let client = app.client("alice", "demo", Some("alice")).await;
+        let mut history = client.clone_repository().await.unwrap();
+        commit = history.commit_file("main", "unindexed", "u.txt");
+        let mut client = client;
+        client.push(&history, "main", false).await.unwrap();
+    }
+    let damaged = whole.damaged();
+    copy(&ahead.directory.path().join("store"), &damaged.directory.path().join("store"));
+    let problems = damaged.problems().await;
+    assert_names(&problems, &["object-without-row", &format!("commit sha256:{commit}")]);
+    assert_names(&problems, &["stale-branch alice/demo branch main"]);
+    assert_names(&problems, &["missing-head alice/demo branch main", &commit]);
+}

@@ -1,0 +1,123 @@
+//! The operator's commands, as processes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use musehub_test_support::History;
+
+use crate::http::client;
+use crate::process::{Server, run};
+use crate::push::{assert_same, repository};
+
+/// A data directory with one repository of some history, and nobody serving it.
+async fn pushed() -> (tempfile::TempDir, History) {
+    let (data, token) = repository();
+    let server = Server::start(data.path());
+    let mut source = History::new();
+    let mut remote = client(&server, "alice", "tunes", Some(&token));
+    for number in 0..3 {
+        let _ = source.commit_file("main", &format!("change {number}"), &format!("{number}.txt"));
+        let _ = remote.push(&source, "main", false).await.unwrap();
+    }
+    server.process.signal("TERM");
+    let _ = server.process.wait();
+    (data, source)
+}
+
+/// The files of packs with an extension, in order.
+fn packs(data: &Path, extension: &str) -> Vec<PathBuf> {
+    let directories = fs::read_dir(data.join("store/packs")).unwrap();
+    let files = directories.flat_map(|directory| fs::read_dir(directory.unwrap().path()).unwrap());
+    let files = files.map(|file| file.unwrap().path());
+    let mut files: Vec<PathBuf> =
+        files.filter(|file| file.extension().is_some_and(|found| found == extension)).collect();
+    files.sort();
+    files
+}
+
+#[tokio::test]
+async fn verify_says_whole_or_what_is_wrong_and_ends_accordingly() {
+    let (data, _) = pushed().await;
+    let whole = run(data.path(), &["verify", "--objects", "--progress"]).expect(0);
+    assert!(whole.out.contains("1 repositories, 1 branches with 3 moves, 3 commits"), "{whole:?}");
+    assert!(whole.out.contains("0 problems"), "{whole:?}");
+    assert!(whole.err.contains("packs: 3 of 3"), "{whole:?}");
+    assert_eq!(run(data.path(), &["verify"]).expect(0).err, "", "no progress where nobody looks");
+
+    let damaged = &packs(data.path(), "pack")[0];
+    let mut bytes = fs::read(damaged).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(damaged, bytes).unwrap();
+    let name = damaged.file_stem().unwrap().to_str().unwrap();
+    let _ = run(data.path(), &["verify"]).expect(0);
+    let found = run(data.path(), &["verify", "--objects", "--repo", "alice/tunes"]).expect(1);
+    assert!(found.out.contains(&format!("damaged-pack pack {name}")), "{found:?}");
+    let json = run(data.path(), &["verify", "--objects", "--json"]).expect(1);
+    let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(json["problems"][0]["kind"], "damaged-pack");
+    assert_eq!(json["problems"][0]["pack"], name);
+    assert_eq!(json["summary"]["problems"], 1);
+
+    let nobody = run(data.path(), &["verify", "--repo", "alice/nothing"]).expect(2);
+    assert!(nobody.err.contains("alice/nothing"), "{nobody:?}");
+    let empty = tempfile::tempdir().unwrap();
+    let _ = run(empty.path(), &["verify"]).expect(2);
+    assert_eq!(fs::read_dir(empty.path()).unwrap().count(), 0, "a check makes nothing");
+}
+
+#[tokio::test]
+async fn a_lost_database_comes_back_from_the_store_and_a_backup() {
+    let (data, source) = pushed().await;
+    let backup = data.path().join("alone.jsonl");
+    let file = backup.to_str().unwrap();
+    let written = run(data.path(), &["backup", file]).expect(0);
+    assert!(written.out.contains("rows in"), "{written:?}");
+    let _ = run(data.path(), &["backup", file]).expect(2);
+
+    let rebuilt = run(data.path(), &["rebuild-index", "--progress"]).expect(0);
+    assert!(rebuilt.out.contains("1 repositories, 3 moves, 3 commits, 3 snapshots, 3 blobs"), "{rebuilt:?}");
+    assert!(rebuilt.out.contains("were carried over") && rebuilt.err.contains("moves: 3"), "{rebuilt:?}");
+    assert!(data.path().join("musehub.db.before-rebuild").is_file());
+
+    for file in fs::read_dir(data.path()).unwrap() {
+        let file = file.unwrap().path();
+        if file.file_name().unwrap().to_str().unwrap().starts_with("musehub.db") {
+            fs::remove_file(file).unwrap();
+        }
+    }
+    let rebuilt = run(data.path(), &["rebuild-index"]).expect(0);
+    assert!(!rebuilt.out.contains("carried over"), "{rebuilt:?}");
+    let _ = run(data.path(), &["restore", file]).expect(0);
+    let _ = run(data.path(), &["restore", file]).expect(2);
+    let _ = run(data.path(), &["restore", file, "--replace"]).expect(0);
+
+    let server = Server::start(data.path());
+    let in_use = run(data.path(), &["rebuild-index"]).expect(2);
+    assert!(in_use.err.contains("must not be in use"), "{in_use:?}");
+    let clone = client(&server, "alice", "tunes", None).clone_repository().await.unwrap();
+    assert_same(&clone, &source);
+}
+
+#[tokio::test]
+async fn a_repository_goes_from_one_hub_to_another_as_a_file() {
+    let (data, source) = pushed().await;
+    let file = data.path().join("tunes.mhex");
+    let name = file.to_str().unwrap();
+    let exported = run(data.path(), &["export", "alice/tunes", name]).expect(0);
+    assert!(exported.out.contains("3 moves, 3 commits, 3 snapshots, 3 blobs"), "{exported:?}");
+    let _ = run(data.path(), &["export", "alice/tunes", name]).expect(2);
+    let nothing = data.path().join("nothing");
+    let _ = run(data.path(), &["export", "alice/nothing", nothing.to_str().unwrap()]).expect(2);
+    assert!(!nothing.exists());
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let imported = run(elsewhere.path(), &["import", name, "--as", "bob/song", "--progress"]).expect(0);
+    assert!(imported.out.contains("bob/song: 3 moves") && imported.err.contains("moves: 3"), "{imported:?}");
+    let again = run(elsewhere.path(), &["import", name, "--as", "bob/song"]).expect(2);
+    assert!(again.err.contains("bob/song exists already"), "{again:?}");
+    let _ = run(elsewhere.path(), &["verify", "--objects"]).expect(0);
+    let server = Server::start(elsewhere.path());
+    let clone = client(&server, "bob", "song", None).clone_repository().await.unwrap();
+    assert_same(&clone, &source);
+}
