@@ -104,10 +104,21 @@ impl Backend {
         location: &StoreLocation,
         settings: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, BackendError> {
-        match location {
+        let backend = match location {
             StoreLocation::Directory(directory) => Self::local(directory),
             StoreLocation::Bucket { bucket, prefix } => Self::s3(bucket, prefix, settings),
-        }
+        };
+        #[cfg(feature = "failpoints")]
+        let backend = backend.map(Self::failing);
+        backend
+    }
+
+    /// The same objects, whose writes are fail points.
+    #[cfg(feature = "failpoints")]
+    fn failing(self) -> Self {
+        use crate::failpoints::Failing;
+        let durable = Failing::over(self.durable, self.directory.clone());
+        Self { durable, fast: Failing::over(self.fast, self.directory.clone()), ..self }
     }
 
     /// Files below a directory, which is created.

@@ -5,6 +5,8 @@
 #![warn(missing_docs)]
 
 mod backend;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod index;
 mod pack;
 mod ref_log;

@@ -11,6 +11,8 @@ mod breakage_forms;
 mod browser;
 mod cli;
 mod database;
+mod crash;
+mod crash_scene;
 mod demo;
 mod http;
 mod kill;

@@ -71,6 +71,11 @@ impl Process {
         (self.child.wait().unwrap(), self.printed())
     }
 
+    /// Waits for its end; false where it does not come.
+    pub(crate) fn ended(&self) -> bool {
+        self.output.wait(|printed| (printed.ended == 2).then_some(())).is_some()
+    }
+
     /// Kills it as `kill -9` does, and waits until it is gone.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

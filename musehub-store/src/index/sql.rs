@@ -119,7 +119,12 @@ impl Write {
 
     /// Makes it last.
     pub(super) async fn commit(self) -> Result<(), BackendError> {
-        self.transaction.commit().await.map_err(|error| failure(self.action, error))
+        #[cfg(feature = "failpoints")]
+        let point = crate::failpoints::Transaction::before_commit(self.action)?;
+        self.transaction.commit().await.map_err(|error| failure(self.action, error))?;
+        #[cfg(feature = "failpoints")]
+        point.after_commit(self.action)?;
+        Ok(())
     }
 }
 

@@ -54,10 +54,10 @@ impl Staging for PackedStore {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let uploads = self.uploads(&format!("staging/{repo}"), ".idx").await?;
-        let indexes = futures::stream::iter(uploads).map(|(upload, _)| async move {
+        let uploads = self.finished(repo).await?;
+        let indexes = futures::stream::iter(uploads).map(|(upload, length)| async move {
             match self.backend.get(&index_path(&upload)).await {
-                Ok(bytes) => Ok(Some((upload, bytes))),
+                Ok(bytes) => Ok(Some((upload, length, bytes))),
                 // Discarded since it was listed.
                 Err(BackendError::Missing { .. }) => Ok(None),
                 Err(error) => Err(error),
@@ -65,12 +65,13 @@ impl Staging for PackedStore {
         });
         let indexes: Vec<_> = indexes.buffered(PARALLEL).try_collect().await?;
         let mut staged = std::collections::HashMap::new();
-        for (upload, bytes) in indexes.into_iter().flatten() {
-            let damaged = |error: format::FormatError| BackendError::Damaged {
-                what: format!("the index of upload {upload}"),
-                reason: error.to_string(),
+        for (upload, length, bytes) in indexes.into_iter().flatten() {
+            // Nothing here is synced, so a power cut may leave half a file under its name. Its blobs are uploaded again.
+            let Some(objects) =
+                format::parse_index(&bytes).ok().filter(|index| index.1 == length).map(|index| index.2)
+            else {
+                continue;
             };
-            let (_, _, objects) = format::parse_index(&bytes).map_err(damaged)?;
             for object in objects {
                 staged.insert(BlobId::from(object.key.id), (upload.clone(), object));
             }
@@ -136,6 +137,27 @@ impl PackedStore {
         }
         let expired = uploads.into_iter().filter(|(_, (last, _))| *last < before);
         Ok(expired.map(|(upload, (_, bytes))| (upload, bytes)).collect())
+    }
+
+    /// The finished uploads of a repository, in order, and the lengths of their packs.
+    async fn finished(&self, repo: &RepoId) -> Result<Vec<(String, u64)>, BackendError> {
+        let mut entries = self.backend.fast.list(Some(&Path::from(format!("staging/{repo}"))));
+        let (mut lengths, mut finished) = (BTreeMap::new(), Vec::new());
+        while let Some(entry) =
+            entries.try_next().await.map_err(|error| failed("listing staged uploads", error))?
+        {
+            let path: &str = entry.location.as_ref();
+            match path.strip_prefix("staging/").and_then(|rest| rest.rsplit_once('.')) {
+                Some((upload, "pack")) => {
+                    lengths.insert(upload.to_owned(), entry.size);
+                }
+                Some((upload, "idx")) => finished.push(upload.to_owned()),
+                _ => {}
+            }
+        }
+        finished.sort_unstable();
+        let with_length = |upload: String| lengths.remove(&upload).map(|length| (upload, length));
+        Ok(finished.into_iter().filter_map(with_length).collect())
     }
 
     /// The uploads below a prefix that have a file with an extension, in order, each with the time at which that was

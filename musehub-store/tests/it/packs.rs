@@ -207,3 +207,23 @@ async fn two_stores_over_one_directory_read_each_other_s_packs() {
     let located = third.locate(&[ours.key, theirs.key]).await.unwrap();
     assert_eq!(located, [Some(our_place), Some(their_place)]);
 }
+
+#[tokio::test]
+async fn an_upload_of_which_half_is_on_disk_is_uploaded_again() {
+    for extension in [".pack", ".idx"] {
+        let disk = Disk::new().await;
+        let payload = b"uploaded before the power went".as_slice();
+        let id = stage(&disk.store, payload, &[4]).await.id;
+        let file =
+            disk.files().into_iter().find(|file| file.starts_with("staging") && file.ends_with(extension));
+        let file = disk.directory.path().join(file.unwrap());
+        let half = std::fs::metadata(&file).unwrap().len() / 2;
+        std::fs::File::options().write(true).open(&file).unwrap().set_len(half).unwrap();
+        assert_eq!(disk.store.find(&repo(), &[id]).await.unwrap(), [None], "{extension}");
+        let again = stage(&disk.store, payload, &[4]).await;
+        let found = disk.store.find(&repo(), &[id]).await.unwrap();
+        assert_eq!(found, [Some(again.clone())], "{extension}");
+        let receipt = put(&disk.store, &[staged(&again)]).await;
+        assert_eq!(receipt.objects.len(), 1, "{extension}");
+    }
+}
