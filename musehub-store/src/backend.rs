@@ -107,10 +107,10 @@ impl Backend {
         let backend = match location {
             StoreLocation::Directory(directory) => Self::local(directory),
             StoreLocation::Bucket { bucket, prefix } => Self::s3(bucket, prefix, settings),
-        };
+        }?;
         #[cfg(feature = "failpoints")]
-        let backend = backend.map(Self::failing);
-        backend
+        let backend = backend.failing();
+        Ok(backend)
     }
 
     /// The same objects, whose writes are fail points.
