@@ -8,7 +8,9 @@ use std::sync::Arc;
 use futures::{StreamExt, stream};
 use musehub_test_support::{History, MuseClient};
 
-use crate::crash_scene::{POINT, Scene, census, difference, end_leases, later, without_database};
+use crate::crash_scene::{
+    POINT, Scene, census, difference, end_leases, halve_uploads, later, without_database,
+};
 use crate::http::client;
 use crate::process::{Server, musehub, run};
 use crate::push::assert_same;
@@ -198,6 +200,22 @@ async fn push_case(scene: Arc<Scene>, case: Case) -> String {
         (false, _) => "not there",
     };
     format!("{seen}: {left}")
+}
+
+#[tokio::test]
+async fn an_upload_of_which_a_power_cut_left_half_is_uploaded_again() {
+    let scene = Scene::new().await;
+    let pushed = fresh();
+    let mut server = Server::start(scene.path());
+    let bundle = pushed.whole("main");
+    let _ = client(&server, "alice", "new", Some(&scene.token)).upload(&bundle).await.unwrap();
+    server.process.kill();
+    halve_uploads(scene.path());
+    let server = Server::start(scene.path());
+    let mut remote = client(&server, "alice", "new", Some(&scene.token));
+    let report = remote.push(&pushed, "main", false).await.unwrap();
+    assert_eq!(report.missing.len(), 2, "what is lost is asked for");
+    assert_same(&remote.clone_repository().await.unwrap(), &pushed);
 }
 
 /// Pushes go on, and are whole.

@@ -7,7 +7,7 @@ use musehub_core::{ObjectKey, ObjectKind, canonical};
 use musehub_store::{Backend, PackedStore};
 
 use crate::pack_fixtures::{
-    Dice, Disk, PACK_FOOTER, PACK_HEADER, blob, bytes_of, find, noise, places, put, record, stage, staged,
+    Dice, Disk, PACK_FOOTER, PACK_HEADER, blob, bytes_of, noise, places, put, record, stage, staged,
 };
 
 const MIB: usize = 1 << 20;
@@ -206,22 +206,4 @@ async fn two_stores_over_one_directory_read_each_other_s_packs() {
     let third = disk.reopened().await;
     let located = third.locate(&[ours.key, theirs.key]).await.unwrap();
     assert_eq!(located, [Some(our_place), Some(their_place)]);
-}
-
-#[tokio::test]
-async fn an_upload_of_which_half_is_on_disk_is_uploaded_again() {
-    for extension in [".pack", ".idx"] {
-        let disk = Disk::new().await;
-        let payload = b"uploaded before the power went".as_slice();
-        let id = stage(&disk.store, payload, &[4]).await.id;
-        let file =
-            disk.files().into_iter().find(|file| file.starts_with("staging") && file.ends_with(extension));
-        let file = disk.directory.path().join(file.unwrap());
-        let half = std::fs::metadata(&file).unwrap().len() / 2;
-        std::fs::File::options().write(true).open(&file).unwrap().set_len(half).unwrap();
-        assert_eq!(find(&disk.store, id).await, None, "{extension}");
-        let again = stage(&disk.store, payload, &[4]).await;
-        let receipt = put(&disk.store, &[staged(&again)]).await;
-        assert_eq!(receipt.objects.len(), 1, "{extension}");
-    }
 }
