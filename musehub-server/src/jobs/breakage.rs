@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use musehub_core::CommitId;
-use musehub_core::port::{BreakageMeta, NewJob, Severity};
+use musehub_core::hub::ReadError;
+use musehub_core::port::{BackendError, BreakageMeta, CommitRow, NewJob, RepositoryRecord, Severity};
 use musehub_intel::Policy;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::JobError;
 use crate::app::App;
@@ -19,8 +20,24 @@ struct Payload {
     commit: CommitId,
 }
 
+/// What one scan counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Issues.
+    pub total: u64,
+    /// Those that are warnings.
+    pub warnings: u64,
+    /// Those that are errors.
+    pub errors: u64,
+    /// Python files of the snapshot.
+    pub file_count: u64,
+}
+
+/// What the provider answers: its name with what it counted, or nothing where the manifest cannot be read.
+pub type Results = Vec<(&'static str, Counts)>;
+
 /// Scans the commit of the payload and replaces the repository's issues. A commit that is the head no more is left to
-/// the job of the one that is.
+/// the job of the one that is. Answers the results as JSON.
 pub(super) async fn run(app: &Arc<App>, work: &NewJob) -> Result<String, JobError> {
     let payload: Payload = serde_json::from_str(&work.payload)
         .map_err(|error| JobError::Hopeless(format!("its payload: {error}")))?;
@@ -33,33 +50,64 @@ pub(super) async fn run(app: &Arc<App>, work: &NewJob) -> Result<String, JobErro
     if head != Some(payload.commit) {
         return Ok(format!("{} is not the head any more", payload.commit));
     }
-    let commit = app.hub.commit(&repo, payload.commit).await.map_err(ScanError::from)?;
-    let scanned = scan::scan(app, &repo, &commit, Policy::Resolved).await?;
-    let issues = scanned.issues(&repo, &commit);
+    let results = provide(app, &repo, payload.commit).await?;
+    serde_json::to_string(&results).map_err(|error| JobError::Hopeless(error.to_string()))
+}
+
+/// Scans a commit and replaces the repository's issues in one transaction.
+///
+/// # Errors
+/// [`JobError`] where a backend fails or the detector gives up. A manifest that is not there or is damaged is no error: nothing
+/// is answered, and what an earlier scan found is left as it is.
+pub async fn provide(app: &Arc<App>, repo: &RepositoryRecord, commit: CommitId) -> Result<Results, JobError> {
+    let Some(commit) = readable(app, repo, commit).await? else {
+        return Ok(Results::new());
+    };
+    let scanned = scan::scan(app, repo, &commit, Policy::Resolved).await?;
+    let issues = scanned.issues(repo, &commit);
     let count = |severity| issues.iter().filter(|issue| issue.severity == severity).count() as u64;
-    let meta = BreakageMeta {
-        commit: payload.commit,
-        total_issues: issues.len() as u64,
-        warning_count: count(Severity::Warning),
-        error_count: count(Severity::Error),
+    let counts = Counts {
+        total: issues.len() as u64,
+        warnings: count(Severity::Warning),
+        errors: count(Severity::Error),
         file_count: scanned.report.files_scanned as u64,
+    };
+    let meta = BreakageMeta {
+        commit: commit.id,
+        total_issues: counts.total,
+        warning_count: counts.warnings,
+        error_count: counts.errors,
+        file_count: counts.file_count,
         scanned_at: app.clock.now(),
     };
     app.breakage.replace_breakage(&repo.repo_id, &meta, &issues).await?;
-    Ok(format!(
-        "{}/{} at {}: total={} warnings={} errors={} file_count={} partly_read={} not_read={} parsed={} checked={}",
-        repo.owner,
-        repo.slug,
-        payload.commit,
-        meta.total_issues,
-        meta.warning_count,
-        meta.error_count,
-        meta.file_count,
-        scanned.report.files_partly_read,
-        scanned.report.files_not_read,
-        scanned.files_parsed,
-        scanned.files_checked
-    ))
+    tracing::info!(
+        repository = %format_args!("{}/{}", repo.owner, repo.slug), commit = %commit.id,
+        partly_read = scanned.report.files_partly_read, not_read = scanned.report.files_not_read,
+        parsed = scanned.files_parsed, checked = scanned.files_checked, "scanned"
+    );
+    Ok(vec![(KIND, counts)])
+}
+
+/// The commit, where its manifest can be read.
+async fn readable(
+    app: &Arc<App>,
+    repo: &RepositoryRecord,
+    id: CommitId,
+) -> Result<Option<CommitRow>, BackendError> {
+    let read = async {
+        let commit = app.hub.commit(repo, id).await?;
+        app.hub.snapshot(repo, commit.snapshot).await?;
+        Ok(commit)
+    };
+    match read.await {
+        Ok(commit) => Ok(Some(commit)),
+        Err(error @ (ReadError::NotFound { .. } | ReadError::Backend(BackendError::Damaged { .. }))) => {
+            tracing::error!(repository = %repo.repo_id, commit = %id, %error, "a manifest cannot be read");
+            Ok(None)
+        }
+        Err(ReadError::Backend(error)) => Err(error),
+    }
 }
 
 impl From<ScanError> for JobError {

@@ -11,7 +11,7 @@ use musehub_core::port::{BackendError, Job, Timestamp};
 
 use crate::app::App;
 
-pub use breakage::KIND as BREAKAGE;
+pub use breakage::{Counts, KIND as BREAKAGE, Results, provide as provide_breakage};
 
 /// How long a job is this worker's without a sign of life.
 const LEASE: Duration = Duration::from_secs(60);
