@@ -91,7 +91,8 @@ pub fn in_memory() -> Hub {
         staging: objects,
         refs: Arc::new(MemoryRefs::new()),
         repositories: index.clone(),
-        history: index,
+        history: index.clone(),
+        claims: index,
         clock: Arc::new(SystemClock),
     };
     Hub::new(backends, Options::default())

@@ -106,6 +106,17 @@ text_name!(
     check_repo_id
 );
 
+impl BranchName {
+    /// Whether one of the two is a directory of the other: clients keep a branch as a file, so such two cannot be side by
+    /// side.
+    #[must_use]
+    pub fn is_in_the_way_of(&self, other: &Self) -> bool {
+        let below =
+            |upper: &str, lower: &str| lower.strip_prefix(upper).is_some_and(|rest| rest.starts_with('/'));
+        below(self.as_str(), other.as_str()) || below(other.as_str(), self.as_str())
+    }
+}
+
 impl RepoId {
     /// A new id.
     #[must_use]

@@ -178,6 +178,7 @@ impl App {
             refs: Arc::new(refs.clone()),
             repositories: index.clone(),
             history: index.clone(),
+            claims: index.clone(),
             clock: clock.clone(),
         };
         let options = Options { default_branch_jobs: vec![jobs::BREAKAGE.to_owned()] };

@@ -38,6 +38,7 @@
 //! });
 //! ```
 
+pub mod branch_claims;
 mod fixtures;
 pub mod history_index;
 mod history_rows;

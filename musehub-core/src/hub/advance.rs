@@ -75,10 +75,6 @@ impl Hub {
             if position.head == to {
                 return Ok(false);
             }
-            let _creating = match position.head {
-                None => Some(self.creation_lock(&repo.repo_id).lock().await),
-                Some(_) => None,
-            };
             self.require_permitted(&advance, position, &novelty.nodes).await?;
             let Some(receipt) = self.store_once(&mut stored, novelty).await? else {
                 self.catch_up_branch(repo, branch).await?;
@@ -96,17 +92,26 @@ impl Hub {
                 packs: receipt.pack.into_iter().collect(),
                 borrowed: sorted(&novelty.shared.iter().map(|row| row.place.pack).collect()),
             };
+            let claim = match position.head {
+                None => Some(self.claim_name(repo, branch).await?),
+                Some(_) => None,
+            };
             match self.backends.refs.append(&entry).await {
                 Ok(()) => {
                     let rows = self.move_rows(repo, entry, novelty, receipt);
                     self.backends.history.record_move(rows).await?;
+                    self.release_name(repo, claim).await;
                     let uploads: Vec<String> = novelty.uploads.iter().cloned().collect();
                     // The move is made; what is not discarded now expires.
                     let _ = self.backends.staging.discard(&repo.repo_id, &uploads).await;
                     return Ok(true);
                 }
                 // Somebody else moved the branch, in this process or in another one.
-                Err(BackendError::Conflict { .. }) => self.catch_up_branch(repo, branch).await?,
+                Err(BackendError::Conflict { .. }) => {
+                    self.catch_up_branch(repo, branch).await?;
+                    self.release_name(repo, claim).await;
+                }
+                // The entry may be there all the same, so the name stays claimed for its time.
                 Err(error) => return Err(error.into()),
             }
         }
@@ -181,7 +186,7 @@ impl Hub {
     ) -> Result<(), PushError> {
         let Advance { repo, branch, to, force, .. } = *advance;
         let Some(head) = position.head else {
-            return self.require_no_directory(repo, branch).await;
+            return self.require_free_name(repo, branch).await;
         };
         let Some(tip) = to.filter(|_| !force) else {
             return Ok(());
@@ -194,25 +199,6 @@ impl Hub {
             Ok(())
         } else {
             Err(PushError::NotFastForward { branch: branch.clone(), head, tip })
-        }
-    }
-
-    /// Clients keep a branch as a file, so `a` and `a/b` cannot be side by side.
-    async fn require_no_directory(
-        &self,
-        repo: &RepositoryRecord,
-        branch: &BranchName,
-    ) -> Result<(), PushError> {
-        let below =
-            |upper: &str, lower: &str| lower.strip_prefix(upper).is_some_and(|rest| rest.starts_with('/'));
-        let name = branch.as_str();
-        let branches = self.backends.history.branches(&repo.repo_id).await?;
-        match branches
-            .into_iter()
-            .find(|row| below(row.name.as_str(), name) || below(name, row.name.as_str()))
-        {
-            None => Ok(()),
-            Some(row) => Err(PushError::BranchConflict { branch: branch.clone(), existing: row.name }),
         }
     }
 

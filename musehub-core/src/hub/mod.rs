@@ -13,6 +13,7 @@ mod error;
 mod fetch;
 mod incoming;
 mod merging;
+mod new_branch;
 mod push;
 mod read;
 pub mod recovery;
@@ -21,8 +22,6 @@ mod rows;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
-
-use futures::lock::Mutex;
 
 pub use access::{Need, Viewer};
 pub use catch_up::CaughtUp;
@@ -43,16 +42,13 @@ use crate::graph::{Step, Walk};
 use crate::id::CommitId;
 use crate::name::{BranchName, Handle, RepoId, Slug};
 use crate::port::{
-    BackendError, BranchRow, Clock, HistoryIndex, ObjectStore, RefStore, RepositoryIndex, RepositoryRecord,
-    Staging, Visibility,
+    BackendError, BranchClaims, BranchRow, Clock, HistoryIndex, ObjectStore, RefStore, RepositoryIndex,
+    RepositoryRecord, Staging, Visibility,
 };
 use crate::scheme::IdScheme;
 
 /// How many ancestors a backend may send along with the commits that a walk asks for.
 const WALK_WINDOW: u32 = 512;
-
-/// Repositories share this many locks.
-const CREATION_LOCKS: usize = 64;
 
 /// The backends of a hub.
 #[derive(Clone)]
@@ -67,6 +63,8 @@ pub struct Backends {
     pub repositories: Arc<dyn RepositoryIndex>,
     /// The read model of history.
     pub history: Arc<dyn HistoryIndex>,
+    /// The names of branches that are about to be made, seen by all processes that serve the same repositories.
+    pub claims: Arc<dyn BranchClaims>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -89,8 +87,6 @@ pub struct Options {
 pub struct Hub {
     backends: Backends,
     options: Arc<Options>,
-    /// Held while a branch is created: the log decides races about one name, not about a name and one below it.
-    creation: Arc<[Mutex<()>]>,
 }
 
 impl fmt::Debug for Hub {
@@ -127,8 +123,7 @@ impl Hub {
     /// A hub over backends.
     #[must_use]
     pub fn new(backends: Backends, options: Options) -> Self {
-        let creation = (0..CREATION_LOCKS).map(|_| Mutex::new(())).collect();
-        Self { backends, options: Arc::new(options), creation }
+        Self { backends, options: Arc::new(options) }
     }
 
     /// Creates an empty repository.
@@ -169,13 +164,6 @@ impl Hub {
     pub async fn refs(&self, repo: &RepositoryRecord) -> Result<Refs, BackendError> {
         let branches = self.backends.history.branches(&repo.repo_id).await?;
         Ok(Refs { branches, default_branch: default_branch(repo) })
-    }
-
-    /// The lock of a repository's new branches.
-    fn creation_lock(&self, repo: &RepoId) -> &Mutex<()> {
-        let sum =
-            repo.as_str().bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-        &self.creation[sum % self.creation.len()]
     }
 
     /// Where a branch stands by the index.

@@ -11,11 +11,11 @@ use super::identity::Identities;
 use super::intel::Intel;
 use super::jobs::Jobs;
 use super::{FoldedName, conflict, folded, lock, missing};
-use crate::name::{Handle, RepoId, Slug};
-use crate::port::{BackendError, RepositoryIndex, RepositoryRecord, Visibility};
+use crate::name::{BranchName, Handle, RepoId, Slug};
+use crate::port::{BackendError, RepositoryIndex, RepositoryRecord, Timestamp, Visibility};
 
 /// Every port of the read model in memory: [`RepositoryIndex`], [`HistoryIndex`](crate::port::HistoryIndex),
-/// [`JobQueue`](crate::port::JobQueue), [`BreakageIndex`](crate::port::BreakageIndex),
+/// [`BranchClaims`](crate::port::BranchClaims), [`JobQueue`](crate::port::JobQueue), [`BreakageIndex`](crate::port::BreakageIndex),
 /// [`FactCache`](crate::port::FactCache) and [`IdentityStore`](crate::port::IdentityStore).
 ///
 /// # Errors
@@ -34,6 +34,7 @@ pub(super) struct State {
     repositories: HashMap<RepoId, RepositoryRecord>,
     names: BTreeMap<FoldedName, RepoId>,
     pub(super) holdings: HashMap<RepoId, Holdings>,
+    pub(super) claims: HashMap<RepoId, BTreeMap<BranchName, Timestamp>>,
     pub(super) jobs: Jobs,
     pub(super) intel: Intel,
     pub(super) identities: Identities,
@@ -71,6 +72,7 @@ impl State {
         self.repositories.remove(repo);
         self.names.retain(|_, holder| holder != repo);
         self.holdings.remove(repo);
+        self.claims.remove(repo);
         self.jobs.forget(repo);
         self.intel.forget(repo);
     }

@@ -4,6 +4,7 @@
 //! branch's numbers, a commit before its parents, a name that nobody made) is an error here, so that fast tests find
 //! wrong assumptions. They do no I/O and never wait.
 
+mod claims;
 mod clock;
 mod history;
 mod identity;

@@ -6,6 +6,7 @@
 //! | [`Staging`] | uploaded blobs that no push has claimed yet |
 //! | [`RefStore`] | branch moves and repository records, as create-only logs: the truth |
 //! | [`RepositoryIndex`], [`HistoryIndex`] | the queryable read model, rebuilt from the two above |
+//! | [`BranchClaims`] | names of branches that are about to be made |
 //! | [`MaintenanceIndex`] | the same read model, told where objects went |
 //! | [`IndexPages`] | the same from one end to the other, for checks and copies |
 //! | [`PackAudit`] | packs as files, whatever the index believes |
@@ -14,6 +15,7 @@
 //! | [`IdentityStore`] | who holds which token |
 //! | [`Clock`] | now |
 
+mod branch_claims;
 mod history_index;
 mod identity_store;
 mod index_pages;
@@ -27,6 +29,7 @@ mod repository_index;
 
 use std::fmt;
 
+pub use branch_claims::{BranchClaim, BranchClaims};
 pub use history_index::{BlobRow, BranchRow, CommitRow, HistoryIndex, MoveRows, SnapshotRow};
 pub use identity_store::{IdentityStore, NewToken, TokenHash};
 pub use index_pages::{BranchPosition, IndexPages};

@@ -2,8 +2,8 @@
 
 use futures::executor::block_on;
 use musehub_core::conformance::{
-    history_index, identity, index_pages, intel, job_queue, maintenance_index, object_store, ref_store,
-    repository_index, staging,
+    branch_claims, history_index, identity, index_pages, intel, job_queue, maintenance_index, object_store,
+    ref_store, repository_index, staging,
 };
 use musehub_core::memory::{MemoryIndex, MemoryObjects, MemoryRefs};
 
@@ -35,6 +35,11 @@ fn history_in_memory_keeps_its_contract() {
 #[test]
 fn history_in_memory_without_a_window_keeps_its_contract() {
     block_on(history_index::run(async || MemoryIndex::new().with_window(false)));
+}
+
+#[test]
+fn claims_in_memory_keep_their_contract() {
+    block_on(branch_claims::run(async || MemoryIndex::new()));
 }
 
 #[test]

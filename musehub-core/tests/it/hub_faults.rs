@@ -164,7 +164,7 @@ fn a_push_that_failed_anywhere_can_be_made_again_at_once() {
 }
 
 /// The calls that wait, for each of two pushers: many interleavings of their steps.
-fn schedules() -> impl Iterator<Item = (u64, u64)> {
+pub(crate) fn schedules() -> impl Iterator<Item = (u64, u64)> {
     let mixed = (0..60_u64).map(|n| {
         let hash = blake3::hash(&n.to_le_bytes());
         let (first, rest) = hash.as_bytes().split_first_chunk::<8>().unwrap();
@@ -174,9 +174,9 @@ fn schedules() -> impl Iterator<Item = (u64, u64)> {
     [(0, 0), (u64::MAX, 0), (0, u64::MAX), (u64::MAX, u64::MAX)].into_iter().chain(mixed)
 }
 
-type Answer = Result<PushOutcome, PushError>;
+pub(crate) type Answer = Result<PushOutcome, PushError>;
 
-async fn race(hubs: [Hub; 2], repo: &RepositoryRecord, pushes: [Push; 2]) -> [Answer; 2] {
+pub(crate) async fn race(hubs: [Hub; 2], repo: &RepositoryRecord, pushes: [Push; 2]) -> [Answer; 2] {
     let [first, second] = hubs;
     let [one, two] = pushes;
     let answers =
@@ -184,7 +184,7 @@ async fn race(hubs: [Hub; 2], repo: &RepositoryRecord, pushes: [Push; 2]) -> [An
     answers.await.into()
 }
 
-fn pausing(first: &World, second: &World, pauses: (u64, u64)) -> [Hub; 2] {
+pub(crate) fn pausing(first: &World, second: &World, pauses: (u64, u64)) -> [Hub; 2] {
     [(first, pauses.0), (second, pauses.1)]
         .map(|(world, pauses)| hub(Disturbed::pausing(world.backends(), pauses).backends()))
 }

@@ -9,7 +9,7 @@ use musehub_core::hub::{
 };
 use musehub_core::memory::{FixedClock, MemoryIndex, MemoryObjects, MemoryRefs};
 use musehub_core::object::{Commit, Manifest, Snapshot, SnapshotRecord};
-use musehub_core::port::{RepositoryRecord, Staging, Timestamp, Visibility};
+use musehub_core::port::{RefLogEntry, RefStore, RepositoryRecord, Staging, Timestamp, Visibility};
 use musehub_core::scheme::{IdScheme, flat_v1, typed_v2};
 use musehub_core::{
     BlobId, BranchName, CommitId, Handle, HashAlgorithm, Hub, ObjectKind, RepoPath, Slug, SnapshotId,
@@ -92,6 +92,11 @@ impl World {
         self.hub.receive_push(repo, &repo.owner, push).await
     }
 
+    /// The moves of a branch that its log has.
+    pub(crate) async fn refs_of(&self, repo: &RepositoryRecord, branch: &BranchName) -> Vec<RefLogEntry> {
+        self.refs.history(&repo.repo_id, branch, 0).await.unwrap()
+    }
+
     /// The heads by branch.
     pub(crate) async fn heads(&self, repo: &RepositoryRecord) -> BTreeMap<String, CommitId> {
         let refs = self.hub.refs(repo).await.unwrap();
@@ -156,6 +161,7 @@ fn backends(objects: &MemoryObjects, refs: &Arc<MemoryRefs>, index: &Arc<MemoryI
         refs: refs.clone(),
         repositories: index.clone(),
         history: index.clone(),
+        claims: index.clone(),
         clock: Arc::new(FixedClock::new(Timestamp::from_millis(1_800_000_000_000))),
     }
 }

@@ -10,9 +10,9 @@ use futures::stream::BoxStream;
 use musehub_core::graph::CommitNode;
 use musehub_core::hub::Backends;
 use musehub_core::port::{
-    BackendError, BlobRow, BranchRow, CommitRow, HistoryIndex, MoveRows, NewObject, ObjectStore, PackId,
-    PackedObject, Place, PutReceipt, RefLogEntry, RefStore, RepositoryIndex, RepositoryRecord, SnapshotRow,
-    StageWriter, Staged, Staging, Timestamp,
+    BackendError, BlobRow, BranchClaim, BranchClaims, BranchRow, CommitRow, HistoryIndex, MoveRows,
+    NewObject, ObjectStore, PackId, PackedObject, Place, PutReceipt, RefLogEntry, RefStore, RepositoryIndex,
+    RepositoryRecord, SnapshotRow, StageWriter, Staged, Staging, Timestamp,
 };
 use musehub_core::{BlobId, BranchName, CommitId, Handle, ObjectKey, RepoId, Slug, SnapshotId};
 
@@ -60,6 +60,7 @@ impl Disturbed {
             refs: self.clone(),
             repositories: self.clone(),
             history: self.clone(),
+            claims: self.clone(),
             clock: self.inner.clock.clone(),
         }
     }
@@ -144,6 +145,11 @@ pass_on!(RepositoryIndex, repositories, {
     fn repository(owner: &Handle, slug: &Slug) -> Option<RepositoryRecord>;
     fn repository_by_id(repo: &RepoId) -> Option<RepositoryRecord>;
     fn public_repositories(after: Option<(&Handle, &Slug)>, limit: u32) -> Vec<RepositoryRecord>;
+});
+
+pass_on!(BranchClaims, claims, {
+    fn claim(repo: &RepoId, claim: &BranchClaim) -> Option<BranchClaim>;
+    fn release(repo: &RepoId, claim: &BranchClaim) -> ();
 });
 
 pass_on!(HistoryIndex, history, {

@@ -8,6 +8,7 @@ mod hub_faults;
 mod hub_fetch;
 mod hub_fixtures;
 mod hub_merge;
+mod hub_new_branch;
 mod hub_ports;
 mod hub_push;
 mod hub_random;

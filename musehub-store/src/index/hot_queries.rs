@@ -6,7 +6,7 @@ use musehub_core::port::{BreakageFilter, BreakageGrouping, Severity};
 use sea_orm::Value;
 
 use super::sql::{id_array, text_array};
-use super::{history, identity, intel, job, maintenance, places, repository};
+use super::{branch_claims, history, identity, intel, job, maintenance, places, repository};
 
 mod tests;
 
@@ -36,6 +36,7 @@ fn all() -> Vec<HotQuery> {
         hot("public repositories, first page", repository::PUBLIC, page_after("", "")),
         hot("public repositories, a later page", repository::PUBLIC, page_after("owner5", "repo5")),
         hot("branch by name", history::BRANCH, [repo(), "branch1410".into()]),
+        hot("claimed names of branches", branch_claims::CLAIMS, [repo()]),
         hot("heads of a repository", history::BRANCHES, [repo()]),
         hot("commit page, and membership of commits by ids", history::COMMITS, [repo(), ids("commit")]),
         hot("number of commits", history::COMMIT_COUNT, [repo()]),

@@ -7,6 +7,7 @@
 //! Each statement is one text that SQLite and PostgreSQL read alike; [dialect] says where they part.
 
 pub(crate) mod backup;
+mod branch_claims;
 mod connect;
 mod dialect;
 mod entity;

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use musehub_core::conformance::{
-    history_index, identity, index_pages, intel, job_queue, maintenance_index, repository_index,
+    branch_claims, history_index, identity, index_pages, intel, job_queue, maintenance_index,
+    repository_index,
 };
 
 use crate::index_fixtures::{Database, SqlIndex};
@@ -33,6 +34,7 @@ async fn run<F: Future<Output = SqlIndex>>(fresh: impl Fn() -> F) {
     repository_index::run(&fresh).await;
     history_index::run(&fresh).await;
     index_pages::run(&fresh).await;
+    branch_claims::run(&fresh).await;
     job_queue::run(&fresh).await;
     maintenance_index::run(&fresh).await;
     intel::run(&fresh).await;

@@ -47,6 +47,46 @@ pub(in crate::index) mod branch {
     impl Declared for Entity {}
 }
 
+pub(in crate::index) mod branch_claim {
+    use sea_orm::entity::prelude::*;
+
+    use crate::index::entity::repo::repository;
+    use crate::index::schema::declared::Declared;
+
+    /// The name of a branch that some process is about to make. Derived from nothing, and gone when the branch is there.
+    ///
+    /// Read whole per repository before a branch is made (`BranchClaims::claim`).
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "musehub_branch_claims")]
+    pub struct Model {
+        /// The repository.
+        #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(128))")]
+        pub repo_id: String,
+        /// The name.
+        #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(255))")]
+        pub name: String,
+        /// Whoever claimed it has made the branch by then, or never will.
+        pub claimed_until: i64,
+    }
+
+    /// What it refers to.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {
+        /// Its repository.
+        #[sea_orm(
+            belongs_to = "repository::Entity",
+            from = "Column::RepoId",
+            to = "repository::Column::RepoId",
+            on_delete = "Cascade"
+        )]
+        Repository,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl Declared for Entity {}
+}
+
 pub(in crate::index) mod commit {
     use sea_orm::entity::prelude::*;
 

@@ -28,6 +28,7 @@ fn filled() -> Vec<(&'static str, &'static str)> {
             "musehub_branches (repo_id, name, head_commit_id, sequence, moved_at)",
             "{repo}, 'branch' || i, 'commit' || i, 1, i",
         ),
+        ("musehub_branch_claims (repo_id, name, claimed_until)", "{repo}, 'branch' || i, i"),
         (
             "musehub_commits (repo_id, commit_id, snapshot_id, author, message, committed_at, agent_id, branch, size, \
              storage_uri)",

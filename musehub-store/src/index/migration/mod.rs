@@ -3,6 +3,7 @@
 
 mod m0001_first_schema;
 mod m0002_breakage_help;
+mod m0003_branch_claims;
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,10 @@ pub(super) struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first_schema::FirstSchema), Box::new(m0002_breakage_help::BreakageHelp)]
+        vec![
+            Box::new(m0001_first_schema::FirstSchema),
+            Box::new(m0002_breakage_help::BreakageHelp),
+            Box::new(m0003_branch_claims::BranchClaims),
+        ]
     }
 }

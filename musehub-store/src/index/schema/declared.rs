@@ -49,6 +49,7 @@ pub(in crate::index) fn catalogue(engine: DbBackend) -> Catalogue {
     let tables = [
         table::<repo::repository::Entity>(engine),
         table::<history::branch::Entity>(engine),
+        table::<history::branch_claim::Entity>(engine),
         table::<history::commit::Entity>(engine),
         table::<history::commit_graph::Entity>(engine),
         table::<history::snapshot::Entity>(engine),
