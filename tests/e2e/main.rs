@@ -12,6 +12,7 @@ mod browser;
 mod cli;
 mod crash;
 mod crash_scene;
+mod cluster;
 mod database;
 mod demo;
 mod http;

@@ -138,3 +138,60 @@ async fn a_store_that_cannot_be_used_is_told_before_anything_is_served() {
     let ran = Ran::of(&mut over(&s3s_fs, "gs://hub", data.path(), &["serve"])).expect(2);
     assert!(ran.err.contains("s3://BUCKET/PREFIX"), "{ran:?}");
 }
+
+/// What docs/OPERATIONS.md counts on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_of_one_upload_to_a_branch_that_is_there_asks_fourteen_times() {
+    let store = Store::of(Kind::S3sFs);
+    let proxy = Proxy::start(store.address()).await;
+    let store = store.through(proxy.address);
+    let url = format!("s3://{BUCKET}/{}", fresh_prefix());
+    let data = tempfile::tempdir().unwrap();
+    let _ = Ran::of(&mut over(&store, &url, data.path(), &["repo", "create", "alice/tunes"])).expect(0);
+    let token = Ran::of(&mut over(&store, &url, data.path(), &["token", "create", "alice"])).expect(0);
+    let token = token.out.lines().last().unwrap();
+    let server = Server::serve(&mut over(&store, &url, data.path(), &["serve"]));
+    let mut remote = client(&server, "alice", "tunes", Some(token));
+    let mut source = History::new();
+    let _ = source.commit_file("main", "root", "song.txt");
+    source.fork("side", "main");
+    let _ = remote.push(&source, "main", false).await.unwrap();
+    let _ = source.commit_file("side", "first", "side.txt");
+    let _ = remote.push(&source, "side", false).await.unwrap();
+    // Nothing else asks from here on.
+    for done in [" upkeep done ", " job done "] {
+        server.process.wait_for(done, |line| line.contains(done).then_some(()));
+    }
+
+    proxy.plan(|_| None);
+    let _ = source.commit_file("side", "second", "side.txt");
+    let _ = remote.push(&source, "side", false).await.unwrap();
+    let mut asked: Vec<String> = Vec::new();
+    for (call, _) in proxy.calls() {
+        let path = call.target.split_once(&url["s3://".len()..]).map_or("", |(_, path)| path);
+        let part = path.trim_start_matches('/').split(['/', '?']).next().unwrap();
+        let listing = call.target.contains("list-type");
+        let folder = call.target.split("prefix=").nth(1).and_then(|prefix| prefix.split("%2F").nth(2));
+        let what = if listing { folder.unwrap_or_default() } else { part };
+        let method = if listing { "LIST" } else { call.method.as_str() };
+        asked.push(format!("{method} {what}").trim_end().to_owned());
+    }
+    asked.sort_unstable();
+    let expected = [
+        "GET staging",
+        "GET staging",
+        "HEAD packs",
+        "HEAD packs",
+        "LIST refs",
+        "LIST staging",
+        "LIST staging",
+        "POST",
+        "POST",
+        "PUT packs",
+        "PUT packs",
+        "PUT refs",
+        "PUT staging",
+        "PUT staging",
+    ];
+    assert_eq!(asked, expected, "{:#?}", proxy.calls());
+}
