@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use musehub_test_services::postgres;
 use musehub_test_support::History;
 
 use crate::http::client;
@@ -97,6 +98,32 @@ async fn a_lost_database_comes_back_from_the_store_and_a_backup() {
     assert!(in_use.err.contains("must not be in use"), "{in_use:?}");
     let clone = client(&server, "alice", "tunes", None).clone_repository().await.unwrap();
     assert_same(&clone, &source);
+}
+
+#[tokio::test]
+async fn an_empty_database_of_postgresql_is_filled_from_the_store_and_a_backup() {
+    let (data, _) = pushed().await;
+    let url = postgres::database().await;
+    let [old, new] = ["old.jsonl", "new.jsonl"].map(|name| data.path().join(name).display().to_string());
+    let over = |arguments: &[&str]| run(data.path(), &[arguments, &["--database", &url]].concat());
+    let _ = run(data.path(), &["backup", &old]).expect(0);
+    let rebuilt = over(&["rebuild-index"]).expect(0);
+    assert!(rebuilt.out.contains("1 repositories, 3 moves, 3 commits, 3 snapshots, 3 blobs"), "{rebuilt:?}");
+    let _ = over(&["restore", &old]).expect(0);
+    let whole = over(&["verify", "--objects"]).expect(0);
+    assert!(whole.out.contains("3 commits, 3 snapshots, 3 blobs, 3 packs"), "{whole:?}");
+    let _ = over(&["backup", &new]).expect(0);
+    let rows = |file: &str| -> Vec<String> {
+        fs::read_to_string(file)
+            .unwrap()
+            .lines()
+            .filter(|line| line.contains("\"row\""))
+            .map(str::to_owned)
+            .collect()
+    };
+    assert_eq!(rows(&new), rows(&old));
+    let full = over(&["rebuild-index"]).expect(2);
+    assert!(full.err.contains("name an empty database"), "{full:?}");
 }
 
 #[tokio::test]
