@@ -36,8 +36,8 @@ const REFUSALS: u32 = 8;
 const REFUSED_WAIT: Duration = Duration::from_millis(20);
 
 const WRITING: &str = "writing an entry of the log";
-/// How often the log is looked at when it is folded meanwhile.
-const ATTEMPTS: usize = 8;
+/// How often the log is looked at when it is folded meanwhile. Each repetition means that somebody else got on.
+const ATTEMPTS: usize = 100;
 
 /// A [`RefStore`] over an object store. Clones share what they know.
 #[derive(Clone, Debug)]
@@ -285,10 +285,11 @@ impl RefLog {
         // folded then.
         let gap = (after.saturating_add(1)..).zip(&later).find(|(expected, number)| expected != *number);
         if let Some((absent, _)) = gap {
-            if self.folds(repo).await? == folds {
-                self.read::<RefLogEntry>(&numbered(&directory, absent)).await?;
-            }
-            return Err(Retry::Moved);
+            let found = self.read::<RefLogEntry>(&numbered(&directory, absent)).await;
+            return Err(match found {
+                Err(error) if self.folds(repo).await? == folds => Retry::Failed(error),
+                _ => Retry::Moved,
+            });
         }
         let paths = later.into_iter().map(|number| numbered(&directory, number));
         let later: Vec<RefLogEntry> = self.read_all(paths.collect()).await.map_err(Retry::moved)?;
