@@ -1,6 +1,6 @@
 //! Whether the database is what this hub declares: before anything is read or written, and on demand.
 //!
-//! Two [catalogues](catalogue) are compared: what the [entities](declared) say and what the database itself says. The
+//! Two catalogues are compared: what the entities say and what the database itself says. The
 //! migrations are no source of either, so what they forget is a difference too.
 
 mod benign;
