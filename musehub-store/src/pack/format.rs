@@ -278,22 +278,32 @@ pub(crate) fn write_index(pack: PackId, pack_length: u64, objects: &[PackedObjec
     out.freeze()
 }
 
-/// Reads an index file: the pack it is of, that pack's length, and what it holds.
-pub(crate) fn parse_index(bytes: &[u8]) -> Result<(PackId, u64, Vec<PackedObject>), FormatError> {
-    if bytes.len() < INDEX_HEADER + CHECKSUM {
+/// What a file that ends in its checksum holds after its magic and version; `header` bytes at least come before the checksum.
+pub(super) fn checked_body(
+    bytes: &[u8],
+    header: usize,
+    magic: [u8; 4],
+    version: u8,
+) -> Result<&[u8], FormatError> {
+    if bytes.len() < header + CHECKSUM {
         return Err(FormatError::Truncated);
     }
     let (body, checksum) = bytes.split_at(bytes.len() - CHECKSUM);
-    if body[..4] != INDEX_MAGIC {
+    if body[..4] != magic {
         return Err(FormatError::Magic);
     }
-    if body[4] != VERSION {
+    if body[4] != version {
         return Err(FormatError::Version(body[4]));
     }
     if blake3::hash(body).as_bytes() != checksum {
         return Err(FormatError::Checksum);
     }
-    let mut rest = &body[8..];
+    Ok(&body[8..])
+}
+
+/// Reads an index file: the pack it is of, that pack's length, and what it holds.
+pub(crate) fn parse_index(bytes: &[u8]) -> Result<(PackId, u64, Vec<PackedObject>), FormatError> {
+    let mut rest = checked_body(bytes, INDEX_HEADER, INDEX_MAGIC, VERSION)?;
     let mut digest = [0; 32];
     rest.copy_to_slice(&mut digest);
     let (pack, pack_length, count) = (PackId::new(digest), rest.get_u64_le(), rest.get_u64_le());

@@ -95,20 +95,7 @@ impl Forward {
 
     /// Reads the file of `pack`.
     pub(crate) fn parse(pack: PackId, bytes: &[u8]) -> Result<Self, FormatError> {
-        if bytes.len() < HEADER + CHECKSUM {
-            return Err(FormatError::Truncated);
-        }
-        let (body, checksum) = bytes.split_at(bytes.len() - CHECKSUM);
-        if body[..4] != MAGIC {
-            return Err(FormatError::Magic);
-        }
-        if body[4] != VERSION {
-            return Err(FormatError::Version(body[4]));
-        }
-        if blake3::hash(body).as_bytes() != checksum {
-            return Err(FormatError::Checksum);
-        }
-        let mut rest = &body[8..];
+        let mut rest = format::checked_body(bytes, HEADER, MAGIC, VERSION)?;
         if get_pack(&mut rest) != pack {
             return Err(FormatError::OtherPack);
         }
