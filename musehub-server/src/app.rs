@@ -11,7 +11,7 @@ use hyper::header::{
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 use musehub_core::hub::recovery::Recovery;
-use musehub_core::hub::{Backends, Need, Options, Viewer};
+use musehub_core::hub::{Backends, Need, Viewer};
 use musehub_core::port::{
     BackendError, BreakageIndex, Clock, FactCache, IdentityStore, JobQueue, RepositoryIndex,
     RepositoryRecord, SystemClock, TokenHash,
@@ -22,9 +22,10 @@ use tokio::sync::Notify;
 
 use crate::http::route::{NoRoute, Params, Route, Router};
 use crate::http::{ApiError, Reply, RequestBody, html};
+use crate::jobs::Registry;
 use crate::pages::{self, ErrorPage, Pages};
 use crate::scan::KeptScans;
-use crate::{jobs, web, wire};
+use crate::{web, wire};
 
 /// How many bytes of snapshots and commits that were read lately stay in memory.
 const RECORD_CACHE: usize = 16 << 20;
@@ -85,6 +86,8 @@ pub struct App {
     pub repositories: Arc<dyn RepositoryIndex>,
     /// Background work.
     pub queue: Arc<dyn JobQueue>,
+    /// What runs it.
+    pub handlers: Registry,
     /// What the detector found.
     pub breakage: Arc<dyn BreakageIndex>,
     /// What is known of blobs.
@@ -168,6 +171,18 @@ impl App {
     /// A server over an object store, its ref log and an index that are open.
     #[must_use]
     pub fn over(backend: Backend, refs: RefLog, index: SqlIndex, limits: Limits) -> Arc<Self> {
+        Self::with_handlers(backend, refs, index, limits, Registry::standard())
+    }
+
+    /// A server that runs jobs of these kinds.
+    #[must_use]
+    pub fn with_handlers(
+        backend: Backend,
+        refs: RefLog,
+        index: SqlIndex,
+        limits: Limits,
+        handlers: Registry,
+    ) -> Arc<Self> {
         let index = Arc::new(index);
         let store = PackedStore::new(backend, index.clone()).with_cache(RECORD_CACHE);
         let objects = Arc::new(store.clone());
@@ -181,8 +196,7 @@ impl App {
             claims: index.clone(),
             clock: clock.clone(),
         };
-        let options = Options { default_branch_jobs: vec![jobs::BREAKAGE.to_owned()] };
-        let hub = Hub::new(backends.clone(), options);
+        let hub = Hub::new(backends.clone(), handlers.hub_options());
         Arc::new(Self {
             recovery: Recovery::new(hub.clone(), index.clone(), objects),
             hub,
@@ -191,6 +205,7 @@ impl App {
             identities: index.clone(),
             repositories: index.clone(),
             queue: index.clone(),
+            handlers,
             breakage: index.clone(),
             facts: index.clone(),
             index,

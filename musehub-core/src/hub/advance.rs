@@ -3,6 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde::Serialize;
+
 use super::incoming::{Incoming, ReadySnapshot};
 use super::rows::commit_row;
 use super::{Hub, Position, PushError, default_branch, sorted};
@@ -11,8 +13,8 @@ use crate::id::{BlobId, CommitId, ObjectKey, ObjectKind};
 use crate::name::{BranchName, Handle};
 use crate::object::Commit;
 use crate::port::{
-    BackendError, BlobRow, MoveRows, NewJob, NewObject, ObjectBody, PackedObject, PutReceipt, RefLogEntry,
-    RepositoryRecord, SnapshotRow,
+    BackendError, BlobRow, JobKind, MoveRows, NewJob, NewObject, ObjectBody, PackedObject, PutReceipt,
+    RefLogEntry, RepositoryRecord, SnapshotRow,
 };
 use crate::scheme::IdScheme;
 
@@ -235,18 +237,25 @@ impl Hub {
 
     /// The jobs that a move makes.
     pub(super) fn jobs_of(&self, repo: &RepositoryRecord, entry: &RefLogEntry) -> Vec<NewJob> {
-        let Some(head) = entry.new.filter(|_| entry.branch == default_branch(repo)) else {
+        #[derive(Serialize)]
+        struct Moved<'a> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            branch: Option<&'a str>,
+            commit: CommitId,
+        }
+        let Some(commit) = entry.new else {
             return Vec::new();
         };
-        let kinds = self.options.default_branch_jobs.iter();
-        let payload = format!("{{\"commit\":\"{head}\"}}");
-        kinds
-            .map(|kind| NewJob {
-                repo_id: repo.repo_id.clone(),
-                kind: kind.clone(),
-                payload: payload.clone(),
-            })
-            .collect()
+        let jobs = |kinds: &[JobKind], branch| -> Vec<NewJob> {
+            let payload =
+                serde_json::to_string(&Moved { branch, commit }).expect("two texts are always JSON");
+            kinds.iter().map(|kind| NewJob::new(*kind, repo.repo_id.clone(), payload.clone())).collect()
+        };
+        let mut made = jobs(&self.options.branch_jobs, Some(entry.branch.as_str()));
+        if entry.branch == default_branch(repo) {
+            made.extend(jobs(&self.options.default_branch_jobs, None));
+        }
+        made
     }
 }
 

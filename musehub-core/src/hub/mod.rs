@@ -42,8 +42,8 @@ use crate::graph::{Step, Walk};
 use crate::id::CommitId;
 use crate::name::{BranchName, Handle, RepoId, Slug};
 use crate::port::{
-    BackendError, BranchClaims, BranchRow, Clock, HistoryIndex, ObjectStore, RefStore, RepositoryIndex,
-    RepositoryRecord, Staging, Visibility,
+    BackendError, BranchClaims, BranchRow, Clock, HistoryIndex, JobKind, ObjectStore, RefStore,
+    RepositoryIndex, RepositoryRecord, Staging, Visibility,
 };
 use crate::scheme::IdScheme;
 
@@ -79,7 +79,9 @@ impl fmt::Debug for Backends {
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Kinds of the jobs that a move of the default branch enqueues. Their payload is `{"commit":"<id>"}`.
-    pub default_branch_jobs: Vec<String>,
+    pub default_branch_jobs: Vec<JobKind>,
+    /// Kinds of the jobs that a move of any branch to a commit enqueues. Their payload is `{"branch":"<name>","commit":"<id>"}`.
+    pub branch_jobs: Vec<JobKind>,
 }
 
 /// A hub. Cheap to clone; clones share the backends.

@@ -33,6 +33,60 @@ impl JobId {
     }
 }
 
+/// Which of the jobs that are due comes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum JobPriority {
+    /// Somebody waits for it.
+    High,
+    /// The rule.
+    #[default]
+    Normal,
+    /// Nobody will miss it for a while.
+    Low,
+}
+
+/// Whether jobs of one kind about one repository may overtake each other.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum JobOrder {
+    /// They run as workers come, several at once.
+    #[default]
+    Any,
+    /// They run one after the other, in the order in which they were enqueued: none begins before the one ahead of it is
+    /// done, failed for good or cancelled.
+    InTurn,
+}
+
+/// A kind of job, and how the queue treats its jobs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct JobKind {
+    /// Its name, e.g. `intel.code.breakage`: at most 64 bytes.
+    pub name: &'static str,
+    /// When its jobs come.
+    pub priority: JobPriority,
+    /// Whether they come in turn.
+    pub order: JobOrder,
+}
+
+impl JobKind {
+    /// A kind of normal priority, in any order.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, priority: JobPriority::Normal, order: JobOrder::Any }
+    }
+
+    /// With another priority.
+    #[must_use]
+    pub const fn with_priority(self, priority: JobPriority) -> Self {
+        Self { priority, ..self }
+    }
+
+    /// With the jobs of each repository in turn.
+    #[must_use]
+    pub const fn in_turn(self) -> Self {
+        Self { order: JobOrder::InTurn, ..self }
+    }
+}
+
 /// Work to be enqueued.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewJob {
@@ -45,6 +99,12 @@ pub struct NewJob {
 }
 
 impl NewJob {
+    /// Work of a kind; `payload` is JSON text that the handler of the kind understands.
+    #[must_use]
+    pub fn new(kind: JobKind, repo_id: RepoId, payload: String) -> Self {
+        Self { repo_id, kind: kind.name.to_owned(), payload }
+    }
+
     /// The id that this work has.
     #[must_use]
     pub fn id(&self) -> JobId {

@@ -37,7 +37,7 @@ pub use intel_index::{
     BREAKAGE_HISTORY, BreakageFilter, BreakageGroup, BreakageGrouping, BreakageIndex, BreakageIssue,
     BreakageMeta, Definition, FactCache, Help, RemovedBy, Severity,
 };
-pub use job_queue::{Job, JobId, JobQueue, JobStatus, NewJob};
+pub use job_queue::{Job, JobId, JobKind, JobOrder, JobPriority, JobQueue, JobStatus, NewJob};
 pub use maintenance_index::{MAINTENANCE_BATCH, MaintenanceIndex, Relocation};
 pub use object_store::{
     NewObject, ObjectBody, ObjectStore, PackId, PackedObject, Place, PlaceError, PutReceipt, StageWriter,

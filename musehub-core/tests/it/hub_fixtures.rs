@@ -9,7 +9,9 @@ use musehub_core::hub::{
 };
 use musehub_core::memory::{FixedClock, MemoryIndex, MemoryObjects, MemoryRefs};
 use musehub_core::object::{Commit, Manifest, Snapshot, SnapshotRecord};
-use musehub_core::port::{RefLogEntry, RefStore, RepositoryRecord, Staging, Timestamp, Visibility};
+use musehub_core::port::{
+    JobKind, JobPriority, RefLogEntry, RefStore, RepositoryRecord, Staging, Timestamp, Visibility,
+};
 use musehub_core::scheme::{IdScheme, flat_v1, typed_v2};
 use musehub_core::{
     BlobId, BranchName, CommitId, Handle, HashAlgorithm, Hub, ObjectKind, RepoPath, Slug, SnapshotId,
@@ -18,7 +20,10 @@ use musehub_core::{
 use serde_json::{Map, Value, json};
 
 pub(crate) const NO_LIMIT: u64 = u64::MAX;
+/// The kind of the jobs that moves of the default branch make.
 pub(crate) const JOB: &str = "test.job";
+/// The kind of those that moves of any branch make.
+pub(crate) const BRANCH_JOB: &str = "test.branch.job";
 
 pub(crate) fn branch(name: &str) -> BranchName {
     BranchName::parse(name).unwrap()
@@ -167,8 +172,11 @@ fn backends(objects: &MemoryObjects, refs: &Arc<MemoryRefs>, index: &Arc<MemoryI
 }
 
 pub(crate) fn hub(backends: Backends) -> Hub {
-    let default_branch_jobs = vec![JOB.to_owned()];
-    Hub::new(backends, Options { default_branch_jobs })
+    let options = Options {
+        default_branch_jobs: vec![JobKind::new(JOB)],
+        branch_jobs: vec![JobKind::new(BRANCH_JOB).with_priority(JobPriority::Low)],
+    };
+    Hub::new(backends, options)
 }
 
 pub(crate) fn new_repository(owner: &str, name: &str, visibility: Visibility) -> NewRepository {

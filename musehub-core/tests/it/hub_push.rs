@@ -3,12 +3,12 @@
 use futures::executor::block_on;
 use musehub_core::hub::{InlineBlob, Missing, Push, PushError};
 use musehub_core::object::ObjectError;
-use musehub_core::port::{JobQueue, NewJob, ObjectStore, RepositoryRecord, Staging};
+use musehub_core::port::{JobKind, JobPriority, JobQueue, NewJob, ObjectStore, RepositoryRecord, Staging};
 use musehub_core::scheme::{IdScheme, flat_v1};
 use serde_json::json;
 
 use crate::hub_fixtures::{
-    Cloned, JOB, Made, World, branch, chain, commit, commit_on, forced, native_commit, push_of,
+    BRANCH_JOB, Cloned, JOB, Made, World, branch, chain, commit, commit_on, forced, native_commit, push_of,
 };
 
 /// A repository with a straight history of five commits on `main`.
@@ -330,21 +330,31 @@ fn a_branch_is_not_a_directory_of_another() {
 }
 
 #[test]
-fn only_moves_of_the_default_branch_make_jobs() {
+fn moves_of_branches_make_the_jobs_that_were_asked_for() {
     block_on(async {
         let (world, repo, base) = with_history().await;
-        let payload = |made: &Made| format!("{{\"commit\":\"{}\"}}", made.id);
-        let job = |made: &Made| NewJob {
-            repo_id: repo.repo_id.clone(),
-            kind: JOB.to_owned(),
-            payload: payload(made),
+        let of_default = |made: &Made| {
+            let payload = format!("{{\"commit\":\"{}\"}}", made.id);
+            NewJob::new(JobKind::new(JOB), repo.repo_id.clone(), payload)
         };
-        let latest = async || world.index.latest(&repo.repo_id, JOB).await.unwrap().unwrap().work;
-        assert_eq!(latest().await, job(&base[4]));
+        let of_branch = |name: &str, made: &Made| {
+            let payload = format!("{{\"branch\":\"{name}\",\"commit\":\"{}\"}}", made.id);
+            let kind = JobKind::new(BRANCH_JOB).with_priority(JobPriority::Low);
+            NewJob::new(kind, repo.repo_id.clone(), payload)
+        };
+        let latest = async |kind| world.index.latest(&repo.repo_id, kind).await.unwrap().unwrap().work;
+        assert_eq!(latest(JOB).await, of_default(&base[4]));
+        assert_eq!(latest(BRANCH_JOB).await, of_branch("main", &base[4]));
         let side = commit("side", &[&base[4]], &[("x", "side")]);
         world.push(&repo, push_of("side", [&side])).await.unwrap();
-        assert_eq!(latest().await, job(&base[4]), "a side branch makes no job");
+        assert_eq!(
+            latest(JOB).await,
+            of_default(&base[4]),
+            "a side branch makes no job of the default branch"
+        );
+        assert_eq!(latest(BRANCH_JOB).await, of_branch("side", &side));
         world.push(&repo, push_of("main", [&side])).await.unwrap();
-        assert_eq!(latest().await, job(&side));
+        assert_eq!(latest(JOB).await, of_default(&side));
+        assert_eq!(latest(BRANCH_JOB).await, of_branch("main", &side));
     });
 }

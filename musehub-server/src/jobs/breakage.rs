@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use musehub_core::CommitId;
 use musehub_core::hub::ReadError;
-use musehub_core::port::{BackendError, BreakageMeta, CommitRow, NewJob, RepositoryRecord, Severity};
+use musehub_core::port::{BackendError, BreakageMeta, CommitRow, JobKind, RepositoryRecord, Severity};
 use musehub_intel::Policy;
 use serde::{Deserialize, Serialize};
 
-use super::JobError;
+use super::handler::{Handler, JobError, Summary, Task, Trigger};
 use crate::app::App;
 use crate::scan::{self, ScanError};
 
@@ -36,22 +37,38 @@ pub struct Counts {
 /// What the provider answers: its name with what it counted, or nothing where the manifest cannot be read.
 pub type Results = Vec<(&'static str, Counts)>;
 
-/// Scans the commit of the payload and replaces the repository's issues. A commit that is the head no more is left to
-/// the job of the one that is. Answers the results as JSON.
-pub(super) async fn run(app: &Arc<App>, work: &NewJob) -> Result<String, JobError> {
-    let payload: Payload = serde_json::from_str(&work.payload)
-        .map_err(|error| JobError::Hopeless(format!("its payload: {error}")))?;
-    let repo = app.repositories.repository_by_id(&work.repo_id).await?;
-    let repo = repo
-        .filter(|repo| !repo.deleted)
-        .ok_or_else(|| JobError::Hopeless("its repository is gone".into()))?;
-    let refs = app.hub.refs(&repo).await?;
-    let head = refs.branches.iter().find(|row| row.name == refs.default_branch).map(|row| row.head);
-    if head != Some(payload.commit) {
-        return Ok(format!("{} is not the head any more", payload.commit));
+/// Its handler.
+#[derive(Debug)]
+pub(super) struct Breakage;
+
+#[async_trait]
+impl Handler for Breakage {
+    fn kind(&self) -> JobKind {
+        JobKind::new(KIND)
     }
-    let results = provide(app, &repo, payload.commit).await?;
-    serde_json::to_string(&results).map_err(|error| JobError::Hopeless(error.to_string()))
+
+    fn trigger(&self) -> Trigger {
+        Trigger::DefaultBranch
+    }
+
+    /// Scans the commit of the payload and replaces the repository's issues. A commit that is the head no more is left to
+    /// the job of the one that is.
+    async fn run(&self, task: &Task<'_>) -> Result<Summary, JobError> {
+        let payload: Payload = task.payload()?;
+        let repo = task.repository().await?;
+        let refs = task.app.hub.refs(&repo).await?;
+        let head = refs.branches.iter().find(|row| row.name == refs.default_branch).map(|row| row.head);
+        if head != Some(payload.commit) {
+            return Summary::of(&Superseded { superseded: payload.commit });
+        }
+        Summary::of(&provide(task.app, &repo, payload.commit).await?)
+    }
+}
+
+/// What is said of a commit that is not the head any more.
+#[derive(Serialize)]
+struct Superseded {
+    superseded: CommitId,
 }
 
 /// Scans a commit and replaces the repository's issues in one transaction.

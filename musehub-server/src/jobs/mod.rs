@@ -1,6 +1,7 @@
 //! Background work in this process: claims jobs, runs their handlers, keeps their leases alive.
 
 mod breakage;
+mod handler;
 mod upkeep;
 
 use std::future::Future;
@@ -8,10 +9,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use musehub_core::port::{BackendError, Job, Timestamp};
+use tokio::sync::watch;
 
 use crate::app::App;
 
 pub use breakage::{Counts, KIND as BREAKAGE, Results, provide as provide_breakage};
+pub use handler::{Handler, JobError, Registry, Summary, Task, Trigger};
 
 /// How long a job is this worker's without a sign of life.
 const LEASE: Duration = Duration::from_secs(60);
@@ -25,17 +28,6 @@ const MAX_ATTEMPTS: u32 = 5;
 const SWEEP: Duration = Duration::from_secs(60 * 60);
 /// For how long an upload waits for its push.
 const STAGING_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Why a job did not succeed.
-#[derive(Debug, thiserror::Error)]
-pub enum JobError {
-    /// What it is about is gone or malformed: trying again is of no use.
-    #[error("{0}")]
-    Hopeless(String),
-    /// A backend failed.
-    #[error(transparent)]
-    Backend(#[from] BackendError),
-}
 
 /// Works until `stop` ends. A job in progress is left to its lease, and runs again.
 pub async fn work(app: Arc<App>, worker: String, stop: impl Future<Output = ()>) {
@@ -77,7 +69,7 @@ pub async fn work(app: Arc<App>, worker: String, stop: impl Future<Output = ()>)
 pub async fn run_next(app: &Arc<App>, worker: &str) -> Result<bool, BackendError> {
     let now = app.clock.now();
     let lease = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
-    let Some(job) = app.queue.claim(worker, &[BREAKAGE], now, lease).await? else {
+    let Some(job) = app.queue.claim(worker, &app.handlers.kinds(), now, lease).await? else {
         return Ok(false);
     };
     // A job that takes its worker down with it never reports an error; its claims are counted all the same.
@@ -99,7 +91,7 @@ pub async fn run_next(app: &Arc<App>, worker: &str) -> Result<bool, BackendError
     match outcome {
         Ok(summary) => {
             tracing::info!(job = job.id.as_str(), kind = %job.work.kind, ms = millis, %summary, "job done");
-            app.queue.complete(&job.id, worker, &summary, app.clock.now()).await?;
+            app.queue.complete(&job.id, worker, summary.as_str(), app.clock.now()).await?;
         }
         Err(error) => {
             let retry_at = retry_at(app.clock.now(), &job, &error);
@@ -113,11 +105,12 @@ pub async fn run_next(app: &Arc<App>, worker: &str) -> Result<bool, BackendError
     Ok(true)
 }
 
-async fn handle(app: &Arc<App>, job: &Job) -> Result<String, JobError> {
-    match job.work.kind.as_str() {
-        BREAKAGE => breakage::run(app, &job.work).await,
-        other => Err(JobError::Hopeless(format!("this hub has no handler for '{other}'"))),
-    }
+async fn handle(app: &Arc<App>, job: &Job) -> Result<Summary, JobError> {
+    let Some(handler) = app.handlers.handler(&job.work.kind) else {
+        return Err(JobError::Hopeless(format!("this hub has no handler for '{}'", job.work.kind)));
+    };
+    let (_cancel, cancelled) = watch::channel(false);
+    handler.run(&Task::new(app, job, cancelled)).await
 }
 
 /// Ends when the lease is lost.
