@@ -2,12 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::id::{CommitId, HashAlgorithm};
+use crate::id::{CommitId, HashAlgorithm, ObjectId, ObjectKind, SnapshotId};
 use crate::merge::Tree;
 use crate::name::{BranchName, Handle};
 use crate::object::{Commit, ObjectError, Snapshot, SnapshotRecord};
 use crate::port::Timestamp;
-use crate::scheme::{IdScheme, flat_v1};
+use crate::scheme::typed_v1::{CommitFields, CommitForm};
+use crate::scheme::{FormulaError, IdScheme, flat_v1};
 
 /// The version of the record that clients of March 2026 write.
 const FLAT_FORMAT_VERSION: u64 = 5;
@@ -39,7 +40,7 @@ impl Composer<'_> {
     /// A snapshot of a tree, its id computed.
     pub(super) fn snapshot(&self, tree: Tree) -> Result<SnapshotRecord, ObjectError> {
         let mut record = tree.into_record();
-        if self.scheme == IdScheme::FlatV1 {
+        if self.is_clients() {
             record.extra.insert("created_at".to_owned(), Value::String(client_time(self.at)));
         }
         let snapshot = Snapshot::with_algorithm(self.scheme, self.algorithm, record)?;
@@ -59,7 +60,7 @@ impl Composer<'_> {
             metadata.insert("merged_by".to_owned(), json!(merger));
         }
         if let Some(replayed) = says.replays {
-            metadata.insert("replays".to_owned(), json!(self.id_text(replayed.id())));
+            metadata.insert("replays".to_owned(), json!(self.id_text(replayed.id().object_id())));
         }
         let committed_at = client_time(self.at);
         let mut record = Map::new();
@@ -71,32 +72,30 @@ impl Composer<'_> {
         set("metadata", Value::Object(metadata));
         for field in PROVENANCE {
             let text = says.replays.map(|commit| commit.text(field)).unwrap_or_default();
-            if self.scheme == IdScheme::FlatV1 || !text.is_empty() {
+            if self.is_clients() || !text.is_empty() {
                 set(field, json!(text));
             }
         }
         match self.scheme {
-            IdScheme::FlatV1 => {
-                let source = flat_v1::commit_id(parents, &snapshot, says.message, &committed_at);
-                let id = source.map_err(|source| ObjectError::Formula {
-                    kind: crate::ObjectKind::Commit,
-                    id: "made by the hub".to_owned(),
-                    source,
-                })?;
-                set("commit_id", json!(id.to_hex()));
-                set("snapshot_id", json!(snapshot.to_hex()));
-                set("parent_commit_id", json!(parents.first().map(CommitId::to_hex)));
-                set("parent2_commit_id", json!(parents.get(1).map(CommitId::to_hex)));
+            IdScheme::FlatV1 | IdScheme::TypedV1 => {
+                let id = self.client_id(parents, &snapshot, says, &committed_at)?;
+                set("commit_id", json!(self.id_text(id)));
+                set("snapshot_id", json!(self.id_text(snapshot.object_id())));
+                for (n, field) in ["parent_commit_id", "parent2_commit_id"].into_iter().enumerate() {
+                    set(field, json!(parents.get(n).map(|parent| self.id_text(parent.object_id()))));
+                }
                 // The rest of what its clients write; they take absent fields for these values, too.
-                set("repo_id", json!(""));
                 set("structured_delta", Value::Null);
                 set("sem_ver_bump", json!("none"));
                 set("breaking_changes", json!([]));
                 set("signature", json!(""));
-                set("signer_key_id", json!(""));
-                set("format_version", json!(FLAT_FORMAT_VERSION));
                 set("reviewed_by", json!([]));
                 set("test_runs", json!(0));
+                if self.scheme == IdScheme::FlatV1 {
+                    set("repo_id", json!(""));
+                    set("signer_key_id", json!(""));
+                    set("format_version", json!(FLAT_FORMAT_VERSION));
+                }
             }
             IdScheme::TypedV2 => {
                 set("snapshot_id", json!(snapshot));
@@ -106,10 +105,41 @@ impl Composer<'_> {
         Commit::verify(self.scheme, record)
     }
 
-    fn id_text(&self, id: CommitId) -> String {
+    /// The id of a commit whose record holds it.
+    fn client_id(
+        &self,
+        parents: &[CommitId],
+        snapshot: &SnapshotId,
+        says: &Says<'_>,
+        committed_at: &str,
+    ) -> Result<ObjectId, ObjectError> {
+        let Says { author, message, .. } = *says;
+        let id = if self.scheme == IdScheme::TypedV1 {
+            let signer_public_key = "";
+            let hashed = CommitFields { parents, snapshot, message, committed_at, author, signer_public_key };
+            hashed.id(CommitForm::OWN)
+        } else {
+            flat_v1::commit_id(parents, snapshot, message, committed_at)
+        };
+        id.map(|id| id.object_id()).map_err(|source: FormulaError| ObjectError::Formula {
+            kind: ObjectKind::Commit,
+            id: "made by the hub".to_owned(),
+            source,
+        })
+    }
+
+    /// Whether the records are those of Muse's own clients.
+    const fn is_clients(&self) -> bool {
+        match self.scheme {
+            IdScheme::FlatV1 | IdScheme::TypedV1 => true,
+            IdScheme::TypedV2 => false,
+        }
+    }
+
+    fn id_text(&self, id: ObjectId) -> String {
         match self.scheme {
             IdScheme::FlatV1 => id.to_hex(),
-            IdScheme::TypedV2 => id.to_string(),
+            IdScheme::TypedV1 | IdScheme::TypedV2 => id.to_string(),
         }
     }
 }

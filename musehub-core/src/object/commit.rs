@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{ObjectError, holds_nul};
+use super::{IdProof, ObjectError, OpaqueIds, holds_nul};
 use crate::canonical::{self, json};
 use crate::id::{CommitId, IdError, ObjectKind, SnapshotId};
-use crate::scheme::{IdScheme, flat_v1, typed_v2};
+use crate::scheme::typed_v1::CommitFields;
+use crate::scheme::{FormulaError, IdScheme, flat_v1, typed_v2};
 
 /// The largest record of a commit, in bytes of canonical JSON.
 pub const MAX_COMMIT_BYTES: u64 = 32 << 20;
@@ -24,17 +25,30 @@ pub struct Commit {
     snapshot: SnapshotId,
     payload: Bytes,
     record: Map<String, Value>,
+    proof: IdProof,
 }
 
 impl Commit {
     /// Verifies a record under a scheme.
     ///
-    /// Under `flat-v1` parents are `parent_commit_id` and `parent2_commit_id`, and `commit_id` must be there; under
-    /// `typed-v2` they are the list `parents`, and a `commit_id` that is there is checked and not kept.
+    /// Under `flat-v1` and `typed-v1` parents are `parent_commit_id` and `parent2_commit_id`, and `commit_id` must be there;
+    /// under `typed-v2` they are the list `parents`, and a `commit_id` that is there is checked and not kept.
     ///
     /// # Errors
     /// [`ObjectError`] with the first rule that the record breaks.
-    pub fn verify(scheme: IdScheme, mut record: Map<String, Value>) -> Result<Self, ObjectError> {
+    pub fn verify(scheme: IdScheme, record: Map<String, Value>) -> Result<Self, ObjectError> {
+        Self::accept(scheme, record, OpaqueIds::Refuse)
+    }
+
+    /// Verifies a record under a scheme, or takes its id on its client's word where that is allowed.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn accept(
+        scheme: IdScheme,
+        mut record: Map<String, Value>,
+        opaque: OpaqueIds,
+    ) -> Result<Self, ObjectError> {
         let claimed_text =
             record.get("commit_id").and_then(Value::as_str).unwrap_or("without an id").to_owned();
         let fields = Fields { id: &claimed_text, record: &record };
@@ -55,54 +69,44 @@ impl Commit {
         if scheme == IdScheme::TypedV2 {
             record.remove("commit_id");
         }
-        let (id, payload) = Self::compute(scheme, &claimed_text, claimed, &record, &parents, &snapshot)?;
-        if claimed.is_some_and(|claimed| claimed != id) {
-            return Err(ObjectError::IdMismatch {
-                kind: ObjectKind::Commit,
-                claimed: claimed_text,
-                computed: id.to_string(),
-            });
-        }
-        Ok(Self { id, parents, snapshot, payload, record })
-    }
-
-    /// The payload of a record and the id that it has.
-    fn compute(
-        scheme: IdScheme,
-        claimed_text: &str,
-        claimed: Option<CommitId>,
-        record: &Map<String, Value>,
-        parents: &[CommitId],
-        snapshot: &SnapshotId,
-    ) -> Result<(CommitId, Bytes), ObjectError> {
-        let kind = ObjectKind::Commit;
-        let fields = Fields { id: claimed_text, record };
-        let id_text = || claimed_text.to_owned();
-        let payload =
-            json::to_vec(record).map_err(|source| ObjectError::Json { kind, id: id_text(), source })?;
-        let size = payload.len() as u64;
-        if size > MAX_COMMIT_BYTES {
-            return Err(ObjectError::TooLarge { kind, id: id_text(), size, limit: MAX_COMMIT_BYTES });
-        }
-        if record.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)) {
-            return Err(ObjectError::Nul { kind, id: id_text() });
-        }
-        let id = match scheme {
-            IdScheme::FlatV1 => {
-                if claimed.is_none() {
-                    return Err(fields.wrong("commit_id", "an id"));
-                }
-                let (message, time) = (fields.text("message")?, fields.text("committed_at")?);
-                flat_v1::commit_id(parents, snapshot, message, time)
-                    .map_err(|source| ObjectError::Formula { kind, id: id_text(), source })?
+        let payload = Self::payload(&claimed_text, &record)?;
+        let fields = Fields { id: &claimed_text, record: &record };
+        let (id, proof) = match (scheme, claimed) {
+            (IdScheme::FlatV1 | IdScheme::TypedV1, None) => return Err(fields.wrong("commit_id", "an id")),
+            (IdScheme::FlatV1, Some(claimed)) => {
+                fields.require(claimed, fields.flat_v1_id(&parents, &snapshot)?)?
             }
-            IdScheme::TypedV2 => {
-                let algorithm =
-                    claimed.map_or(snapshot.object_id().algorithm(), |id| id.object_id().algorithm());
-                typed_v2::object_id(algorithm, kind, &payload).into()
+            (IdScheme::TypedV1, Some(claimed)) => {
+                match (fields.typed_v1_proof(claimed, &parents, &snapshot)?, opaque) {
+                    (IdProof::Opaque, OpaqueIds::Refuse) => {
+                        let kind = ObjectKind::Commit;
+                        return Err(ObjectError::UnknownForm { kind, claimed: claimed_text });
+                    }
+                    (proof, _) => (claimed, proof),
+                }
+            }
+            (IdScheme::TypedV2, claimed) => {
+                let own = claimed.map_or(snapshot.object_id(), |id| id.object_id());
+                let computed = typed_v2::object_id(own.algorithm(), ObjectKind::Commit, &payload).into();
+                fields.require(claimed.unwrap_or(computed), computed)?
             }
         };
-        Ok((id, payload.into()))
+        Ok(Self { id, parents, snapshot, payload, record, proof })
+    }
+
+    /// The payload of a record that may be kept.
+    fn payload(claimed_text: &str, record: &Map<String, Value>) -> Result<Bytes, ObjectError> {
+        let kind = ObjectKind::Commit;
+        let id = || claimed_text.to_owned();
+        let payload = json::to_vec(record).map_err(|source| ObjectError::Json { kind, id: id(), source })?;
+        let size = payload.len() as u64;
+        if size > MAX_COMMIT_BYTES {
+            return Err(ObjectError::TooLarge { kind, id: id(), size, limit: MAX_COMMIT_BYTES });
+        }
+        if record.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)) {
+            return Err(ObjectError::Nul { kind, id: id() });
+        }
+        Ok(payload.into())
     }
 
     /// Reads canonical bytes that the hub wrote. Bytes from elsewhere go through [`Commit::verify`].
@@ -116,7 +120,11 @@ impl Commit {
         let id_text = id.to_string();
         let fields = Fields { id: &id_text, record: &record };
         let (snapshot, parents) = (fields.snapshot()?, fields.parents(scheme)?);
-        Ok(Self { id, parents, snapshot, payload: Bytes::copy_from_slice(payload), record })
+        let proof = match scheme {
+            IdScheme::FlatV1 | IdScheme::TypedV2 => IdProof::Verified,
+            IdScheme::TypedV1 => fields.typed_v1_proof(id, &parents, &snapshot)?,
+        };
+        Ok(Self { id, parents, snapshot, payload: Bytes::copy_from_slice(payload), record, proof })
     }
 
     /// Its id.
@@ -135,6 +143,12 @@ impl Commit {
     #[must_use]
     pub const fn snapshot(&self) -> SnapshotId {
         self.snapshot
+    }
+
+    /// What its id proves.
+    #[must_use]
+    pub const fn id_proof(&self) -> IdProof {
+        self.proof
     }
 
     /// The record, as it came.
@@ -198,7 +212,7 @@ impl<'a> Fields<'a> {
 
     fn parents(&self, scheme: IdScheme) -> Result<Vec<CommitId>, ObjectError> {
         match scheme {
-            IdScheme::FlatV1 => {
+            IdScheme::FlatV1 | IdScheme::TypedV1 => {
                 let (first, second) = (self.commit("parent_commit_id")?, self.commit("parent2_commit_id")?);
                 if first.is_none() && second.is_some() {
                     return Err(self.wrong("parent_commit_id", "an id where there is a second parent"));
@@ -215,5 +229,46 @@ impl<'a> Fields<'a> {
                     .collect()
             }
         }
+    }
+    fn flat_v1_id(&self, parents: &[CommitId], snapshot: &SnapshotId) -> Result<CommitId, ObjectError> {
+        let (message, time) = (self.text("message")?, self.text("committed_at")?);
+        flat_v1::commit_id(parents, snapshot, message, time).map_err(|source| self.no_id(source))
+    }
+
+    fn typed_v1_proof(
+        &self,
+        claimed: CommitId,
+        parents: &[CommitId],
+        snapshot: &SnapshotId,
+    ) -> Result<IdProof, ObjectError> {
+        let optional = |field| match self.record.get(field) {
+            None | Some(Value::Null) => Ok(""),
+            Some(_) => self.text(field),
+        };
+        let hashed = CommitFields {
+            parents,
+            snapshot,
+            message: self.text("message")?,
+            committed_at: self.text("committed_at")?,
+            author: optional("author")?,
+            signer_public_key: optional("signer_public_key")?,
+        };
+        let form = hashed.form_of(&claimed).map_err(|source| self.no_id(source))?;
+        Ok(if form.is_some() { IdProof::Verified } else { IdProof::Opaque })
+    }
+
+    fn require(&self, claimed: CommitId, computed: CommitId) -> Result<(CommitId, IdProof), ObjectError> {
+        if claimed == computed {
+            return Ok((computed, IdProof::Verified));
+        }
+        Err(ObjectError::IdMismatch {
+            kind: ObjectKind::Commit,
+            claimed: self.id.to_owned(),
+            computed: computed.to_string(),
+        })
+    }
+
+    fn no_id(&self, source: FormulaError) -> ObjectError {
+        ObjectError::Formula { kind: ObjectKind::Commit, id: self.id.to_owned(), source }
     }
 }

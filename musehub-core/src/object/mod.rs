@@ -19,6 +19,26 @@ use crate::canonical::json::JsonError;
 use crate::id::{IdError, ObjectKind};
 use crate::scheme::FormulaError;
 
+/// What is known of an object's id.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum IdProof {
+    /// It is the one that the content has.
+    #[default]
+    Verified,
+    /// It is of no form that this hub knows: its client's word, and nothing else, ties it to the content.
+    Opaque,
+}
+
+/// What is done about an id that is of no known form, under a scheme whose forms are not all public.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OpaqueIds {
+    /// The object is refused.
+    #[default]
+    Refuse,
+    /// The object is taken, and its id is [`IdProof::Opaque`].
+    Accept,
+}
+
 /// Why a record is no object.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectError {
@@ -31,6 +51,17 @@ pub enum ObjectError {
         claimed: String,
         /// The id of what came.
         computed: String,
+    },
+    /// The id that came with a record is of no form that this hub knows.
+    #[error(
+        "{kind} {claimed}: its content has this id under no form that is known of clients of this kind; the owner of a \
+         repository can let it take such ids by the setting accept_opaque_ids"
+    )]
+    UnknownForm {
+        /// What it is.
+        kind: ObjectKind,
+        /// The id that came with it.
+        claimed: String,
     },
     /// A field is absent or of another type.
     #[error("{kind} {id}: field '{field}' must be {expected}")]

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use super::*;
 use crate::id::{BlobId, CommitId, HashAlgorithm, SnapshotId};
 use crate::path::RepoPath;
-use crate::scheme::{IdScheme, flat_v1};
+use crate::scheme::typed_v1::{CommitFields, CommitForm};
+use crate::scheme::{IdScheme, flat_v1, typed_v1};
 
 const TIME: &str = "2026-03-20T12:00:00+00:00";
 
@@ -191,4 +192,78 @@ fn a_manifest_reads_from_json_in_any_order_and_checks_what_it_reads() {
     assert!(read(format!("{{\"../b\":\"{id}\"}}")).is_err());
     assert!(read(format!("{{\"a\":\"{id}\",\"a\":\"{id}\"}}")).is_err());
     assert!(read("{\"a\":\"zz\"}".to_owned()).is_err());
+}
+
+/// A snapshot and a commit as clients with typed ids send them.
+fn typed_v1_records() -> (SnapshotRecord, Map<String, Value>) {
+    let manifest = Manifest::new(vec![(RepoPath::parse("a").unwrap(), typed_v1::blob_id(b"1"))]).unwrap();
+    let record = SnapshotRecord {
+        manifest,
+        directories: vec![RepoPath::parse("empty").unwrap()],
+        extra: map(json!({"created_at": TIME, "note": "n", "schema_version": 1})),
+        ..SnapshotRecord::default()
+    };
+    let snapshot = Snapshot::verify(IdScheme::TypedV1, record).unwrap();
+    let hashed = CommitFields {
+        parents: &[],
+        snapshot: &snapshot.id(),
+        message: "first",
+        committed_at: TIME,
+        author: "ada",
+        signer_public_key: "",
+    };
+    let commit = map(json!({
+        "commit_id": hashed.id(CommitForm::OWN).unwrap(), "snapshot_id": snapshot.id(), "message": "first",
+        "committed_at": TIME, "author": "ada", "branch": "main", "parent_commit_id": null,
+        "signer_public_key": null, "a_field_of_tomorrow": ["kept"],
+    }));
+    (snapshot.record().clone(), commit)
+}
+
+#[test]
+fn typed_v1_records_come_back_whole_from_their_canonical_bytes() {
+    let (snapshot, commit) = typed_v1_records();
+    let scheme = IdScheme::TypedV1;
+    let snapshot = Snapshot::verify(scheme, snapshot).unwrap();
+    let bytes = snapshot.canonical(scheme).unwrap();
+    let back = Snapshot::decode(snapshot.id(), &bytes).unwrap();
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    assert!(text.contains("\"directories\":[\"empty\"],\"manifest\":{\"a\":\"sha256:"), "{text}");
+    assert!(text.contains(&format!("\"snapshot_id\":\"{}\"", snapshot.id())), "{text}");
+    assert_eq!(back.record().extra, snapshot.record().extra);
+    assert_eq!(back.id_proof(scheme), IdProof::Verified);
+    let commit = Commit::verify(scheme, commit).unwrap();
+    let back = Commit::decode(scheme, commit.id(), &commit.canonical()).unwrap();
+    assert_eq!(back.record(), commit.record());
+    assert_eq!((commit.id_proof(), back.id_proof()), (IdProof::Verified, IdProof::Verified));
+}
+
+#[test]
+fn an_id_of_no_known_form_is_taken_only_where_that_is_allowed_and_stays_marked() {
+    let scheme = IdScheme::TypedV1;
+    let (mut snapshot, mut commit) = typed_v1_records();
+    commit.insert("author".to_owned(), json!("eve"));
+    let refused = Commit::verify(scheme, commit.clone()).unwrap_err();
+    assert!(matches!(refused, ObjectError::UnknownForm { .. }));
+    assert!(refused.to_string().contains("accept_opaque_ids"), "{refused}");
+    let taken = Commit::accept(scheme, commit.clone(), OpaqueIds::Accept).unwrap();
+    assert_eq!(taken.id_proof(), IdProof::Opaque);
+    let back = Commit::decode(scheme, taken.id(), &taken.canonical()).unwrap();
+    assert_eq!(back.id_proof(), IdProof::Opaque);
+
+    snapshot.directories.clear();
+    let refused = Snapshot::verify(scheme, snapshot.clone());
+    assert!(matches!(refused, Err(ObjectError::UnknownForm { .. })));
+    let (taken, proof) = Snapshot::accept(scheme, snapshot, OpaqueIds::Accept).unwrap();
+    assert_eq!((proof, taken.id_proof(scheme)), (IdProof::Opaque, IdProof::Opaque));
+
+    // Of schemes that are wholly known there is nothing to take on anybody's word.
+    let mut flat = record();
+    flat.insert("message".to_owned(), json!("other"));
+    let refused = Commit::accept(IdScheme::FlatV1, flat, OpaqueIds::Accept);
+    assert!(matches!(refused, Err(ObjectError::IdMismatch { .. })));
+    // Nor are ids of another hash function.
+    commit.insert("commit_id".to_owned(), json!(format!("blake3:{}", "0".repeat(64))));
+    let refused = Commit::accept(scheme, commit, OpaqueIds::Accept);
+    assert!(matches!(refused, Err(ObjectError::Formula { .. })));
 }

@@ -4,6 +4,7 @@
 //! nothing else may know a formula.
 
 pub mod flat_v1;
+pub mod typed_v1;
 pub mod typed_v2;
 
 use std::fmt;
@@ -21,6 +22,9 @@ pub enum IdScheme {
     /// The hash of the bare content: Muse clients of March 2026. See [`flat_v1`].
     #[serde(rename = "flat-v1")]
     FlatV1,
+    /// The hash of joined texts behind a header of kind and size: Muse clients from late May 2026 on. See [`typed_v1`].
+    #[serde(rename = "typed-v1")]
+    TypedV1,
     /// The hash of the canonical bytes, kind and size included. See [`typed_v2`].
     #[serde(rename = "typed-v2")]
     TypedV2,
@@ -28,7 +32,7 @@ pub enum IdScheme {
 
 /// The text names no scheme that this hub knows.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("unknown id scheme {0:?}; known are 'flat-v1' and 'typed-v2'")]
+#[error("unknown id scheme {0:?}; known are 'flat-v1', 'typed-v1' and 'typed-v2'")]
 pub struct UnknownScheme(String);
 
 /// Why a formula gives no id for its input.
@@ -46,6 +50,9 @@ pub enum FormulaError {
     /// A file that reads like the canonical bytes of a blob: its id is also that of the blob it reads like.
     #[error("a file of this content has the id of another blob under another scheme")]
     Ambiguous,
+    /// A directory whose path a form of `typed-v1` cannot tell from something else.
+    #[error("a directory of a path that this form of ids cannot mark")]
+    Unmarked,
     /// A blob is not as long as was announced.
     #[error("a blob of {actual} bytes was announced with {announced}")]
     SizeMismatch {
@@ -62,6 +69,7 @@ impl IdScheme {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::FlatV1 => "flat-v1",
+            Self::TypedV1 => "typed-v1",
             Self::TypedV2 => "typed-v2",
         }
     }
@@ -70,18 +78,19 @@ impl IdScheme {
     #[must_use]
     pub const fn supports(self, algorithm: HashAlgorithm) -> bool {
         match self {
-            Self::FlatV1 => matches!(algorithm, HashAlgorithm::Sha256),
+            Self::FlatV1 | Self::TypedV1 => matches!(algorithm, HashAlgorithm::Sha256),
             Self::TypedV2 => true,
         }
     }
 
     /// The id of a file's bytes.
     ///
-    /// Under [`IdScheme::FlatV1`] it is of SHA-256 whatever the `algorithm`.
+    /// Under a scheme of SHA-256 alone, it is of that whatever the `algorithm`.
     #[must_use]
     pub fn blob_id(self, algorithm: HashAlgorithm, bytes: &[u8]) -> BlobId {
         match self {
             Self::FlatV1 => flat_v1::blob_id(bytes),
+            Self::TypedV1 => typed_v1::blob_id(bytes),
             Self::TypedV2 => typed_v2::blob_id(algorithm, bytes),
         }
     }
@@ -99,6 +108,7 @@ impl FromStr for IdScheme {
     fn from_str(text: &str) -> Result<Self, UnknownScheme> {
         match text {
             "flat-v1" => Ok(Self::FlatV1),
+            "typed-v1" => Ok(Self::TypedV1),
             "typed-v2" => Ok(Self::TypedV2),
             _ => Err(UnknownScheme(text.to_owned())),
         }
@@ -119,17 +129,17 @@ pub struct BlobHasher {
 impl BlobHasher {
     /// Starts the id of a blob of `size` bytes.
     ///
-    /// Under [`IdScheme::FlatV1`] it is of SHA-256 whatever the `algorithm`.
+    /// Under a scheme of SHA-256 alone, it is of that whatever the `algorithm`.
     #[must_use]
     pub fn new(scheme: IdScheme, algorithm: HashAlgorithm, size: u64) -> Self {
         let algorithm = match scheme {
-            IdScheme::FlatV1 => HashAlgorithm::Sha256,
+            IdScheme::FlatV1 | IdScheme::TypedV1 => HashAlgorithm::Sha256,
             IdScheme::TypedV2 => algorithm,
         };
         let mut hasher = Hasher::new(algorithm);
         match scheme {
             IdScheme::FlatV1 => {}
-            IdScheme::TypedV2 => hasher.update(&typed_v2::header(ObjectKind::Blob, size)),
+            IdScheme::TypedV1 | IdScheme::TypedV2 => hasher.update(&typed_v2::header(ObjectKind::Blob, size)),
         }
         let head = (scheme == IdScheme::FlatV1).then(Vec::new);
         Self { hasher, algorithm, announced: size, actual: 0, head }
@@ -179,7 +189,7 @@ impl BlobHasher {
 mod tests {
     use super::*;
 
-    const SCHEMES: [IdScheme; 2] = [IdScheme::FlatV1, IdScheme::TypedV2];
+    const SCHEMES: [IdScheme; 3] = [IdScheme::FlatV1, IdScheme::TypedV1, IdScheme::TypedV2];
     const ALGORITHMS: [HashAlgorithm; 2] = [HashAlgorithm::Sha256, HashAlgorithm::Blake3];
 
     #[test]

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::hub_fixtures::{JOB, World, branch, handle, new_repository};
 use crate::hub_writes::{canonical_commit, commit_files, put};
 
-const SCHEMES: [IdScheme; 2] = [IdScheme::FlatV1, IdScheme::TypedV2];
+const SCHEMES: [IdScheme; 3] = [IdScheme::FlatV1, IdScheme::TypedV1, IdScheme::TypedV2];
 
 /// A repository whose `main` and `dev` parted after one commit.
 struct Parted {

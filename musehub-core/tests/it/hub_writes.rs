@@ -114,7 +114,7 @@ fn a_repository_begins_with_a_commit_and_a_snapshot_that_are_there() {
 #[test]
 fn committed_files_are_put_deleted_and_moved() {
     block_on(async {
-        for scheme in [IdScheme::FlatV1, IdScheme::TypedV2] {
+        for scheme in [IdScheme::FlatV1, IdScheme::TypedV1, IdScheme::TypedV2] {
             let (world, repo, head) = initialised(Some(scheme)).await;
             let changes = vec![
                 put("src/a.py", "a = 1\n"),

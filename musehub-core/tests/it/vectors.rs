@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use musehub_core::canonical::json;
 use musehub_core::hash::digest;
 use musehub_core::id::{BlobId, CommitId, HashAlgorithm, ObjectId, ObjectKind, SnapshotId};
-use musehub_core::scheme::{BlobHasher, FormulaError, IdScheme, flat_v1, typed_v2};
+use musehub_core::scheme::typed_v1::{CommitFields, CommitForm, SnapshotFields, SnapshotForm};
+use musehub_core::scheme::{BlobHasher, FormulaError, IdScheme, flat_v1, typed_v1, typed_v2};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -271,4 +272,65 @@ fn the_typed_id_of_the_empty_blob_is_the_one_the_client_publishes() {
         typed_v2::blob_id(HashAlgorithm::Sha256, b"").to_string(),
         "sha256:473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813"
     );
+}
+
+#[test]
+fn the_empty_blob_of_typed_v1_has_the_id_that_the_client_publishes() {
+    let published = "sha256:473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813";
+    assert_eq!(typed_v1::blob_id(b"").to_string(), published);
+    assert_eq!(IdScheme::TypedV1.blob_id(HashAlgorithm::Blake3, b"").to_string(), published);
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum TypedV1Object {
+    Snapshot {
+        manifest: BTreeMap<String, BlobId>,
+        directories: Vec<String>,
+        ids: Vec<SnapshotId>,
+    },
+    Commit {
+        parents: Vec<CommitId>,
+        snapshot: SnapshotId,
+        message: String,
+        committed_at: String,
+        author: String,
+        signer_public_key: String,
+        ids: Vec<CommitId>,
+    },
+}
+
+#[test]
+fn each_form_of_typed_v1_has_its_vectors() {
+    let objects: Vec<TypedV1Object> = serde_json::from_str(include_str!("../vectors/typed-v1.json")).unwrap();
+    assert_eq!(objects.len(), 8);
+    for object in &objects {
+        match object {
+            TypedV1Object::Snapshot { manifest, directories, ids } => {
+                let entries: Vec<(&str, &BlobId)> =
+                    manifest.iter().map(|(path, id)| (path.as_str(), id)).collect();
+                let directories: Vec<&str> = directories.iter().map(String::as_str).collect();
+                let fields = SnapshotFields { entries: &entries, directories: &directories };
+                let computed: Vec<SnapshotId> =
+                    SnapshotForm::all().map(|form| fields.id(form).unwrap()).collect();
+                assert_eq!(&computed, ids);
+                assert!(ids.iter().all(|id| fields.form_of(id).unwrap().is_some()));
+            }
+            TypedV1Object::Commit {
+                parents,
+                snapshot,
+                message,
+                committed_at,
+                author,
+                signer_public_key,
+                ids,
+            } => {
+                let fields =
+                    CommitFields { parents, snapshot, message, committed_at, author, signer_public_key };
+                let computed = CommitForm::ALL.map(|form| fields.id(form).unwrap());
+                assert_eq!(&computed[..], ids);
+                assert!(ids.iter().all(|id| fields.form_of(id).unwrap().is_some()));
+            }
+        }
+    }
 }

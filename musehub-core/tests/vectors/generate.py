@@ -2,6 +2,7 @@
 
     canonical-json-own.jsonl   JSON in any form, and what Python prints for it as canonical JSON
     floats.txt                 bit patterns of floats, and what Python prints for them
+    typed-v1.json              what enters the ids of snapshots and commits under each form of typed-v1, and the ids
     typed-v2.json              canonical objects and their ids under both hash functions
 
 Run it in this folder; it writes the same bytes every time:
@@ -311,6 +312,62 @@ def commits():
     )
 
 
+# --- ids of typed-v1 --------------------------------------------------------------------------------------------------
+
+
+def typed_v1(header, texts):
+    payload = "\x00".join(texts).encode("utf-8")
+    stored = header.encode("ascii") + b" " + str(len(payload)).encode("ascii") + b"\x00" + payload
+    return "sha256:" + hashlib.sha256(stored).hexdigest()
+
+
+def typed_v1_snapshots():
+    mixed = {path: blob_name(path) for path in ["😀", "ﬁ", "中", "é", "a/b", "a.b", "a-b", "Z"]}
+    for manifest, directories in [
+        ({}, []),
+        ({"hello.txt": blob_name("hello\n")}, []),
+        ({"b.txt": blob_name("b"), "a/é.txt": blob_name("")}, ["a", "empty"]),
+        ({}, ["one"]),
+        (mixed, ["a", "dirs/ﬁ", "dirs/😀"]),
+    ]:
+        ids_by_form = []
+        for prefix in ["", "sha256:"]:
+            entries = [
+                text for path in sorted(manifest) for text in (path, prefix + manifest[path].removeprefix("sha256:"))
+            ]
+            paths = sorted(directories)
+            marked = [
+                [text for path in paths for text in ("dir", path)],
+                [text for path in paths for text in (path, "dir")],
+                ["dir", *paths] if paths else [],
+            ]
+            ids_by_form += [typed_v1("snapshot", entries + directory_texts) for directory_texts in marked]
+        yield {"kind": "snapshot", "manifest": manifest, "directories": directories, "ids": ids_by_form}
+
+
+def typed_v1_commits():
+    snapshot = typed_v1("snapshot", [])
+    key = "ed25519:" + "A" * 43
+    first, second = "sha256:" + "f" * 64, "sha256:" + "0" * 64
+    for parents, message, committed_at, author, signer in [
+        ([], "first", "2026-05-20T16:00:00+00:00", "ada", ""),
+        ([first], "", "2026-05-20T16:00:01.000100+02:00", "", ""),
+        ([first, second], "Añadir 🎵\nline2", "2026-05-20T16:00:02Z", "ﬁ😀", key),
+    ]:
+        bare = [text.removeprefix("sha256:") for text in sorted(parents)]
+        texts = ["\x00".join(bare), snapshot.removeprefix("sha256:"), message, committed_at, author, signer]
+        yield {
+            "kind": "commit",
+            "parents": parents,
+            "snapshot": snapshot,
+            "message": message,
+            "committed_at": committed_at,
+            "author": author,
+            "signer_public_key": signer,
+            "ids": [typed_v1(header, texts) for header in ("commit", "blob")],
+        }
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
@@ -322,7 +379,8 @@ def main():
     write("canonical-json-own.jsonl", "".join(line + "\n" for line in canonical_json_lines()))
     write("floats.txt", "".join(line + "\n" for line in float_lines()))
     objects = [*blobs(), *snapshots(), *commits()]
-    write("typed-v2.json", "[\n" + ",\n".join(json.dumps(item) for item in objects) + "\n]\n")
+    for name, items in [("typed-v2.json", objects), ("typed-v1.json", [*typed_v1_snapshots(), *typed_v1_commits()])]:
+        write(name, "[\n" + ",\n".join(json.dumps(item) for item in items) + "\n]\n")
 
 
 if __name__ == "__main__":
