@@ -5,22 +5,23 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::header::{
-    ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 use musehub_core::hub::recovery::Recovery;
-use musehub_core::hub::{Backends, Need, Viewer};
+use musehub_core::hub::{Backends, Need, Opened, Viewer};
 use musehub_core::port::{
     BackendError, BreakageIndex, Clock, FactCache, IdentityStore, JobQueue, RepositoryIndex,
-    RepositoryRecord, SystemClock, TokenHash,
+    RepositoryRecord, SystemClock,
 };
-use musehub_core::{Handle, Hub, Slug};
+use musehub_core::{Handle, Hub};
 use musehub_store::{Backend, Creation, DatabaseUrl, PackedStore, RefLog, SqlIndex, StoreLocation, Upkeep};
 use tokio::sync::Notify;
 
-use crate::http::route::{NoRoute, Params, Route, Router};
+use crate::auth::{self, Admitted};
+use crate::http::route::{Entry, NoRoute, Params, Route, Router};
 use crate::http::{ApiError, Reply, RequestBody, html};
 use crate::jobs::Registry;
 use crate::pages::{self, ErrorPage, Pages};
@@ -240,10 +241,7 @@ impl App {
         let (page, answer) = match self.router.find(&parts.method, path) {
             Err(NoRoute::NotFound) => (prefers_html(&parts), Err(ApiError::no_such_address())),
             Err(NoRoute::Method(allowed)) => (false, Ok(wrong_method(&allowed))),
-            Ok((route, params)) => {
-                let exchange = Exchange { app: self, parts: &parts, params: &params };
-                (route.is_page(), exchange.dispatch(route, &mut body).await)
-            }
+            Ok((entry, params)) => (entry.is_page, self.answer(entry, &parts, &params, &mut body).await),
         };
         let mut reply = answer.unwrap_or_else(|error| {
             error.log();
@@ -256,6 +254,18 @@ impl App {
         reply
     }
 
+    /// Lets in whoever the route's rule lets in, and no one else gets to its handler.
+    async fn answer(
+        self: &Arc<Self>,
+        entry: &Entry,
+        parts: &Parts,
+        params: &Params,
+        body: &mut RequestBody,
+    ) -> Result<Reply, ApiError> {
+        let admitted = self.admit(entry.rule, parts, params).await?;
+        Exchange { app: self, parts, params, admitted }.dispatch(entry.route, body).await
+    }
+
     fn error_page(&self, error: &ApiError) -> Reply {
         let title = error.status.canonical_reason().unwrap_or("Error").to_owned();
         let page = ErrorPage { status: error.status.as_u16(), title, sentence: error.detail.clone() };
@@ -266,7 +276,7 @@ impl App {
     }
 }
 
-/// One request on its way to an answer.
+/// One request on its way to an answer, whose sender the route's rule has let in.
 #[derive(Debug)]
 pub struct Exchange<'a> {
     /// The server.
@@ -275,6 +285,7 @@ pub struct Exchange<'a> {
     pub parts: &'a Parts,
     /// The named parts of its path.
     pub params: &'a Params,
+    admitted: Admitted,
 }
 
 impl Exchange<'_> {
@@ -304,43 +315,46 @@ impl Exchange<'_> {
         }
     }
 
-    /// Who asks: a bearer token that is there must be valid, even where none is needed.
-    ///
-    /// # Errors
-    /// 401 for a token that is unknown or malformed.
-    pub async fn viewer(&self) -> Result<Viewer, ApiError> {
-        let Some(header) = self.parts.headers.get(AUTHORIZATION) else {
-            return Ok(Viewer::Anonymous);
-        };
-        let refuse = || ApiError::unauthorized("this token is not valid here");
-        let text = header.to_str().map_err(|_| refuse())?;
-        let (scheme, token) = text.split_once(' ').ok_or_else(refuse)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(refuse());
-        }
-        let owner = self.app.identities.token_owner(TokenHash::of(token.trim())).await?;
-        owner.map(Viewer::Identity).ok_or_else(refuse)
+    /// Who asks.
+    #[must_use]
+    pub const fn viewer(&self) -> &Viewer {
+        &self.admitted.viewer
     }
 
-    /// The repository that the address names, for somebody who may do what they want, and who that is.
+    /// The handle of who asks.
     ///
     /// # Errors
-    /// 401, 403, or 404 for one that is absent or not theirs to see.
-    pub async fn repository(&self, need: Need) -> Result<(RepositoryRecord, Option<Handle>), ApiError> {
-        let viewer = self.viewer().await?;
-        // A name that cannot be is one that is not there; whoever would write is asked for a token first all the same.
-        let names =
-            Handle::parse(self.params.get("owner")).ok().zip(Slug::parse(self.params.get("slug")).ok());
-        let Some((owner, slug)) = names else {
-            let anonymous_write = need == Need::Write && viewer.handle().is_none();
-            return Err(if anonymous_write {
-                ApiError::unauthorized("this needs a valid token")
-            } else {
-                ApiError::not_found()
-            });
-        };
-        let repo = self.app.hub.open(&owner, &slug, &viewer, need).await?;
-        Ok((repo, viewer.handle().cloned()))
+    /// 401 where nobody does, which no route that only some may use gets to.
+    pub fn caller(&self) -> Result<&Handle, ApiError> {
+        self.viewer().handle().ok_or_else(auth::unauthenticated)
+    }
+
+    /// The repository that the address names, opened as the route's rule says.
+    ///
+    /// # Errors
+    /// 404 where that rule is about none.
+    pub fn repository(&self) -> Result<&RepositoryRecord, ApiError> {
+        Ok(&self.opened()?.repository)
+    }
+
+    /// Asks for more than the route's rule does, where what is needed stands in the request.
+    ///
+    /// # Errors
+    /// 401 where nobody asks for more than reading, 403 where it is not theirs to do.
+    pub fn require(&self, need: Need) -> Result<(), ApiError> {
+        if need > Need::Read {
+            self.caller()?;
+        }
+        self.viewer().require_scope(need)?;
+        Ok(self.opened()?.require(need)?)
+    }
+
+    /// The repository and what the sender may do with it.
+    ///
+    /// # Errors
+    /// 404 where the route's rule is about none.
+    pub fn opened(&self) -> Result<&Opened, ApiError> {
+        self.admitted.opened.as_ref().ok_or_else(ApiError::not_found)
     }
 
     /// A header as text; empty where it is absent or no text.

@@ -1,9 +1,10 @@
 //! The MuseHub server: HTTP, pages, background jobs and the command line around the use cases of `musehub-core`.
 //!
-//! No business rule lives here. A request goes through [`http::route`] to `wire`, for programs, or `web`, for
+//! No business rule lives here. A request goes through [`http::route`] and [`auth`] to `wire`, for programs, or `web`, for
 //! people; both call [`musehub_core::Hub`].
 
 pub mod app;
+pub mod auth;
 pub mod cli;
 pub mod http;
 pub mod jobs;

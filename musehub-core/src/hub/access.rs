@@ -9,8 +9,10 @@ use crate::port::{RepositoryRecord, Visibility};
 pub enum Viewer {
     /// Somebody without a token.
     Anonymous,
-    /// The holder of a valid token.
+    /// Somebody who proved to be this one.
     Identity(Handle),
+    /// The same, by a proof that goes so far and no further: a token made for reading, say.
+    Limited(Handle, Need),
 }
 
 impl Viewer {
@@ -19,7 +21,20 @@ impl Viewer {
     pub const fn handle(&self) -> Option<&Handle> {
         match self {
             Self::Anonymous => None,
-            Self::Identity(handle) => Some(handle),
+            Self::Identity(handle) | Self::Limited(handle, _) => Some(handle),
+        }
+    }
+
+    /// Refuses what goes beyond the proof of who asks, whoever they are.
+    ///
+    /// # Errors
+    /// [`AccessError::Scope`].
+    pub const fn require_scope(&self, need: Need) -> Result<(), AccessError> {
+        match self {
+            Self::Limited(_, scope) if need as u8 > *scope as u8 => {
+                Err(AccessError::Scope { scope: *scope, need })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -28,20 +43,86 @@ impl Viewer {
     }
 }
 
-/// What somebody wants to do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What somebody wants to do. Each includes those before it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Need {
     /// See it.
     Read,
     /// Push to it.
     Write,
+    /// Change its settings, and who may do what.
+    Admin,
+    /// Give it away or remove it.
+    Owner,
+}
+
+impl Need {
+    /// All, least first.
+    pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Admin, Self::Owner];
+
+    /// Its stable word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+/// A repository that was opened for somebody.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The repository.
+    pub repository: RepositoryRecord,
+    /// The most that they may do.
+    pub granted: Need,
+}
+
+impl Opened {
+    /// Refuses what goes beyond the grant.
+    ///
+    /// # Errors
+    /// [`AccessError::Forbidden`].
+    pub const fn require(&self, need: Need) -> Result<(), AccessError> {
+        if need as u8 <= self.granted as u8 { Ok(()) } else { Err(AccessError::Forbidden { need }) }
+    }
 }
 
 impl Hub {
-    /// Opens a repository for somebody who wants something.
+    /// Opens a repository for somebody who wants something, and says what else they may do.
     ///
     /// # Errors
-    /// [`AccessError`]: nothing of that name that they may see, or they may see it and no more.
+    /// [`AccessError`]: nothing of that name that they may see, or they may see it and do less than they want.
+    pub async fn opened(
+        &self,
+        owner: &Handle,
+        slug: &Slug,
+        viewer: &Viewer,
+        need: Need,
+    ) -> Result<Opened, AccessError> {
+        if need > Need::Read && viewer.handle().is_none() {
+            return Err(AccessError::Unauthenticated);
+        }
+        let repository = self.backends.repositories.repository(owner, slug).await?;
+        let repository = repository.filter(|repo| !repo.deleted).ok_or(AccessError::NotFound)?;
+        let granted = self.granted(&repository, viewer).ok_or(AccessError::NotFound)?;
+        viewer.require_scope(need)?;
+        let granted = match viewer {
+            Viewer::Limited(_, scope) => granted.min(*scope),
+            _ => granted,
+        };
+        let opened = Opened { repository, granted };
+        opened.require(need)?;
+        Ok(opened)
+    }
+
+    /// As [`opened`](Self::opened), for whoever needs the record alone.
+    ///
+    /// # Errors
+    /// As [`opened`](Self::opened).
     pub async fn open(
         &self,
         owner: &Handle,
@@ -49,19 +130,14 @@ impl Hub {
         viewer: &Viewer,
         need: Need,
     ) -> Result<RepositoryRecord, AccessError> {
-        if need == Need::Write && viewer.handle().is_none() {
-            return Err(AccessError::Unauthenticated);
+        Ok(self.opened(owner, slug, viewer, need).await?.repository)
+    }
+
+    /// The most that somebody may do with a repository; none where they may not see it.
+    fn granted(&self, repo: &RepositoryRecord, viewer: &Viewer) -> Option<Need> {
+        if viewer.is(&repo.owner) {
+            return Some(Need::Owner);
         }
-        let repo = self.backends.repositories.repository(owner, slug).await?;
-        let repo = repo.filter(|repo| !repo.deleted).ok_or(AccessError::NotFound)?;
-        let owns = viewer.is(&repo.owner);
-        if repo.visibility == Visibility::Private && !owns {
-            return Err(AccessError::NotFound);
-        }
-        match need {
-            Need::Read => Ok(repo),
-            Need::Write if owns => Ok(repo),
-            Need::Write => Err(AccessError::Forbidden),
-        }
+        (repo.visibility == Visibility::Public).then_some(Need::Read)
     }
 }

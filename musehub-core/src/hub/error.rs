@@ -9,6 +9,7 @@ use crate::path::RepoPath;
 use crate::port::BackendError;
 use crate::scheme::IdScheme;
 
+use super::access::Need;
 use super::commit_files::MAX_FILE_CHANGES;
 use super::first_few;
 use super::merging::MAX_REPLAYED_COMMITS;
@@ -22,12 +23,32 @@ pub enum AccessError {
     /// This needs a token.
     #[error("this needs a valid token")]
     Unauthenticated,
-    /// The viewer may read and no more.
-    #[error("only the owner may push to this repository")]
-    Forbidden,
+    /// The viewer may do this, and not with this token.
+    #[error("this token goes as far as '{}', and this needs '{}'", scope.as_str(), need.as_str())]
+    Scope {
+        /// How far it goes.
+        scope: Need,
+        /// What they wanted.
+        need: Need,
+    },
+    /// The viewer may see it, and not do this.
+    #[error("{}", forbidden(*need))]
+    Forbidden {
+        /// What they wanted.
+        need: Need,
+    },
     /// A backend failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
+}
+
+fn forbidden(need: Need) -> &'static str {
+    match need {
+        Need::Read => "you may not read this repository",
+        Need::Write => "you may not push to this repository",
+        Need::Admin => "this is for those who administer the repository",
+        Need::Owner => "this is for the owner of the repository",
+    }
 }
 
 /// Why a repository is not created.

@@ -23,7 +23,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-pub use access::{Need, Viewer};
+pub use access::{Need, Opened, Viewer};
 pub use catch_up::CaughtUp;
 pub use commit_files::{
     CommitFiles, FileChange, FileContent, InitialCommit, MAX_AUTHOR_BYTES, MAX_FILE_CHANGES,

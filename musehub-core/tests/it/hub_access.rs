@@ -13,6 +13,7 @@ enum Verdict {
     NotFound,
     Unauthenticated,
     Forbidden,
+    Scope,
 }
 
 async fn verdict(world: &World, name: &str, viewer: &Viewer, need: Need) -> Verdict {
@@ -23,7 +24,8 @@ async fn verdict(world: &World, name: &str, viewer: &Viewer, need: Need) -> Verd
         }
         Err(AccessError::NotFound) => Verdict::NotFound,
         Err(AccessError::Unauthenticated) => Verdict::Unauthenticated,
-        Err(AccessError::Forbidden) => Verdict::Forbidden,
+        Err(AccessError::Forbidden { .. }) => Verdict::Forbidden,
+        Err(AccessError::Scope { .. }) => Verdict::Scope,
         Err(AccessError::Backend(error)) => panic!("{error}"),
     }
 }
@@ -65,6 +67,24 @@ fn everyone_reads_what_is_public_and_only_its_owner_the_rest() {
                     write,
                     "{viewer:?} writes {name}"
                 );
+            }
+        }
+    });
+}
+
+/// A token of the owner's that was made for less does less, and never shows anybody more.
+#[test]
+fn a_limited_proof_goes_no_further_than_it_says() {
+    block_on(async {
+        let world = World::new();
+        world.create_as("alice", "private", Visibility::Private).await;
+        for scope in Need::ALL {
+            for need in Need::ALL {
+                let owner = Viewer::Limited(handle("alice"), scope);
+                let expected = if need <= scope { Verdict::Opened } else { Verdict::Scope };
+                assert_eq!(verdict(&world, "private", &owner, need).await, expected, "{scope:?} {need:?}");
+                let stranger = Viewer::Limited(handle("bob"), scope);
+                assert_eq!(verdict(&world, "private", &stranger, need).await, Verdict::NotFound);
             }
         }
     });

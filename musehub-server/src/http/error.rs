@@ -134,7 +134,8 @@ impl From<AccessError> for ApiError {
         match error {
             AccessError::NotFound => Self::not_found(),
             AccessError::Unauthenticated => Self::unauthorized(error.to_string()),
-            AccessError::Forbidden => Self::new(StatusCode::FORBIDDEN, "forbidden", error.to_string()),
+            AccessError::Scope { .. } => Self::new(StatusCode::FORBIDDEN, "scope", error.to_string()),
+            AccessError::Forbidden { .. } => Self::new(StatusCode::FORBIDDEN, "forbidden", error.to_string()),
             AccessError::Backend(error) => error.into(),
         }
     }

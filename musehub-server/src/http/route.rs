@@ -1,8 +1,9 @@
-//! The one table of routes.
+//! The one table of routes, and who may use each.
 
 use std::collections::HashMap;
 
 use hyper::Method;
+use musehub_core::hub::Need;
 use percent_encoding::percent_decode_str;
 
 /// What a request asks for.
@@ -48,46 +49,89 @@ pub enum Route {
     Raw,
 }
 
-const TABLE: &[(&str, &str, Route)] = &[
-    ("GET", "/", Route::Home),
-    ("GET", "/health", Route::Health),
-    ("GET", "/healthz", Route::Health),
-    ("GET", "/static/{name}", Route::Static),
-    ("POST", "/api/v1/repos", Route::CreateRepository),
-    ("GET", "/{owner}/{slug}/refs", Route::Refs),
-    ("POST", "/{owner}/{slug}/filter-objects", Route::FilterObjects),
-    ("POST", "/{owner}/{slug}/presign", Route::Presign),
-    ("POST", "/{owner}/{slug}/push/objects", Route::PushObjects),
-    ("POST", "/{owner}/{slug}/push", Route::Push),
-    ("POST", "/{owner}/{slug}/fetch", Route::Fetch),
-    ("POST", "/{owner}/{slug}/negotiate", Route::Negotiate),
-    ("GET", "/{owner}/{slug}", Route::Repository),
-    ("GET", "/{owner}/{slug}/commits/{*branch}", Route::Commits),
-    ("GET", "/{owner}/{slug}/intel", Route::Intel),
-    ("GET", "/{owner}/{slug}/intel/breakage", Route::Breakage),
-    ("GET", "/api/v1/repos/{owner}/{slug}/intel/breakage", Route::BreakageJson),
-    ("GET", "/{owner}/{slug}/tree/{*place}", Route::Tree),
-    ("GET", "/{owner}/{slug}/blob/{*place}", Route::Blob),
-    ("GET", "/{owner}/{slug}/raw/{*place}", Route::Raw),
-];
+/// Who may use a route. It is applied before the handler runs; there is no way around it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rule {
+    /// Everybody: what it shows is public, or the handler shows each what is theirs to see.
+    Anyone,
+    /// Whoever says who they are, in a way that goes as far as this.
+    SignedIn(Need),
+    /// Whoever may do this with the repository `{owner}/{slug}` of the path. To whoever may not see it, it is absent.
+    Repository(Need),
+    /// Whoever has an address that the hub signed: for clients that send no credentials to an address they were given. The handler
+    /// verifies it, and answers 403 before it looks at anything else.
+    SignedAddress,
+}
 
-impl Route {
-    /// Whether the answer is for people, so that its errors are pages too.
-    #[must_use]
-    pub const fn is_page(self) -> bool {
-        matches!(
-            self,
-            Self::Home
-                | Self::Repository
-                | Self::Commits
-                | Self::Intel
-                | Self::Breakage
-                | Self::Tree
-                | Self::Blob
-                | Self::Raw
-        )
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Anyone => f.write_str("anyone"),
+            Self::SignedIn(need) => write!(f, "signed in, {}", need.as_str()),
+            Self::Repository(need) => f.write_str(need.as_str()),
+            Self::SignedAddress => f.write_str("signed address"),
+        }
     }
 }
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// The method; `GET` takes `HEAD` as well.
+    pub method: &'static str,
+    /// The pattern of the path.
+    pub path: &'static str,
+    /// What is asked for.
+    pub route: Route,
+    /// Who may ask.
+    pub rule: Rule,
+    /// Whether the answer is for people, so that its errors are pages too.
+    pub is_page: bool,
+}
+
+const fn row(method: &'static str, path: &'static str, route: Route, rule: Rule) -> Entry {
+    Entry { method, path, route, rule, is_page: false }
+}
+
+const fn get(path: &'static str, route: Route, rule: Rule) -> Entry {
+    row("GET", path, route, rule)
+}
+
+const fn post(path: &'static str, route: Route, rule: Rule) -> Entry {
+    row("POST", path, route, rule)
+}
+
+const fn page(path: &'static str, route: Route, rule: Rule) -> Entry {
+    Entry { is_page: true, ..get(path, route, rule) }
+}
+
+use Need::{Admin, Read, Write};
+use Rule::{Anyone, Repository, SignedIn};
+
+/// Every route. A new one is a row here, and an arm of `Exchange::dispatch`.
+pub const TABLE: &[Entry] = &[
+    page("/", Route::Home, Anyone),
+    get("/health", Route::Health, Anyone),
+    get("/healthz", Route::Health, Anyone),
+    get("/static/{name}", Route::Static, Anyone),
+    post("/api/v1/repos", Route::CreateRepository, SignedIn(Admin)),
+    get("/{owner}/{slug}/refs", Route::Refs, Repository(Read)),
+    post("/{owner}/{slug}/filter-objects", Route::FilterObjects, Repository(Write)),
+    // What it takes stands in the body, which only those who may see the repository get to have read.
+    post("/{owner}/{slug}/presign", Route::Presign, Repository(Read)),
+    post("/{owner}/{slug}/push/objects", Route::PushObjects, Repository(Write)),
+    post("/{owner}/{slug}/push", Route::Push, Repository(Write)),
+    post("/{owner}/{slug}/fetch", Route::Fetch, Repository(Read)),
+    post("/{owner}/{slug}/negotiate", Route::Negotiate, Repository(Read)),
+    page("/{owner}/{slug}", Route::Repository, Repository(Read)),
+    page("/{owner}/{slug}/commits/{*branch}", Route::Commits, Repository(Read)),
+    page("/{owner}/{slug}/intel", Route::Intel, Repository(Read)),
+    page("/{owner}/{slug}/intel/breakage", Route::Breakage, Repository(Read)),
+    get("/api/v1/repos/{owner}/{slug}/intel/breakage", Route::BreakageJson, Repository(Read)),
+    page("/{owner}/{slug}/tree/{*place}", Route::Tree, Repository(Read)),
+    page("/{owner}/{slug}/blob/{*place}", Route::Blob, Repository(Read)),
+    page("/{owner}/{slug}/raw/{*place}", Route::Raw, Repository(Read)),
+];
 
 /// The parts of a path that a route names, decoded.
 #[derive(Clone, Debug, Default)]
@@ -112,13 +156,13 @@ pub enum NoRoute {
 
 /// Finds routes.
 #[derive(Debug)]
-pub struct Router(matchit::Router<HashMap<&'static str, Route>>);
+pub struct Router(matchit::Router<HashMap<&'static str, &'static Entry>>);
 
 impl Default for Router {
     fn default() -> Self {
-        let mut by_path: HashMap<&str, HashMap<&'static str, Route>> = HashMap::new();
-        for (method, path, route) in TABLE {
-            by_path.entry(path).or_default().insert(method, *route);
+        let mut by_path: HashMap<&str, HashMap<&'static str, &'static Entry>> = HashMap::new();
+        for entry in TABLE {
+            by_path.entry(entry.path).or_default().insert(entry.method, entry);
         }
         let mut router = matchit::Router::new();
         for (path, methods) in by_path {
@@ -133,12 +177,12 @@ impl Router {
     ///
     /// # Errors
     /// [`NoRoute`] where none fits.
-    pub fn find(&self, method: &Method, path: &str) -> Result<(Route, Params), NoRoute> {
+    pub fn find(&self, method: &Method, path: &str) -> Result<(&'static Entry, Params), NoRoute> {
         // One slash at the end is forgiven: clients must never be redirected.
         let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
         let found = self.0.at(path).map_err(|_| NoRoute::NotFound)?;
         let method = if method == Method::HEAD { "GET" } else { method.as_str() };
-        let Some(route) = found.value.get(method) else {
+        let Some(entry) = found.value.get(method) else {
             let mut allowed: Vec<&str> = found.value.keys().copied().collect();
             allowed.sort_unstable();
             return Err(NoRoute::Method(allowed.join(", ")));
@@ -147,6 +191,6 @@ impl Router {
             let value = percent_decode_str(value).decode_utf8().map_err(|_| NoRoute::NotFound)?;
             Ok((key.to_owned(), value.into_owned()))
         };
-        Ok((*route, Params(found.params.iter().map(decode).collect::<Result<_, _>>()?)))
+        Ok((*entry, Params(found.params.iter().map(decode).collect::<Result<_, _>>()?)))
     }
 }

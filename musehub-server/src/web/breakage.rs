@@ -2,7 +2,6 @@
 
 use hyper::StatusCode;
 use musehub_core::RepoPath;
-use musehub_core::hub::Need;
 use musehub_core::port::{
     self, BreakageGroup, BreakageGrouping, BreakageIssue, BreakageMeta, Help, JobStatus, RepositoryRecord,
 };
@@ -30,12 +29,12 @@ const MAX_SUBJECT: usize = 2048;
 
 /// `GET /{owner}/{slug}/intel`
 pub(crate) async fn intel(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
-    let (repo, _) = exchange.repository(Need::Read).await?;
+    let repo = exchange.repository()?;
     let filter = port::BreakageFilter { limit: PREVIEW, ..port::BreakageFilter::default() };
     let (issues, _) = exchange.app.breakage.breakage_issues(&repo.repo_id, &filter).await?;
     let page = IntelDashboardPage {
-        repo: views::header(&repo),
-        breakage: scan(exchange, &repo).await?,
+        repo: views::header(repo),
+        breakage: scan(exchange, repo).await?,
         trend: trend(&exchange.app.breakage.breakage_history(&repo.repo_id, SCANS).await?),
         preview: issues.into_iter().map(views::issue).collect(),
     };
@@ -44,13 +43,13 @@ pub(crate) async fn intel(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
 
 /// `GET /{owner}/{slug}/intel/breakage`
 pub(crate) async fn breakage(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
-    let (repo, _) = exchange.repository(Need::Read).await?;
+    let repo = exchange.repository()?;
     let filter = filter(exchange);
-    let found = find(exchange, &repo, &filter).await?;
+    let found = find(exchange, repo, &filter).await?;
     let history = exchange.app.breakage.breakage_history(&repo.repo_id, SCANS).await?;
     let page = BreakagePage {
-        repo: views::header(&repo),
-        scan: scan(exchange, &repo).await?,
+        repo: views::header(repo),
+        scan: scan(exchange, repo).await?,
         trend: trend(&history),
         valid_types: TYPES.map(str::to_owned).to_vec(),
         valid_tops: TOPS.to_vec(),
@@ -65,9 +64,9 @@ pub(crate) async fn breakage(exchange: &Exchange<'_>) -> Result<Reply, ApiError>
 
 /// `GET /api/v1/repos/{owner}/{slug}/intel/breakage`
 pub(crate) async fn breakage_json(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
-    let (repo, _) = exchange.repository(Need::Read).await?;
+    let repo = exchange.repository()?;
     let filter = filter(exchange);
-    let found = find(exchange, &repo, &filter).await?;
+    let found = find(exchange, repo, &filter).await?;
     let index = &exchange.app.breakage;
     let meta = index.breakage_meta(&repo.repo_id).await?;
     let history = index.breakage_history(&repo.repo_id, SCANS).await?;
@@ -75,7 +74,7 @@ pub(crate) async fn breakage_json(exchange: &Exchange<'_>) -> Result<Reply, ApiE
         owner: repo.owner.as_str(),
         slug: repo.slug.as_str(),
         scan: meta.as_ref().map(ScanAnswer::from),
-        job: job(exchange, &repo).await?,
+        job: job(exchange, repo).await?,
         matching: found.matching,
         pages: found.pages(&filter),
         issues: filter.group.is_none().then(|| found.issues.iter().map(IssueAnswer::from).collect()),

@@ -10,7 +10,6 @@ use hyper::header::{
     CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
 };
 use hyper::{Response, StatusCode};
-use musehub_core::hub::Need;
 use musehub_core::object::{Manifest, Snapshot};
 use musehub_core::port::{self, BlobRow, RepositoryRecord};
 use musehub_core::{BlobId, CommitId, RepoPath};
@@ -47,14 +46,14 @@ const RAW_POLICY: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
 
 /// `GET /{owner}/{slug}/tree/{ref}/{path}`
 pub(crate) async fn tree(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
-    let (repo, _) = exchange.repository(Need::Read).await?;
-    let Place { at, snapshot, path } = locate(exchange, &repo).await?;
-    let (entries, entries_omitted) = entries(exchange, &repo, snapshot.manifest(), &path).await?;
+    let repo = exchange.repository()?;
+    let Place { at, snapshot, path } = locate(exchange, repo).await?;
+    let (entries, entries_omitted) = entries(exchange, repo, snapshot.manifest(), &path).await?;
     if entries.is_empty() && !path.is_empty() {
         return Err(missing("folder"));
     }
     let page = TreePage {
-        repo: views::header(&repo),
+        repo: views::header(repo),
         path: crumbs(&path),
         folder: path,
         at,
@@ -66,13 +65,13 @@ pub(crate) async fn tree(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
 
 /// `GET /{owner}/{slug}/blob/{ref}/{path}`
 pub(crate) async fn blob(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
-    let (repo, _) = exchange.repository(Need::Read).await?;
-    let Place { at, snapshot, path } = locate(exchange, &repo).await?;
-    let row = file(exchange, &repo, &snapshot, &path).await?;
+    let repo = exchange.repository()?;
+    let Place { at, snapshot, path } = locate(exchange, repo).await?;
+    let row = file(exchange, repo, &snapshot, &path).await?;
     let content = content(exchange, &row, &path).await?;
-    let (issues, issues_total, counts) = issues(exchange, &repo, &at, &path).await?;
+    let (issues, issues_total, counts) = issues(exchange, repo, &at, &path).await?;
     let page = BlobPage {
-        repo: views::header(&repo),
+        repo: views::header(repo),
         path: crumbs(&path),
         file: path,
         at,
@@ -87,9 +86,9 @@ pub(crate) async fn blob(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
 
 /// `GET /{owner}/{slug}/raw/{ref}/{path}`: never anything that a browser would run.
 pub(crate) async fn raw(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
-    let (repo, _) = exchange.repository(Need::Read).await?;
-    let Place { snapshot, path, .. } = locate(exchange, &repo).await?;
-    let row = file(exchange, &repo, &snapshot, &path).await?;
+    let repo = exchange.repository()?;
+    let Place { snapshot, path, .. } = locate(exchange, repo).await?;
+    let row = file(exchange, repo, &snapshot, &path).await?;
     let pieces = exchange.app.hub.content_stream(&row).await?;
     let mut reply =
         Response::new(StreamBody::new(pieces.map_ok(Frame::data).map_err(Into::into)).boxed_unsync());

@@ -7,7 +7,6 @@ mod views;
 
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, HeaderValue};
-use musehub_core::hub::Need;
 use musehub_core::{BranchName, CommitId, Handle, Slug};
 
 use crate::app::Exchange;
@@ -63,8 +62,8 @@ pub(crate) async fn home(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
 
 /// `GET /{owner}/{slug}/commits/{branch}`
 pub(crate) async fn commits(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
-    let (repo, _) = exchange.repository(Need::Read).await?;
-    let refs = exchange.app.hub.refs(&repo).await?;
+    let repo = exchange.repository()?;
+    let refs = exchange.app.hub.refs(repo).await?;
     let missing = || ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is no such branch");
     let name = BranchName::parse(exchange.params.get("branch")).map_err(|_| missing())?;
     let branch = refs.branches.iter().find(|row| row.name == name);
@@ -75,13 +74,13 @@ pub(crate) async fn commits(exchange: &Exchange<'_>) -> Result<Reply, ApiError> 
     let cursor = exchange.query("cursor").and_then(|text| CommitId::parse(&text).ok());
     let page_size = std::num::NonZeroUsize::new(COMMITS + 1).expect("a page has rows");
     let mut rows = match branch {
-        Some(branch) => exchange.app.hub.log(&repo, branch.head, cursor, page_size).await?,
+        Some(branch) => exchange.app.hub.log(repo, branch.head, cursor, page_size).await?,
         None => Vec::new(),
     };
     let more = rows.len() > COMMITS;
     rows.truncate(COMMITS);
     let page = CommitListPage {
-        repo: views::header(&repo),
+        repo: views::header(repo),
         branch: name.to_string(),
         branches: refs.branches.iter().take(BRANCHES).map(|row| row.name.to_string()).collect(),
         is_first: cursor.is_none(),

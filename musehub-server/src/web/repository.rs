@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::num::NonZeroUsize;
 
 use musehub_core::CommitId;
-use musehub_core::hub::{Need, Refs};
+use musehub_core::hub::Refs;
 use musehub_core::port::{self, RepositoryRecord};
 
 use super::breakage::scan;
@@ -22,14 +22,14 @@ const COMMITS: NonZeroUsize = NonZeroUsize::new(10).expect("a page has rows");
 
 /// `GET /{owner}/{slug}`
 pub(crate) async fn repository(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
-    let (repo, _) = exchange.repository(Need::Read).await?;
-    let refs = exchange.app.hub.refs(&repo).await?;
+    let repo = exchange.repository()?;
+    let refs = exchange.app.hub.refs(repo).await?;
     let mut counts = RepoCounts {
-        commits: exchange.app.hub.commit_count(&repo).await?,
+        commits: exchange.app.hub.commit_count(repo).await?,
         branches: refs.branches.len() as u64,
         files: 0,
     };
-    let content = match content(exchange, &repo, &refs).await? {
+    let content = match content(exchange, repo, &refs).await? {
         Some((content, files)) => {
             counts.files = files;
             Some(content)
@@ -37,11 +37,11 @@ pub(crate) async fn repository(exchange: &Exchange<'_>) -> Result<Reply, ApiErro
         None => None,
     };
     let page = RepoHomePage {
-        repo: views::header(&repo),
+        repo: views::header(repo),
         base_url: exchange.base_url(),
         counts,
         content,
-        breakage: scan(exchange, &repo).await?,
+        breakage: scan(exchange, repo).await?,
     };
     render(exchange, &page)
 }

@@ -1,7 +1,7 @@
 //! The JSON API for programs that are no Muse client.
 
 use hyper::StatusCode;
-use musehub_core::hub::{NewRepository, Viewer};
+use musehub_core::hub::NewRepository;
 use musehub_core::port::Visibility;
 use musehub_core::{Handle, Slug};
 use serde::{Deserialize, Serialize};
@@ -42,9 +42,7 @@ pub(crate) async fn create_repository(
     exchange: &Exchange<'_>,
     body: &mut RequestBody,
 ) -> Result<Reply, ApiError> {
-    let Viewer::Identity(caller) = exchange.viewer().await? else {
-        return Err(ApiError::unauthorized("this needs a valid token"));
-    };
+    let caller = exchange.caller()?;
     let request: CreateRequest = exchange.decode(body).await?;
     if request.initialize {
         return Err(ApiError::invalid("this hub makes no first commit: leave 'initialize' out and push one"));
@@ -61,7 +59,7 @@ pub(crate) async fn create_repository(
     }
     let private = request.private || request.visibility == Some(Visibility::Private);
     let new = NewRepository {
-        owner: caller,
+        owner: caller.clone(),
         slug: Slug::parse(&request.name)?,
         visibility: if private { Visibility::Private } else { Visibility::Public },
         description: request.description,

@@ -48,8 +48,8 @@ struct RefsAnswer<'a> {
 
 /// `GET refs`
 pub(crate) async fn refs(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
-    let (repo, _) = exchange.repository(Need::Read).await?;
-    let refs = exchange.app.hub.refs(&repo).await?;
+    let repo = exchange.repository()?;
+    let refs = exchange.app.hub.refs(repo).await?;
     exchange.ok(&RefsAnswer {
         repo_id: repo.repo_id.as_str(),
         domain: DOMAIN,
@@ -73,9 +73,9 @@ pub(crate) async fn filter_objects(
     exchange: &Exchange<'_>,
     body: &mut RequestBody,
 ) -> Result<Reply, ApiError> {
-    let (repo, _) = exchange.repository(Need::Write).await?;
+    let repo = exchange.repository()?;
     let request: ObjectIds = exchange.decode(body).await?;
-    let missing = exchange.app.hub.missing_objects(&repo, &request.object_ids).await?;
+    let missing = exchange.app.hub.missing_objects(repo, &request.object_ids).await?;
     exchange.ok(&MissingAnswer { missing: missing.iter().map(|id| wire_id(id.object_id())).collect() })
 }
 
@@ -100,11 +100,9 @@ struct PresignAnswer {
 
 /// `POST presign`: everything goes inline.
 pub(crate) async fn presign(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
-    // What is needed stands in the body, which only those who may see the repository get to have read.
-    exchange.repository(Need::Read).await?;
     let request: PresignRequest = exchange.decode(body).await?;
     if request.direction == Direction::Put {
-        exchange.repository(Need::Write).await?;
+        exchange.require(Need::Write)?;
     }
     let inline = request.object_ids.iter().map(|id| wire_id(id.object_id())).collect();
     exchange.ok(&PresignAnswer { presigned: BTreeMap::new(), inline })
@@ -118,7 +116,7 @@ struct PushObjectsAnswer {
 
 /// `POST push/objects`
 pub(crate) async fn push_objects(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
-    let (repo, _) = exchange.repository(Need::Write).await?;
+    let repo = exchange.repository()?;
     let limits = exchange.app.limits;
     let sink = Sink {
         scheme: repo.scheme.unwrap_or(SCHEME),
@@ -136,7 +134,7 @@ pub(crate) async fn push_objects(exchange: &Exchange<'_>, body: &mut RequestBody
             decoded.await.map_err(ApiError::internal)??
         }
     };
-    let lacking = exchange.app.hub.unheld_objects(&repo, &uploaded.ids).await?.len();
+    let lacking = exchange.app.hub.unheld_objects(repo, &uploaded.ids).await?.len();
     exchange.ok(&PushObjectsAnswer { stored: lacking, skipped: uploaded.ids.len() - lacking })
 }
 
@@ -209,8 +207,8 @@ struct PushAnswer<'a> {
 
 /// `POST push`
 pub(crate) async fn push(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
-    let (repo, pusher) = exchange.repository(Need::Write).await?;
-    let pusher = pusher.ok_or_else(|| ApiError::unauthorized("this needs a valid token"))?;
+    let repo = exchange.repository()?.clone();
+    let pusher = exchange.caller()?.clone();
     let request: PushRequest = exchange.decode_stream(body, exchange.app.limits.push).await?;
     let branch = BranchName::parse(&request.branch)?;
     let blobs = request.bundle.objects.into_iter().map(inline_blob).collect::<Result<_, _>>()?;
@@ -259,10 +257,10 @@ struct WantHave {
 
 /// `POST fetch`
 pub(crate) async fn fetch(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
-    let (repo, _) = exchange.repository(Need::Read).await?;
+    let repo = exchange.repository()?;
     let request: WantHave = exchange.decode(body).await?;
     let limit = exchange.app.limits.fetch;
-    let plan = exchange.app.hub.fetch(&repo, &request.want, &request.have, limit).await?;
+    let plan = exchange.app.hub.fetch(repo, &request.want, &request.have, limit).await?;
     download::answer(exchange, plan, limit).await
 }
 
@@ -275,9 +273,9 @@ struct NegotiateAnswer {
 
 /// `POST negotiate`
 pub(crate) async fn negotiate(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
-    let (repo, _) = exchange.repository(Need::Read).await?;
+    let repo = exchange.repository()?;
     let request: WantHave = exchange.decode(body).await?;
-    let found = exchange.app.hub.negotiate(&repo, &request.want, &request.have).await?;
+    let found = exchange.app.hub.negotiate(repo, &request.want, &request.have).await?;
     exchange.ok(&NegotiateAnswer {
         ack: found.ack.iter().map(|id| wire_id(id.object_id())).collect(),
         common_base: found.common_base.map(|id| wire_id(id.object_id())),

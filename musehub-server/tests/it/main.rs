@@ -9,6 +9,7 @@ mod jobs;
 mod pages;
 mod portable;
 mod rebuild;
+mod route_rules;
 mod scans;
 mod verify;
 mod wire_access;

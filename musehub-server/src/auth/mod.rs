@@ -1,0 +1,75 @@
+//! Who asks, and whether the rule of the route lets them in: decided once, before any handler runs.
+
+use hyper::header::AUTHORIZATION;
+use hyper::http::request::Parts;
+use musehub_core::hub::{Need, Opened, Viewer};
+use musehub_core::port::TokenHash;
+use musehub_core::{Handle, Slug};
+
+use crate::app::App;
+use crate::http::ApiError;
+use crate::http::route::{Params, Rule};
+
+/// Who was let in, and to what.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// Who asks.
+    pub viewer: Viewer,
+    /// The repository that the address names, where the rule is about one.
+    pub opened: Option<Opened>,
+}
+
+impl App {
+    /// Applies a route's rule to a request.
+    ///
+    /// # Errors
+    /// 401, 403, or 404 for a repository that is absent or not theirs to see.
+    pub(crate) async fn admit(
+        &self,
+        rule: Rule,
+        parts: &Parts,
+        params: &Params,
+    ) -> Result<Admitted, ApiError> {
+        let viewer = self.viewer(parts).await?;
+        let opened = match rule {
+            Rule::Anyone | Rule::SignedAddress => None,
+            Rule::SignedIn(_) if viewer.handle().is_none() => return Err(unauthenticated()),
+            Rule::SignedIn(need) => {
+                viewer.require_scope(need)?;
+                None
+            }
+            Rule::Repository(need) => Some(self.open_named(params, &viewer, need).await?),
+        };
+        Ok(Admitted { viewer, opened })
+    }
+
+    /// Who asks: a bearer token that is there must be valid, even where none is needed.
+    async fn viewer(&self, parts: &Parts) -> Result<Viewer, ApiError> {
+        let Some(header) = parts.headers.get(AUTHORIZATION) else {
+            return Ok(Viewer::Anonymous);
+        };
+        let refuse = || ApiError::unauthorized("this token is not valid here");
+        let text = header.to_str().map_err(|_| refuse())?;
+        let (scheme, token) = text.split_once(' ').ok_or_else(refuse)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(refuse());
+        }
+        let owner = self.identities.token_owner(TokenHash::of(token.trim())).await?;
+        owner.map(Viewer::Identity).ok_or_else(refuse)
+    }
+
+    /// The repository that the address names, for somebody who may do what they want.
+    async fn open_named(&self, params: &Params, viewer: &Viewer, need: Need) -> Result<Opened, ApiError> {
+        // A name that cannot be is one that is not there; whoever would write is asked for a token first all the same.
+        match Handle::parse(params.get("owner")).ok().zip(Slug::parse(params.get("slug")).ok()) {
+            Some((owner, slug)) => Ok(self.hub.opened(&owner, &slug, viewer, need).await?),
+            None if need > Need::Read && viewer.handle().is_none() => Err(unauthenticated()),
+            None => Err(ApiError::not_found()),
+        }
+    }
+}
+
+/// Nobody asks, where somebody must.
+pub(crate) fn unauthenticated() -> ApiError {
+    ApiError::unauthorized("this needs a valid token")
+}

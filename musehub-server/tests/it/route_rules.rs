@@ -1,0 +1,159 @@
+//! Every route of the table, called by everybody, answers as its rule promises.
+
+use musehub_core::hub::Need;
+use musehub_server::http::route::{Entry, Rule, TABLE};
+use musehub_test_support::{Answer, TestApp};
+
+/// Whoever calls, from the least to the most that they may do with alice's repositories.
+const VIEWERS: [(&str, Option<&str>, Option<Need>); 3] = [
+    ("nobody", None, None),
+    ("stranger", Some("mallory"), None),
+    ("owner", Some("alice"), Some(Need::Owner)),
+];
+
+/// A repository that the routes are called on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Public,
+    Private,
+    Absent,
+}
+
+/// What a rule promises.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Promise {
+    /// 401.
+    Unauthenticated,
+    /// 403.
+    Forbidden,
+    /// The 404 of what is not there.
+    Hidden,
+    /// The handler answers.
+    Passes,
+}
+
+/// The contract, written apart from the code that keeps it.
+fn promise(rule: Rule, who: Option<&str>, role: Option<Need>, kind: Kind) -> Promise {
+    match rule {
+        Rule::Anyone => Promise::Passes,
+        // None of these calls has an address that the hub signed.
+        Rule::SignedAddress => Promise::Forbidden,
+        Rule::SignedIn(_) if who.is_none() => Promise::Unauthenticated,
+        Rule::SignedIn(_) => Promise::Passes,
+        Rule::Repository(need) if need != Need::Read && who.is_none() => Promise::Unauthenticated,
+        Rule::Repository(need) => {
+            let may = match kind {
+                Kind::Absent => None,
+                Kind::Private => role,
+                Kind::Public => role.or(Some(Need::Read)),
+            };
+            match may {
+                None => Promise::Hidden,
+                Some(may) if may >= need => Promise::Passes,
+                Some(_) => Promise::Forbidden,
+            }
+        }
+    }
+}
+
+/// A path that fits the pattern: names as they are, anything else filled in.
+fn path(entry: &Entry, slug: &str) -> String {
+    let part = |part: &str| match part {
+        "{owner}" => "alice".to_owned(),
+        "{slug}" => slug.to_owned(),
+        _ if part.starts_with("{*") => "main".to_owned(),
+        _ if part.starts_with('{') => "1".to_owned(),
+        fixed => fixed.to_owned(),
+    };
+    entry.path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+async fn call(app: &TestApp, entry: &Entry, slug: &str, who: Option<&str>) -> Answer {
+    let mut call = app.request(entry.method, &path(entry, slug));
+    if let Some(who) = who {
+        call = call.bearer(&app.token(who).await);
+    }
+    // No message of any handler: whoever is let in is told so, and nothing happens.
+    call.json(&serde_json::json!({"no handler": "knows this"})).send().await
+}
+
+fn assert_kept(entry: &Entry, promise: Promise, answer: &Answer, absent: &Answer, context: &str) {
+    let text = answer.text();
+    match promise {
+        Promise::Unauthenticated => {
+            assert_eq!(answer.status, 401, "{context}: {text}");
+            assert!(!answer.header("www-authenticate").is_empty(), "{context}");
+        }
+        Promise::Forbidden => assert_eq!(answer.status, 403, "{context}: {text}"),
+        Promise::Hidden => {
+            assert_eq!(answer.status, 404, "{context}: {text}");
+            assert_eq!(answer.body, absent.body, "{context}: not the bytes of what is absent");
+            assert_eq!(answer.headers, absent.headers, "{context}: not the headers of what is absent");
+        }
+        Promise::Passes => {
+            assert!(!matches!(answer.status, 401 | 403) && answer.status < 500, "{context}: {text}");
+            let hides = matches!(entry.rule, Rule::Repository(_)) && answer.status == 404;
+            assert!(
+                !hides || answer.body != absent.body,
+                "{context}: hidden, or the handler says what the rule says: {text}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_route_answers_everybody_as_its_rule_promises() {
+    let app = TestApp::new().await;
+    let mut fresh = 0;
+    for entry in TABLE {
+        // What a stranger is told of what was never there, in the form of this route.
+        let absent = call(&app, entry, "never-there", Some("mallory")).await;
+        for (viewer, who, role) in VIEWERS {
+            for kind in [Kind::Public, Kind::Private, Kind::Absent] {
+                fresh += 1;
+                let slug = format!("{}-{fresh}", format!("{kind:?}").to_lowercase());
+                match kind {
+                    Kind::Public => drop(app.repository("alice", &slug).await),
+                    Kind::Private => drop(app.private_repository("alice", &slug).await),
+                    Kind::Absent => {}
+                }
+                let promise = promise(entry.rule, who, role, kind);
+                let answer = call(&app, entry, &slug, who).await;
+                let context =
+                    format!("{} {} ({}) by {viewer}, {kind:?}", entry.method, entry.path, entry.rule);
+                assert_kept(entry, promise, &answer, &absent, &context);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bad_token_is_refused_on_every_route() {
+    let app = TestApp::new().await;
+    drop(app.repository("alice", "open").await);
+    for entry in TABLE {
+        let bad = app.request(entry.method, &path(entry, "open")).bearer("no such token");
+        let answer = bad.json(&serde_json::json!({})).send().await;
+        assert_eq!(answer.status, 401, "{} {}: {}", entry.method, entry.path, answer.text());
+    }
+}
+
+/// A row that names a repository and lets everybody in would be a way around.
+#[test]
+fn a_path_that_names_a_repository_has_a_rule_about_it() {
+    for entry in TABLE {
+        let names_one = entry.path.contains("{owner}/{slug}");
+        let about_one = matches!(entry.rule, Rule::Repository(_) | Rule::SignedAddress);
+        assert!(!names_one || about_one, "{} {}", entry.method, entry.path);
+        assert!(names_one || !matches!(entry.rule, Rule::Repository(_)), "{} {}", entry.method, entry.path);
+        assert_eq!(names_one, entry.path.contains("{slug}"), "{}: no path names half of it", entry.path);
+    }
+}
+
+#[test]
+fn what_writes_needs_somebody_to_be_known() {
+    for entry in TABLE.iter().filter(|entry| !matches!(entry.method, "GET" | "POST")) {
+        assert_ne!(entry.rule, Rule::Anyone, "{} {}", entry.method, entry.path);
+        assert_ne!(entry.rule, Rule::Repository(Need::Read), "{} {}", entry.method, entry.path);
+    }
+}
