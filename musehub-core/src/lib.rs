@@ -21,6 +21,7 @@ pub mod object;
 pub mod path;
 pub mod port;
 pub mod scheme;
+pub mod settings;
 
 pub use hub::Hub;
 pub use id::{BlobId, CommitId, HashAlgorithm, ObjectId, ObjectKey, ObjectKind, SnapshotId};

@@ -11,6 +11,7 @@ use crate::port::{
     Visibility,
 };
 use crate::scheme::IdScheme;
+use crate::settings::RepositorySettings;
 
 /// A moment `millis` after one in the year 2027.
 pub(super) fn at(millis: i64) -> Timestamp {
@@ -44,6 +45,7 @@ pub(super) fn record(n: u64, owner: &str, name: &str) -> RepositoryRecord {
         description: "a 'fixture'; 100 % \u{1f980}".to_owned(),
         scheme: None,
         default_branch: None,
+        settings: RepositorySettings::default(),
         created_at: at(i64::try_from(n).expect("a small number")),
         deleted: false,
     }

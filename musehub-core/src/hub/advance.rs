@@ -19,7 +19,7 @@ use crate::port::{
 use crate::scheme::IdScheme;
 
 /// How often a move is tried again when its branch moves under it.
-const MAX_RACES: usize = 8;
+pub(super) const MAX_RACES: usize = 8;
 
 /// A move of a branch to be made.
 #[derive(Clone, Copy, Debug)]
@@ -156,24 +156,12 @@ impl Hub {
             if repo.scheme.is_some() && !first {
                 return Ok(repo);
             }
-            repo.version += 1;
             repo.scheme = Some(scheme);
             if first {
                 repo.default_branch = Some(branch.clone());
             }
-            match self.backends.refs.put_repository(&repo).await {
-                Ok(()) => {
-                    self.backends.repositories.put_repository(&repo).await?;
-                    return Ok(repo);
-                }
-                Err(BackendError::Conflict { .. }) => {
-                    let what = || format!("the record of {}/{}", repo.owner, repo.slug);
-                    let present = self.backends.refs.repository(&repo.owner, &repo.slug).await?;
-                    let present = present.ok_or_else(|| BackendError::Missing { what: what() })?;
-                    self.backends.repositories.put_repository(&present).await?;
-                    repo = present;
-                }
-                Err(error) => return Err(error.into()),
+            if self.put_version(&mut repo).await? {
+                return Ok(repo);
             }
         }
         Err(PushError::Busy { branch: branch.clone() })

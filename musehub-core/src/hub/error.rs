@@ -8,11 +8,13 @@ use crate::object::{ManifestError, ObjectError};
 use crate::path::RepoPath;
 use crate::port::BackendError;
 use crate::scheme::IdScheme;
+use crate::settings::SettingsError;
 
 use super::access::Need;
 use super::commit_files::MAX_FILE_CHANGES;
 use super::first_few;
 use super::merging::MAX_REPLAYED_COMMITS;
+use super::repository::MAX_DESCRIPTION_BYTES;
 
 /// Why a repository is not opened.
 #[derive(Debug, thiserror::Error)]
@@ -317,6 +319,32 @@ impl From<BackendError> for BranchError {
     fn from(error: BackendError) -> Self {
         Self::Push(error.into())
     }
+}
+
+/// Why a repository is not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateError {
+    /// The settings do not keep to their limits.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The default branch has to be there.
+    #[error("there is no branch '{branch}'")]
+    NoSuchBranch {
+        /// The branch.
+        branch: BranchName,
+    },
+    /// The description is too long, or holds NUL.
+    #[error("a description has at most {MAX_DESCRIPTION_BYTES} bytes and no NUL")]
+    Description,
+    /// The repository was deleted meanwhile.
+    #[error("repository not found")]
+    NotFound,
+    /// Others changed the repository again and again meanwhile.
+    #[error("the repository is being changed by others; try again")]
+    Busy,
+    /// A backend failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
 }
 
 /// Why a fetch is refused.

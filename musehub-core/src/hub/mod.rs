@@ -17,6 +17,7 @@ mod new_branch;
 mod push;
 mod read;
 pub mod recovery;
+mod repository;
 mod rows;
 
 use std::collections::HashSet;
@@ -31,12 +32,13 @@ pub use commit_files::{
 };
 pub use error::{
     AccessError, BranchError, CommitError, CreateError, FetchError, InitialiseError, MergeRefused, Missing,
-    PushError, ReadError,
+    PushError, ReadError, UpdateError,
 };
 pub use fetch::{FetchPlan, Negotiation};
 pub use incoming::{InlineBlob, Push};
 pub use merging::{HistoryStrategy, MAX_REPLAYED_COMMITS, MergeOutcome, MergeRequest, Mergeability};
 pub use push::PushOutcome;
+pub use repository::{MAX_DESCRIPTION_BYTES, RepositoryChange};
 
 use crate::graph::{Step, Walk};
 use crate::id::CommitId;
@@ -46,6 +48,7 @@ use crate::port::{
     RepositoryIndex, RepositoryRecord, Staging, Visibility,
 };
 use crate::scheme::IdScheme;
+use crate::settings::RepositorySettings;
 
 /// How many ancestors a backend may send along with the commits that a walk asks for.
 const WALK_WINDOW: u32 = 512;
@@ -142,6 +145,7 @@ impl Hub {
             description: new.description,
             scheme: new.scheme,
             default_branch: None,
+            settings: RepositorySettings::default(),
             created_at: self.backends.clock.now(),
             deleted: false,
         };

@@ -17,6 +17,7 @@ use crate::port::{
     TokenHash, Visibility,
 };
 use crate::scheme::IdScheme;
+use crate::settings::RepositorySettings;
 
 /// What a method of an adapter in memory gives, which it does at once.
 fn now<T>(future: impl Future<Output = T>) -> T {
@@ -81,6 +82,7 @@ fn record(n: u32, version: u64) -> RepositoryRecord {
         description: String::new(),
         scheme: None,
         default_branch: None,
+        settings: RepositorySettings::default(),
         created_at: Timestamp::from_millis(0),
         deleted: false,
     }

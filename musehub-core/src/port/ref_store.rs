@@ -7,6 +7,7 @@ use super::{BackendError, PackId, Timestamp};
 use crate::id::CommitId;
 use crate::name::{BranchName, Handle, RepoId, Slug};
 use crate::scheme::IdScheme;
+use crate::settings::RepositorySettings;
 
 /// Who may read a repository.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -48,6 +49,9 @@ pub struct RepositoryRecord {
     pub scheme: Option<IdScheme>,
     /// The branch that pages show and clients check out; set by the first push.
     pub default_branch: Option<BranchName>,
+    /// What those who administer it decided.
+    #[serde(default)]
+    pub settings: RepositorySettings,
     /// When it was created.
     pub created_at: Timestamp,
     /// Whether it was deleted: nobody sees it, its name is free again for its owner to restore.

@@ -12,6 +12,7 @@ mod hub_new_branch;
 mod hub_ports;
 mod hub_push;
 mod hub_random;
+mod hub_repository;
 mod hub_sharing;
 mod hub_writes;
 mod merge_fixtures;

@@ -1,16 +1,13 @@
 //! The JSON API for programs that are no Muse client.
 
 use hyper::StatusCode;
-use musehub_core::hub::NewRepository;
+use musehub_core::hub::{MAX_DESCRIPTION_BYTES, NewRepository};
 use musehub_core::port::Visibility;
 use musehub_core::{Handle, Slug};
 use serde::{Deserialize, Serialize};
 
 use crate::app::Exchange;
 use crate::http::{ApiError, Reply, RequestBody, json};
-
-/// The longest description, in bytes.
-const MAX_DESCRIPTION: usize = 4096;
 
 #[derive(Deserialize)]
 struct CreateRequest {
@@ -47,9 +44,9 @@ pub(crate) async fn create_repository(
     if request.initialize {
         return Err(ApiError::invalid("this hub makes no first commit: leave 'initialize' out and push one"));
     }
-    if request.description.len() > MAX_DESCRIPTION || request.description.contains('\0') {
+    if request.description.len() > MAX_DESCRIPTION_BYTES || request.description.contains('\0') {
         return Err(ApiError::invalid(format!(
-            "a description has at most {MAX_DESCRIPTION} bytes and no NUL"
+            "a description has at most {MAX_DESCRIPTION_BYTES} bytes and no NUL"
         )));
     }
     let owner = request.owner.as_deref().map_or(Ok(caller.clone()), Handle::parse)?;

@@ -15,12 +15,13 @@ const TABLE: &str = "musehub_repos";
 
 const PUT: &str = "\
     INSERT INTO musehub_repos (repo_id, owner, slug, owner_key, slug_key, version, visibility, description, scheme, \
-        default_branch, created_at, deleted) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+        default_branch, settings, created_at, deleted) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
     ON CONFLICT (repo_id) DO UPDATE SET \
         owner = excluded.owner, slug = excluded.slug, owner_key = excluded.owner_key, slug_key = excluded.slug_key, \
         version = excluded.version, visibility = excluded.visibility, description = excluded.description, \
-        scheme = excluded.scheme, default_branch = excluded.default_branch, created_at = excluded.created_at, \
+        scheme = excluded.scheme, default_branch = excluded.default_branch, settings = excluded.settings, \
+        created_at = excluded.created_at, \
         deleted = excluded.deleted \
     WHERE excluded.version > musehub_repos.version";
 
@@ -37,9 +38,11 @@ pub(super) const PUBLIC: &str = "\
 impl RepositoryIndex for SqlIndex {
     async fn put_repository(&self, record: &RepositoryRecord) -> Result<(), BackendError> {
         retry::transaction(|| async {
+            let settings = serde_json::to_string(&record.settings)
+                .map_err(|error| BackendError::unavailable("indexing a repository", error))?;
             let write = self.write("indexing a repository").await?;
             let (owner, slug) = (record.owner.as_str(), record.slug.as_str());
-            let values: [Value; 12] = [
+            let values: [Value; 13] = [
                 record.repo_id.as_str().into(),
                 owner.into(),
                 slug.into(),
@@ -50,6 +53,7 @@ impl RepositoryIndex for SqlIndex {
                 record.description.as_str().into(),
                 record.scheme.map(|scheme| scheme.as_str()).into(),
                 record.default_branch.as_ref().map(BranchName::as_str).into(),
+                settings.as_str().into(),
                 record.created_at.as_millis().into(),
                 record.deleted.into(),
             ];
@@ -112,6 +116,8 @@ fn record(row: &QueryResult) -> Result<RepositoryRecord, BackendError> {
             .default_branch
             .map(|branch| BranchName::parse(&branch).map_err(|error| broken("default_branch", error)))
             .transpose()?,
+        settings: serde_json::from_str(&text::read(row.settings))
+            .map_err(|error| damaged(TABLE, "settings", error))?,
         created_at: Timestamp::from_millis(row.created_at),
         deleted: row.deleted,
     })

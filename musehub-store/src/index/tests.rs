@@ -111,7 +111,7 @@ async fn what_was_never_written_there_is_named() {
     let repo = RepoId::parse("00000000-0000-4000-8000-000000000001").unwrap();
     let spoil = async |statement: &str| index.writer.execute_unprepared(statement).await.unwrap();
     spoil(&format!(
-        "INSERT INTO musehub_repos VALUES ('{repo}', 'a', 'b', 'a', 'b', 1, 'public', '', 'flat-v9', NULL, 0, FALSE)"
+        "INSERT INTO musehub_repos VALUES ('{repo}', 'a', 'b', 'a', 'b', 1, 'public', '', 'flat-v9', NULL, 0, FALSE, '{{}}')"
     ))
     .await;
     spoil(&format!("INSERT INTO musehub_branches VALUES ('{repo}', 'main', 'sha256:no id', 1, 0)")).await;

@@ -9,6 +9,7 @@ use musehub_core::port::{
     BlobRow, CommitRow, MoveRows, PackId, Place, RefLogEntry, RepositoryIndex, RepositoryRecord, SnapshotRow,
     Timestamp, Visibility,
 };
+use musehub_core::settings::RepositorySettings;
 use musehub_store::DatabaseUrl;
 pub(crate) use musehub_store::SqlIndex;
 use musehub_test_services::{Engine, postgres};
@@ -65,6 +66,7 @@ pub(crate) fn record(n: u64, owner: &str, name: &str) -> RepositoryRecord {
         description: "what it is about".to_owned(),
         scheme: None,
         default_branch: None,
+        settings: RepositorySettings::default(),
         created_at: at(0),
         deleted: false,
     }

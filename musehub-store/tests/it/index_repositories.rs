@@ -4,6 +4,7 @@
 
 use musehub_core::port::{BackendError, RepositoryIndex, RepositoryRecord, Visibility};
 use musehub_core::scheme::IdScheme;
+use musehub_core::settings::{BranchPattern, BranchProtection, Protection, RepositorySettings};
 
 use crate::index_fixtures::{HOSTILE, branch, empty, handle, record, repo, slug};
 
@@ -17,6 +18,14 @@ async fn a_record_comes_back_whole_by_name_and_by_id() {
             description: (*description).to_owned(),
             scheme: Some(IdScheme::TypedV2),
             default_branch: Some(branch("x'; --")),
+            settings: RepositorySettings {
+                protected_branches: vec![BranchProtection {
+                    pattern: BranchPattern::parse("x'; --*").unwrap(),
+                    protection: Protection { refuse_direct_push: true, ..Protection::default() },
+                }],
+                required_approvals: 2,
+                ..RepositorySettings::default()
+            },
             deleted: true,
             ..record(n, "Alice", &format!("Thing-{n}"))
         };

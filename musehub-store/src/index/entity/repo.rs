@@ -41,6 +41,9 @@ pub(in crate::index) mod repository {
         /// The branch that pages show; none before the first push.
         #[sea_orm(column_type = "String(StringLen::N(255))", nullable)]
         pub default_branch: Option<String>,
+        /// What those who administer it decided, as JSON.
+        #[sea_orm(column_type = "Text", default_value = "{}")]
+        pub settings: String,
         /// When it was created.
         pub created_at: i64,
         /// Whether nobody sees it any more.

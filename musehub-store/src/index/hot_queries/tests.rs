@@ -20,9 +20,9 @@ fn filled() -> Vec<(&'static str, &'static str)> {
     vec![
         (
             "musehub_repos (repo_id, owner, slug, owner_key, slug_key, version, visibility, description, scheme, \
-             default_branch, created_at, deleted)",
+             default_branch, settings, created_at, deleted)",
             "{every}, 'owner' || i, 'repo' || i, 'owner' || i, 'repo' || i, 1, \
-             CASE WHEN i % 4 = 0 THEN 'private' ELSE 'public' END, 'about', NULL, NULL, i, i % 50 = 0",
+             CASE WHEN i % 4 = 0 THEN 'private' ELSE 'public' END, 'about', NULL, NULL, '{}', i, i % 50 = 0",
         ),
         (
             "musehub_branches (repo_id, name, head_commit_id, sequence, moved_at)",

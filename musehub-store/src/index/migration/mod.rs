@@ -4,6 +4,7 @@
 mod m0001_first_schema;
 mod m0002_breakage_help;
 mod m0003_branch_claims;
+mod m0004_repository_settings;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_first_schema::FirstSchema),
             Box::new(m0002_breakage_help::BreakageHelp),
             Box::new(m0003_branch_claims::BranchClaims),
+            Box::new(m0004_repository_settings::RepositorySettings),
         ]
     }
 }
