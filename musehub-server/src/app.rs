@@ -1,29 +1,35 @@
 //! The composition root: a hub over its backends, and what a request meets on its way in and out.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use http_body_util::BodyExt;
 use hyper::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue, REFERRER_POLICY,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use hyper::http::request::Parts;
-use hyper::{Request, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use musehub_core::hub::recovery::Recovery;
 use musehub_core::hub::{Backends, Need, Opened, Viewer};
 use musehub_core::port::{
-    BackendError, BreakageIndex, Clock, FactCache, IdentityStore, JobQueue, RepositoryIndex,
+    BackendError, BreakageIndex, Clock, FactCache, IdentityStore, JobControl, JobQueue, RepositoryIndex,
     RepositoryRecord, SystemClock,
 };
-use musehub_core::{Handle, Hub};
+use musehub_core::{Handle, Hub, RepoId};
 use musehub_store::{Backend, Creation, DatabaseUrl, PackedStore, RefLog, SqlIndex, StoreLocation, Upkeep};
 use tokio::sync::Notify;
 
 use crate::auth::{self, Admitted};
+use crate::config::{Config, ConnectionLimits};
+use crate::http::origin::{Origin, TrustedProxies};
 use crate::http::route::{Entry, NoRoute, Params, Route, Router};
-use crate::http::{ApiError, Reply, RequestBody, html};
+use crate::http::{ApiError, Counted, Reply, RequestBody, health, html, plain};
 use crate::jobs::Registry;
+use crate::metrics::Metrics;
 use crate::pages::{self, ErrorPage, Pages};
 use crate::scan::KeptScans;
 use crate::{web, wire};
@@ -87,8 +93,12 @@ pub struct App {
     pub repositories: Arc<dyn RepositoryIndex>,
     /// Background work.
     pub queue: Arc<dyn JobQueue>,
+    /// The same, for those who look after it.
+    pub control: Arc<dyn JobControl>,
     /// What runs it.
     pub handlers: Registry,
+    /// How long a job is its worker's without a sign of life.
+    pub lease: Duration,
     /// What the detector found.
     pub breakage: Arc<dyn BreakageIndex>,
     /// What is known of blobs.
@@ -103,6 +113,14 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// What a request may cost.
     pub limits: Limits,
+    /// What the listener takes.
+    pub connections: ConnectionLimits,
+    /// The proxies in front.
+    pub proxies: TrustedProxies,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Whether the process has been told to stop.
+    pub stopping: AtomicBool,
     /// The templates.
     pub pages: Pages,
     /// Wakes the worker when there is work.
@@ -136,10 +154,10 @@ impl App {
     ///
     /// # Errors
     /// As [`open_store`](Self::open_store), and where the database cannot be opened.
-    pub async fn open(settings: &Settings, limits: Limits) -> Result<Arc<Self>, BackendError> {
+    pub async fn open(settings: &Settings, config: impl Into<Config>) -> Result<Arc<Self>, BackendError> {
         let (backend, refs) = Self::open_store(settings).await?;
         let index = SqlIndex::connect(&settings.database).await?;
-        Ok(Self::over(backend, refs, index, limits))
+        Ok(Self::over(backend, refs, index, config))
     }
 
     /// An object store and the log of its refs. How a bucket is reached stands in the environment.
@@ -163,27 +181,16 @@ impl App {
     ///
     /// # Errors
     /// [`BackendError`] where the database cannot be made.
-    pub async fn in_memory(limits: Limits) -> Result<Arc<Self>, BackendError> {
+    pub async fn in_memory(config: impl Into<Config>) -> Result<Arc<Self>, BackendError> {
         let backend = Backend::memory();
         let refs = RefLog::new(backend.clone());
-        Ok(Self::over(backend, refs, SqlIndex::in_memory().await?, limits))
+        Ok(Self::over(backend, refs, SqlIndex::in_memory().await?, config))
     }
 
     /// A server over an object store, its ref log and an index that are open.
     #[must_use]
-    pub fn over(backend: Backend, refs: RefLog, index: SqlIndex, limits: Limits) -> Arc<Self> {
-        Self::with_handlers(backend, refs, index, limits, Registry::standard())
-    }
-
-    /// A server that runs jobs of these kinds.
-    #[must_use]
-    pub fn with_handlers(
-        backend: Backend,
-        refs: RefLog,
-        index: SqlIndex,
-        limits: Limits,
-        handlers: Registry,
-    ) -> Arc<Self> {
+    pub fn over(backend: Backend, refs: RefLog, index: SqlIndex, config: impl Into<Config>) -> Arc<Self> {
+        let Config { limits, connections, proxies, handlers, lease } = config.into();
         let index = Arc::new(index);
         let store = PackedStore::new(backend, index.clone()).with_cache(RECORD_CACHE);
         let objects = Arc::new(store.clone());
@@ -206,13 +213,19 @@ impl App {
             identities: index.clone(),
             repositories: index.clone(),
             queue: index.clone(),
+            control: index.clone(),
             handlers,
+            lease,
             breakage: index.clone(),
             facts: index.clone(),
             index,
             scans: KeptScans::default(),
             clock,
             limits,
+            connections,
+            proxies,
+            metrics: Metrics::default(),
+            stopping: AtomicBool::new(false),
             pages: Pages::new(),
             work: Notify::new(),
             backends,
@@ -233,15 +246,36 @@ impl App {
         self.backends.staging.as_ref()
     }
 
+    /// Whether the database answers.
+    pub(crate) async fn ask_database(&self) -> Result<(), BackendError> {
+        self.repositories.repository_by_id(&nobody()).await.map(drop)
+    }
+
+    /// Whether the object store answers.
+    pub(crate) async fn ask_store(&self) -> Result<(), BackendError> {
+        self.backends.refs.heads(&nobody()).await.map(drop)
+    }
+
+    /// Tells whoever asks whether the server is ready that it is not any more.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
     /// Answers a request. Never fails: whatever goes wrong becomes an answer.
     pub async fn handle(self: &Arc<Self>, request: Request<RequestBody>) -> Reply {
         let started = Instant::now();
+        let _in_flight = self.metrics.request();
         let (parts, mut body) = request.into_parts();
         let path = parts.uri.path();
-        let (page, answer) = match self.router.find(&parts.method, path) {
+        let origin = self.proxies.origin(&parts);
+        let found = self.router.find(&parts.method, path);
+        let entry = found.as_ref().ok().map(|(entry, _)| *entry);
+        let (page, answer) = match found {
             Err(NoRoute::NotFound) => (prefers_html(&parts), Err(ApiError::no_such_address())),
             Err(NoRoute::Method(allowed)) => (false, Ok(wrong_method(&allowed))),
-            Ok((entry, params)) => (entry.is_page, self.answer(entry, &parts, &params, &mut body).await),
+            Ok((entry, params)) => {
+                (entry.is_page, self.answer(entry, &parts, &params, &origin, &mut body).await)
+            }
         };
         let mut reply = answer.unwrap_or_else(|error| {
             error.log();
@@ -249,8 +283,48 @@ impl App {
         });
         body.drain().await;
         add_security_headers(&mut reply);
-        let millis = started.elapsed().as_secs_f64() * 1000.0;
-        tracing::info!(method = %parts.method, path, status = reply.status().as_u16(), ms = millis, "request");
+        let (status, took) = (reply.status().as_u16(), started.elapsed());
+        let client = origin.client.map(tracing::field::display);
+        tracing::info!(
+            method = %parts.method, path, status, ms = took.as_secs_f64() * 1000.0, client, "request"
+        );
+        self.count_request(&parts.method, entry, status, took, body.received());
+        let sent = self.metrics.sent(pattern(entry));
+        reply.map(|body| Counted::new(body, sent).boxed_unsync())
+    }
+
+    fn count_request(
+        &self,
+        method: &Method,
+        entry: Option<&Entry>,
+        status: u16,
+        took: Duration,
+        received: u64,
+    ) {
+        // What a client chose is no label.
+        let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
+        let method = known.into_iter().find(|known| method.as_str() == *known).unwrap_or("other");
+        self.metrics.answered(pattern(entry), method, status, took);
+        self.metrics.received(pattern(entry), received);
+        if let Some((transfer, generation)) = entry.and_then(|entry| entry.route.transfer()) {
+            self.metrics.transferred(transfer, generation, status);
+        }
+    }
+
+    /// Answers a request of an operator: metrics and health, and nothing else.
+    pub async fn handle_operations(self: &Arc<Self>, request: Request<RequestBody>) -> Reply {
+        let (parts, mut body) = request.into_parts();
+        let answer = match (parts.method.as_str(), parts.uri.path()) {
+            ("GET" | "HEAD", "/metrics") => {
+                Ok(plain(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.metrics.render()))
+            }
+            ("GET" | "HEAD", "/health" | "/healthz") => health::health(),
+            ("GET" | "HEAD", "/readyz") => health::ready(self).await,
+            _ => Err(ApiError::no_such_address()),
+        };
+        let mut reply = answer.unwrap_or_else(|error| error.reply());
+        body.drain().await;
+        add_security_headers(&mut reply);
         reply
     }
 
@@ -260,10 +334,11 @@ impl App {
         entry: &Entry,
         parts: &Parts,
         params: &Params,
+        origin: &Origin,
         body: &mut RequestBody,
     ) -> Result<Reply, ApiError> {
         let admitted = self.admit(entry.rule, parts, params).await?;
-        Exchange { app: self, parts, params, admitted }.dispatch(entry.route, body).await
+        Exchange { app: self, parts, params, origin, admitted }.dispatch(entry.route, body).await
     }
 
     fn error_page(&self, error: &ApiError) -> Reply {
@@ -276,6 +351,16 @@ impl App {
     }
 }
 
+/// The id of a repository that is never there.
+fn nobody() -> RepoId {
+    RepoId::parse("00000000-0000-0000-0000-000000000000").expect("it has the form of an id")
+}
+
+/// The route as it is counted.
+fn pattern(entry: Option<&Entry>) -> &'static str {
+    entry.map_or("none", |entry| entry.path)
+}
+
 /// One request on its way to an answer, whose sender the route's rule has let in.
 #[derive(Debug)]
 pub struct Exchange<'a> {
@@ -285,15 +370,16 @@ pub struct Exchange<'a> {
     pub parts: &'a Parts,
     /// The named parts of its path.
     pub params: &'a Params,
+    /// Where it comes from, and what it was sent to.
+    pub origin: &'a Origin,
     admitted: Admitted,
 }
 
 impl Exchange<'_> {
     async fn dispatch(&self, route: Route, body: &mut RequestBody) -> Result<Reply, ApiError> {
         match route {
-            Route::Health => {
-                Ok(crate::http::plain(StatusCode::OK, "application/json", "{\"status\":\"ok\"}"))
-            }
+            Route::Health => health::health(),
+            Route::Ready => health::ready(self.app).await,
             Route::Static => web::asset(self.params.get("name")),
             Route::CreateRepository => wire::api::create_repository(self, body).await,
             Route::Refs => wire::mwp::refs(self).await,
@@ -309,6 +395,8 @@ impl Exchange<'_> {
             Route::Intel => web::intel(self).await,
             Route::Breakage => web::breakage(self).await,
             Route::BreakageJson => web::breakage_json(self).await,
+            Route::Jobs => wire::jobs::list(self).await,
+            Route::Job => wire::jobs::show(self).await,
             Route::Tree => web::tree(self).await,
             Route::Blob => web::blob(self).await,
             Route::Raw => web::raw(self).await,
@@ -369,14 +457,23 @@ impl Exchange<'_> {
         self.header(&ACCEPT).contains("application/x-msgpack")
     }
 
+    /// The address of the client, also behind trusted proxies; none where the request came over no network.
+    #[must_use]
+    pub fn client_address(&self) -> Option<IpAddr> {
+        self.origin.client
+    }
+
+    /// The host that the client addressed, also through trusted proxies, with its port where it named one: what signatures
+    /// of requests name.
+    #[must_use]
+    pub fn public_host(&self) -> &str {
+        &self.origin.host
+    }
+
     /// Where clients reach this server, as far as this request tells.
     #[must_use]
     pub fn base_url(&self) -> String {
-        let host =
-            self.parts.uri.authority().map_or_else(|| self.header(&HOST), |authority| authority.as_str());
-        let sane = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b':' | b'-' | b'[' | b']' | b'_');
-        let host = if !host.is_empty() && host.bytes().all(sane) { host } else { "localhost" };
-        format!("http://{host}")
+        self.origin.base_url()
     }
 
     /// A parameter of the query; none where it is absent or no text.

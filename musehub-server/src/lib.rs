@@ -6,11 +6,14 @@
 pub mod app;
 pub mod auth;
 pub mod cli;
+pub mod config;
 pub mod http;
 pub mod jobs;
+pub mod metrics;
 pub mod pages;
 pub mod scan;
 mod web;
 mod wire;
 
 pub use app::{App, Limits, Settings};
+pub use config::{Config, ConnectionLimits};

@@ -17,12 +17,15 @@ mod database;
 mod demo;
 mod http;
 mod kill;
+mod listener;
 mod process;
 mod push;
 mod recovery;
 mod s3;
 mod schema;
+mod tls;
 mod webdriver;
+mod worker;
 
 #[test]
 fn every_file_of_this_folder_is_a_module() {

@@ -143,6 +143,11 @@ pub(crate) fn musehub(arguments: &[&str]) -> Command {
         "MUSEHUB_STORE",
         "MUSEHUB_ONLY_PROCESS",
         "MUSEHUB_DATABASE",
+        "MUSEHUB_TLS_CERT",
+        "MUSEHUB_TLS_KEY",
+        "MUSEHUB_TRUSTED_PROXY",
+        "MUSEHUB_PROXY_HEADERS",
+        "MUSEHUB_METRICS_LISTEN",
     ] {
         command.env_remove(name);
     }

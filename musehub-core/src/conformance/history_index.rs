@@ -10,7 +10,8 @@ use super::run_cases;
 use crate::id::{BlobId, CommitId, SnapshotId};
 use crate::name::{BranchName, RepoId};
 use crate::port::{
-    BlobRow, BranchRow, CommitRow, HistoryIndex, JobQueue, MoveRows, NewJob, RepositoryIndex, SnapshotRow,
+    BlobRow, BranchRow, CommitRow, HistoryIndex, JobKind, JobQueue, MoveRows, NewJob, RepositoryIndex,
+    SnapshotRow,
 };
 
 /// Runs every case, each against a backend fresh from `fresh`. It needs the job queue of the same backend, since a
@@ -363,11 +364,7 @@ where
 {
     create_repositories(index, 1).await;
     let (repo, history) = (repo(1), chain("c", 2));
-    let job = |payload: &str| NewJob {
-        repo_id: repo.clone(),
-        kind: "scan".to_owned(),
-        payload: payload.to_owned(),
-    };
+    let job = |payload: &str| NewJob::new(JobKind::new("scan"), repo.clone(), payload.to_owned());
     let first = MoveRows { jobs: vec![job("1"), job("2")], ..first_move(&repo, "main", &history[..1]) };
     let moved = entry(&repo, "main", 2, Some(history[0].id), Some(history[1].id));
     let second = MoveRows { jobs: vec![job("3")], ..rows(moved, &history[1..]) };

@@ -6,7 +6,9 @@ use futures::future::join_all;
 
 use super::fixtures::{at, create_repositories, repo};
 use super::run_cases;
-use crate::port::{Job, JobId, JobQueue, JobStatus, NewJob, RepositoryIndex};
+use crate::port::{GiveBack, Job, JobId, JobKind, JobQueue, JobStatus, Lease, NewJob, RepositoryIndex};
+
+mod turns;
 
 /// How long the cases lease jobs, in milliseconds.
 const LEASE: i64 = 1_000;
@@ -42,12 +44,36 @@ where
             done_work_starts_anew_when_enqueued,
             running_work_stays_as_it_is_when_enqueued,
             the_latest_job_is_the_newest_of_its_kind,
+            work_given_back_is_due_at_once_and_its_attempt_does_not_count,
+            turns::higher_priorities_come_first,
+            turns::jobs_in_turn_run_one_after_the_other,
+            turns::a_job_in_turn_waits_for_the_next_try_of_the_one_ahead,
+            turns::a_job_in_turn_that_lost_its_worker_comes_before_those_behind_it,
+            turns::turns_are_of_one_kind_and_repository,
+            turns::work_enqueued_anew_goes_to_the_end_of_its_turn,
+            turns::many_workers_never_run_two_jobs_of_one_turn,
         ]
     );
 }
 
 fn scan(n: usize) -> NewJob {
-    NewJob { repo_id: repo(1), kind: "scan".to_owned(), payload: format!("{{\"n\":{n}}}") }
+    NewJob::new(JobKind::new("scan"), repo(1), format!("{{\"n\":{n}}}"))
+}
+
+/// Work as the queue knows it that was enqueued at a time.
+fn waiting(work: NewJob, millis: i64) -> Job {
+    Job {
+        id: work.id(),
+        work,
+        status: JobStatus::Pending,
+        attempts: 0,
+        error: None,
+        summary: None,
+        cancel_requested: false,
+        enqueued_at: at(millis),
+        due_at: at(millis),
+        updated_at: at(millis),
+    }
 }
 
 async fn enqueue<B: JobQueue>(queue: &B, job: &NewJob, millis: i64) {
@@ -73,8 +99,9 @@ async fn fail<B: JobQueue>(queue: &B, job: &JobId, worker: &str, error: &str, re
     queue.fail(job, worker, error, retry.map(at)).await.expect("fail")
 }
 
+/// Whether the lease is the worker's, for longer.
 async fn heartbeat<B: JobQueue>(queue: &B, job: &JobId, worker: &str, until: i64) -> bool {
-    queue.heartbeat(job, worker, at(until)).await.expect("heartbeat")
+    queue.heartbeat(job, worker, at(until)).await.expect("heartbeat") == Lease::Held
 }
 
 /// The newest scan, which must be there.
@@ -97,13 +124,14 @@ async fn a_job_comes_back_as_it_was_enqueued<B: RepositoryIndex + JobQueue>(queu
     let payload = r#"{"ref": "Ünï", "quotes": "'\"", "n": 1.0}"#.to_owned();
     let work = NewJob { payload, ..scan(0) };
     enqueue(queue, &work, 0).await;
-    let expected = Job { id: work.id(), work, status: JobStatus::Pending, attempts: 0, error: None };
+    let expected = waiting(work, 0);
     assert_eq!(latest(queue).await, expected, "a job waits");
-    let expected = Job { status: JobStatus::Running, attempts: 1, ..expected };
-    assert_eq!(claim(queue, "w", 0).await, Some(expected.clone()), "a job is due at once");
+    let expected = Job { status: JobStatus::Running, attempts: 1, updated_at: at(5), ..expected };
+    assert_eq!(claim(queue, "w", 5).await, Some(expected.clone()), "a job is due at once");
     assert_eq!(latest(queue).await, expected, "a job runs");
-    assert!(complete(queue, &expected.id, "w", 1).await, "its worker completes it");
-    let expected = Job { status: JobStatus::Done, ..expected };
+    assert!(complete(queue, &expected.id, "w", 7).await, "its worker completes it");
+    let summary = Some("{\"took\":1}".to_owned());
+    let expected = Job { status: JobStatus::Done, summary, updated_at: at(7), ..expected };
     assert_eq!(latest(queue).await, expected, "a job is done");
     assert_eq!(claim(queue, "w", 1_000_000).await, None, "a job that is done is not claimed again");
 }
@@ -245,7 +273,8 @@ async fn a_failed_job_waits_for_its_time<B: RepositoryIndex + JobQueue>(queue: &
         assert_eq!(job.error, before, "a job carries the error of its last attempt");
         let error = format!("error {attempt}");
         assert!(fail(queue, &job.id, "w", &error, Some(start + 1_000_000)).await, "its worker gives it back");
-        let expected = Job { status: JobStatus::Pending, error: Some(error), ..job };
+        let due_at = at(start + 1_000_000);
+        let expected = Job { status: JobStatus::Pending, error: Some(error), due_at, ..job };
         assert_eq!(latest(queue).await, expected, "a job to be tried again waits, with its error");
         assert!(!heartbeat(queue, &expected.id, "w", start).await, "a job given back has no lease");
         assert_eq!(claim(queue, "w", start + 999_999).await, None, "a job is not due before its time");
@@ -273,8 +302,8 @@ async fn done_work_starts_anew_when_enqueued<B: RepositoryIndex + JobQueue>(queu
     create_repositories(queue, 1).await;
     for round in 0..3 {
         enqueue(queue, &scan(1), round * 100).await;
-        let expected =
-            Job { id: scan(1).id(), work: scan(1), status: JobStatus::Running, attempts: 1, error: None };
+        let waiting = waiting(scan(1), round * 100);
+        let expected = Job { status: JobStatus::Running, attempts: 1, ..waiting };
         assert_eq!(claim_some(queue, "w", round * 100).await, expected, "work that was done starts anew");
         assert_eq!(claim(queue, "w", round * 100).await, None, "once");
         assert!(complete(queue, &expected.id, "w", round * 100 + 1).await, "its worker completes it");
@@ -314,5 +343,26 @@ async fn the_latest_job_is_the_newest_of_its_kind<B: RepositoryIndex + JobQueue>
         queue.latest(&repo(3), "scan").await.expect("latest"),
         None,
         "nothing of an unknown repository"
+    );
+}
+
+async fn work_given_back_is_due_at_once_and_its_attempt_does_not_count<B: RepositoryIndex + JobQueue>(
+    queue: &B,
+) {
+    create_repositories(queue, 1).await;
+    enqueue(queue, &scan(1), 0).await;
+    let job = claim_some(queue, "first", 1).await;
+    let give_back = async |worker: &str| {
+        queue.give_back(&job.id, worker, GiveBack::Unfinished, at(2)).await.expect("give back")
+    };
+    assert!(!give_back("stranger").await, "only its worker gives it back");
+    assert!(give_back("first").await, "its worker gives it back");
+    assert!(!give_back("first").await, "once");
+    assert_eq!(latest(queue).await, Job { updated_at: at(2), ..waiting(scan(1), 0) }, "it waits as before");
+    assert!(!complete(queue, &job.id, "first", 3).await, "whoever gave it back does not hold it");
+    assert_eq!(
+        claim_some(queue, "second", 3).await.attempts,
+        1,
+        "the attempt that was not finished is not counted"
     );
 }

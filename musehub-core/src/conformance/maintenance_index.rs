@@ -6,7 +6,8 @@ use super::run_cases;
 use crate::id::{BlobId, ObjectKey};
 use crate::name::RepoId;
 use crate::port::{
-    BlobRow, HistoryIndex, JobQueue, MaintenanceIndex, MoveRows, NewJob, Place, Relocation, RepositoryIndex,
+    BlobRow, HistoryIndex, JobKind, JobQueue, MaintenanceIndex, MoveRows, NewJob, Place, Relocation,
+    RepositoryIndex,
 };
 
 /// Runs every case, each against a backend fresh from `fresh`. It needs the ports whose rows the upkeep changes.
@@ -147,7 +148,7 @@ where
     B: MaintenanceIndex + RepositoryIndex + HistoryIndex + JobQueue,
 {
     let [first, second] = two_repositories(index).await;
-    let work = |n| NewJob { repo_id: repo(n), kind: "kind".to_owned(), payload: String::new() };
+    let work = |n| NewJob::new(JobKind::new("kind"), repo(n), String::new());
     for n in [1, 2] {
         index.enqueue(&work(n), at(1)).await.expect("enqueue");
     }

@@ -45,6 +45,7 @@ mod history_rows;
 pub mod identity;
 pub mod index_pages;
 pub mod intel;
+pub mod job_control;
 pub mod job_queue;
 pub mod maintenance_index;
 pub mod object_store;

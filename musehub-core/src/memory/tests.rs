@@ -12,9 +12,9 @@ use crate::id::{BlobId, CommitId, HashAlgorithm, ObjectKey, ObjectKind, Snapshot
 use crate::name::{BranchName, RepoId};
 use crate::port::{
     BlobRow, BreakageIndex, BreakageIssue, BreakageMeta, Clock, CommitRow, FactCache, HistoryIndex,
-    IdentityStore, JobQueue, MoveRows, NewJob, NewObject, NewToken, ObjectBody, ObjectStore, PackId, Place,
-    RefLogEntry, RefStore, RepositoryIndex, RepositoryRecord, Severity, SnapshotRow, Staging, Timestamp,
-    TokenHash, Visibility,
+    IdentityStore, JobKind, JobQueue, MoveRows, NewJob, NewObject, NewToken, ObjectBody, ObjectStore, PackId,
+    Place, RefLogEntry, RefStore, RepositoryIndex, RepositoryRecord, Severity, SnapshotRow, Staging,
+    Timestamp, TokenHash, Visibility,
 };
 use crate::scheme::IdScheme;
 use crate::settings::RepositorySettings;
@@ -339,7 +339,7 @@ fn names_of_the_index_are_of_one_repository() {
 #[test]
 fn unknown_repositories_have_no_jobs_and_no_scans() {
     let index = index_with_repository();
-    let job = NewJob { repo_id: repo(9), kind: "scan".to_owned(), payload: "{}".to_owned() };
+    let job = NewJob::new(JobKind::new("scan"), repo(9), "{}".to_owned());
     assert_missing(now(index.enqueue(&job, Timestamp::from_millis(0))));
     let jobs = MoveRows { jobs: vec![job], ..rows(entry(1, None, Some("a")), vec![commit("a", &[], 1)]) };
     assert_missing(now(index.record_move(jobs)));

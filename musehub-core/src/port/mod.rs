@@ -10,7 +10,7 @@
 //! | [`MaintenanceIndex`] | the same read model, told where objects went |
 //! | [`IndexPages`] | the same from one end to the other, for checks and copies |
 //! | [`PackAudit`] | packs as files, whatever the index believes |
-//! | [`JobQueue`] | background work |
+//! | [`JobQueue`], [`JobControl`] | background work, for those who do it and those who look after it |
 //! | [`BreakageIndex`], [`FactCache`] | what intelligence found |
 //! | [`IdentityStore`] | who holds which token |
 //! | [`Clock`] | now |
@@ -37,7 +37,10 @@ pub use intel_index::{
     BREAKAGE_HISTORY, BreakageFilter, BreakageGroup, BreakageGrouping, BreakageIndex, BreakageIssue,
     BreakageMeta, Definition, FactCache, Help, RemovedBy, Severity,
 };
-pub use job_queue::{Job, JobId, JobKind, JobOrder, JobPriority, JobQueue, JobStatus, NewJob};
+pub use job_queue::{
+    Cancellation, GiveBack, InvalidJobId, Job, JobControl, JobCursor, JobFilter, JobId, JobKind, JobOrder,
+    JobPriority, JobQueue, JobStatus, Lease, NewJob, UnknownJobStatus,
+};
 pub use maintenance_index::{MAINTENANCE_BATCH, MaintenanceIndex, Relocation};
 pub use object_store::{
     NewObject, ObjectBody, ObjectStore, PackId, PackedObject, Place, PlaceError, PutReceipt, StageWriter,

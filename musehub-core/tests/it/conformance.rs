@@ -2,8 +2,8 @@
 
 use futures::executor::block_on;
 use musehub_core::conformance::{
-    branch_claims, history_index, identity, index_pages, intel, job_queue, maintenance_index, object_store,
-    ref_store, repository_index, staging,
+    branch_claims, history_index, identity, index_pages, intel, job_control, job_queue, maintenance_index,
+    object_store, ref_store, repository_index, staging,
 };
 use musehub_core::memory::{MemoryIndex, MemoryObjects, MemoryRefs};
 
@@ -65,4 +65,9 @@ fn identities_in_memory_keep_their_contract() {
 #[test]
 fn pages_in_memory_keep_their_contract() {
     block_on(index_pages::run(async || MemoryIndex::new()));
+}
+
+#[test]
+fn the_care_of_jobs_in_memory_keeps_its_contract() {
+    block_on(job_control::run(async || MemoryIndex::new()));
 }

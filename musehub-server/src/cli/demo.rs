@@ -1,6 +1,5 @@
 //! `demo`: a server with something to look at.
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use musehub_core::Handle;
 use serde_json::{Value, json};
 
 use super::sample::{self, Sample};
+use super::work::WorkOptions;
 use super::{DataDirectory, Outcome, ServeOptions, serve, token};
 use crate::app::App;
 use crate::http::RequestBody;
@@ -31,23 +31,24 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments) -> Outcome {
     let stop_signals = serve::StopSignals::listen()?;
-    let (app, listener, address) = serve::start(&arguments.data, &arguments.options).await?;
-    let pushed = push_sample(&app).await?;
+    let work = WorkOptions::default();
+    let started = serve::start(&arguments.data, &arguments.options, &work).await?;
+    let pushed = push_sample(&started.app).await?;
     // The page is to be there when somebody opens the address that is printed next.
-    while jobs::run_next(&app, "demo").await? {}
-    print_guide(address, pushed, &arguments.data);
-    serve::until_stopped(app, listener, stop_signals).await;
+    while jobs::run_next(&started.app, "demo").await? {}
+    print_guide(&started.url(), pushed, &arguments.data);
+    serve::until_stopped(started, Some(work.worker("demo")), stop_signals).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_guide(address: SocketAddr, pushed: bool, data: &DataDirectory) {
+fn print_guide(url: &str, pushed: bool, data: &DataDirectory) {
     let sample = if pushed { "A sample project was pushed" } else { "The sample project was there already" };
-    println!("MuseHub is serving on http://{address} from {}. {sample}.", data.data.display());
+    println!("MuseHub is serving on {url} from {}. {sample}.", data.data.display());
     println!();
-    println!("  the repository     http://{address}/{OWNER}/{SLUG}");
-    println!("  its stale imports  http://{address}/{OWNER}/{SLUG}/intel/breakage");
+    println!("  the repository     {url}/{OWNER}/{SLUG}");
+    println!("  its stale imports  {url}/{OWNER}/{SLUG}/intel/breakage");
     println!();
-    println!("Clone it:  muse clone http://{address}/{OWNER}/{SLUG}");
+    println!("Clone it:  muse clone {url}/{OWNER}/{SLUG}");
     println!("Stop with Ctrl-C.");
 }
 

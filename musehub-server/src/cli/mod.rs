@@ -3,6 +3,8 @@
 mod backup;
 mod breakage;
 mod demo;
+mod jobs;
+mod network;
 mod new_file;
 mod portable;
 mod progress;
@@ -14,6 +16,7 @@ mod serve;
 mod token;
 mod upkeep;
 mod verify;
+mod work;
 
 use std::convert::Infallible;
 use std::io::IsTerminal;
@@ -26,6 +29,7 @@ use clap::{Args, Parser, Subcommand};
 use musehub_store::{DatabaseUrl, DatabaseUrlError, StoreLocation};
 
 use crate::app::{App, Limits, Settings};
+use crate::config::Config;
 
 /// What a command gives: its exit status, or why it failed.
 type Outcome = Result<ExitCode, Box<dyn std::error::Error + Send + Sync>>;
@@ -44,6 +48,10 @@ enum Command {
     Serve(serve::Arguments),
     /// Serve, with a sample Python project pushed, and print what to look at.
     Demo(demo::Arguments),
+    Worker(work::Arguments),
+    /// Look at background jobs, try them again, cancel them.
+    #[command(subcommand)]
+    Jobs(jobs::Command),
     /// Make repositories.
     #[command(subcommand)]
     Repo(repo::Command),
@@ -114,11 +122,14 @@ impl DataDirectory {
         Ok(settings)
     }
 
-    async fn open(&self, limits: Limits) -> Result<Arc<App>, Box<dyn std::error::Error + Send + Sync>> {
+    async fn open(
+        &self,
+        config: impl Into<Config>,
+    ) -> Result<Arc<App>, Box<dyn std::error::Error + Send + Sync>> {
         let settings = self.settings()?;
         std::fs::create_dir_all(&self.data)
             .map_err(|error| format!("cannot make the data directory {}: {error}", self.data.display()))?;
-        Ok(App::open(&settings, limits).await?)
+        Ok(App::open(&settings, config).await?)
     }
 
     /// Refuses what holds no hub: a check of nothing would find nothing wrong.
@@ -153,6 +164,8 @@ struct ServeOptions {
     /// Largest answer to a fetch, in MiB. The Muse client of March 2026 takes no more than 64.
     #[arg(long, value_name = "MIB", default_value_t = Limits::default().fetch >> 20)]
     max_fetch: u64,
+    #[command(flatten)]
+    network: network::NetworkOptions,
 }
 
 impl ServeOptions {
@@ -195,10 +208,12 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(command: Command) -> Outcome {
-    start_logging(if matches!(command, Command::Serve(_)) { "info" } else { "warn" });
+    start_logging(if matches!(command, Command::Serve(_) | Command::Worker(_)) { "info" } else { "warn" });
     match command {
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Worker(arguments) => work::run(arguments).await,
+        Command::Jobs(command) => jobs::run(command).await,
         Command::Repo(command) => repo::run(command).await,
         Command::Token(command) => token::run(command).await,
         Command::Schema(command) => schema::run(command).await,

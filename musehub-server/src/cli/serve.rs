@@ -3,14 +3,22 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
+use super::work::WorkOptions;
 use super::{DataDirectory, Outcome, ServeOptions};
 use crate::app::{App, Settings};
-use crate::http::{Listener, serve};
-use crate::jobs;
+use crate::config::Config;
+use crate::http::tls::{Hangup, Tls};
+use crate::http::{Listener, Purpose, serve};
+use crate::jobs::{self, Worker};
+
+/// How often measurements are summed up.
+const FOLD: Duration = Duration::from_secs(5);
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -18,51 +26,132 @@ pub(super) struct Arguments {
     data: DataDirectory,
     #[command(flatten)]
     options: ServeOptions,
+    /// Leave background jobs and the upkeep of the store to others: to `musehub-server worker`.
+    #[arg(long)]
+    no_worker: bool,
+    #[command(flatten)]
+    work: WorkOptions,
 }
 
 pub(super) async fn run(arguments: Arguments) -> Outcome {
     let stop_signals = StopSignals::listen()?;
-    let (app, listener, address) = start(&arguments.data, &arguments.options).await?;
+    let started = start(&arguments.data, &arguments.options, &arguments.work).await?;
     let Settings { store, database, .. } = arguments.data.settings()?;
-    tracing::info!(%address, data = %arguments.data.data.display(), %store, %database, "serving");
-    until_stopped(app, listener, stop_signals).await;
+    let (address, tls) = (started.address, started.tls.is_some());
+    tracing::info!(%address, data = %arguments.data.data.display(), %store, %database, tls, "serving");
+    let worker = (!arguments.no_worker).then(|| arguments.work.worker("server"));
+    until_stopped(started, worker, stop_signals).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens the data, brings the index up to the log, binds the address.
+/// A server whose addresses are bound.
+pub(super) struct Started {
+    pub(super) app: Arc<App>,
+    pub(super) address: SocketAddr,
+    pub(super) tls: Option<Arc<Tls>>,
+    hub: Option<Listener>,
+    operations: Option<Listener>,
+}
+
+impl Started {
+    /// Where this server is reached from this machine.
+    pub(super) fn url(&self) -> String {
+        format!("{}://{}", if self.tls.is_some() { "https" } else { "http" }, self.address)
+    }
+
+    /// One that serves nobody but its operators.
+    pub(super) async fn worker(app: Arc<App>, metrics: Option<SocketAddr>) -> std::io::Result<Self> {
+        let operations = operations(metrics).await?;
+        let address = operations.as_ref().map(Listener::address).transpose()?;
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        Ok(Self { app, address: address.unwrap_or(nowhere), tls: None, hub: None, operations })
+    }
+}
+
+/// Opens the data, brings the index up to the log, binds the addresses.
 pub(super) async fn start(
     data: &DataDirectory,
     options: &ServeOptions,
-) -> Result<(Arc<App>, Listener, SocketAddr), Box<dyn std::error::Error + Send + Sync>> {
-    let app = data.open(options.limits()).await?;
+    work: &WorkOptions,
+) -> Result<Started, Box<dyn std::error::Error + Send + Sync>> {
+    let network = &options.network;
+    // Before anything is opened that takes long.
+    let tls = network.tls()?;
+    let config = Config {
+        connections: network.connections(),
+        proxies: network.proxies(),
+        lease: work.lease(),
+        ..options.limits().into()
+    };
+    let app = data.open(config).await?;
     let caught_up = app.hub.catch_up().await?;
     if caught_up.moves > 0 {
         tracing::warn!(moves = caught_up.moves, "the index was behind the log and has caught up");
     }
     let bound = Listener::bind(options.listen).await;
-    let listener = bound.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
+    let mut listener = bound.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
     let address = listener.address()?;
-    Ok((app, listener, address))
+    if let Some(tls) = &tls {
+        listener = listener.with_tls(tls.clone());
+    }
+    let operations = operations(network.operations.metrics_listen).await?;
+    Ok(Started { app, address, tls, hub: Some(listener), operations })
+}
+
+async fn operations(address: Option<SocketAddr>) -> std::io::Result<Option<Listener>> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let bound = Listener::bind(address).await;
+    let listener = bound.map_err(|error| {
+        std::io::Error::new(error.kind(), format!("cannot listen on {address} for metrics: {error}"))
+    })?;
+    tracing::info!(address = %listener.address()?, "metrics");
+    Ok(Some(listener.with_purpose(Purpose::Operations)))
 }
 
 /// Serves and works until the process is asked to stop.
-pub(super) async fn until_stopped(app: Arc<App>, listener: Listener, stop_signals: StopSignals) {
+pub(super) async fn until_stopped(
+    started: Started,
+    worker: Option<Worker>,
+    stop_signals: StopSignals,
+) -> std::io::Result<()> {
+    let Started { app, tls, hub, operations, .. } = started;
     let (stop, stopped) = watch::channel(false);
     let wait = |mut stopped: watch::Receiver<bool>| async move {
         // An error means that the sender is gone, which is a stop too.
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
-    let worker = tokio::spawn(jobs::work(app.clone(), worker_name(), wait(stopped.clone())));
-    let server = tokio::spawn(serve(app, listener, wait(stopped)));
+    // What goes on until the process ends, and is cut off then.
+    let mut beside = JoinSet::new();
+    let folded = app.clone();
+    beside.spawn(async move {
+        loop {
+            tokio::time::sleep(FOLD).await;
+            folded.metrics.fold();
+        }
+    });
+    if let Some(tls) = tls {
+        let hangup = Hangup::listen()?;
+        beside.spawn(async move { tls.follow(hangup).await });
+    }
+    if let Some(listener) = operations {
+        // To the end, so that it can be seen that the process stops.
+        beside.spawn(serve(app.clone(), listener, std::future::pending()));
+    }
+    let mut working = JoinSet::new();
+    if let Some(worker) = worker {
+        working.spawn(jobs::work(app.clone(), worker, wait(stopped.clone())));
+    }
+    if let Some(listener) = hub {
+        working.spawn(serve(app.clone(), listener, wait(stopped)));
+    }
     stop_signals.wait().await;
     tracing::info!("stopping");
+    app.stop();
     let _ = stop.send(true);
-    let _ = tokio::join!(server, worker);
-}
-
-/// A name that no other worker has.
-fn worker_name() -> String {
-    format!("server-{}-{}", std::process::id(), musehub_core::RepoId::random())
+    while working.join_next().await.is_some() {}
+    Ok(())
 }
 
 /// The signals that ask the process to stop, heard from the moment this is made: made before anybody can know that the

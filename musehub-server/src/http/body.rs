@@ -62,6 +62,12 @@ impl RequestBody {
         Self { inner: body.map_err(Into::into).boxed_unsync(), read: 0, ended: false }
     }
 
+    /// How many bytes were read.
+    #[must_use]
+    pub const fn received(&self) -> u64 {
+        self.read
+    }
+
     /// The next piece; none at the end.
     async fn next(&mut self, limit: u64) -> Result<Option<Bytes>, BodyError> {
         while !self.ended {

@@ -2,11 +2,14 @@
 
 mod body;
 pub mod error;
+pub(crate) mod health;
 mod listen;
+pub mod origin;
 mod reply;
 pub mod route;
+pub mod tls;
 
 pub use body::{BodyError, BodyReader, RequestBody};
 pub use error::ApiError;
-pub use listen::{Listener, serve};
-pub use reply::{Body, Reply, html, json, msgpack, plain};
+pub use listen::{Listener, Purpose, serve};
+pub use reply::{Body, Counted, Reply, html, json, msgpack, plain};

@@ -6,6 +6,8 @@ use hyper::Method;
 use musehub_core::hub::Need;
 use percent_encoding::percent_decode_str;
 
+use crate::metrics::Transfer;
+
 /// What a request asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Route {
@@ -13,6 +15,8 @@ pub enum Route {
     Home,
     /// Whether the server is up.
     Health,
+    /// Whether it can do its work.
+    Ready,
     /// A stylesheet or icon.
     Static,
     /// Creates a repository.
@@ -41,12 +45,28 @@ pub enum Route {
     Breakage,
     /// The same for programs.
     BreakageJson,
+    /// The jobs of a repository.
+    Jobs,
+    /// One of them.
+    Job,
     /// The page of a folder.
     Tree,
     /// The page of a file.
     Blob,
     /// The bytes of a file.
     Raw,
+}
+
+impl Route {
+    /// What it moves, and by which generation of clients, where that is counted.
+    #[must_use]
+    pub const fn transfer(self) -> Option<(Transfer, &'static str)> {
+        match self {
+            Self::Push => Some((Transfer::Push, "mwp")),
+            Self::Fetch => Some((Transfer::Fetch, "mwp")),
+            _ => None,
+        }
+    }
 }
 
 /// Who may use a route. It is applied before the handler runs; there is no way around it.
@@ -113,6 +133,7 @@ pub const TABLE: &[Entry] = &[
     page("/", Route::Home, Anyone),
     get("/health", Route::Health, Anyone),
     get("/healthz", Route::Health, Anyone),
+    get("/readyz", Route::Ready, Anyone),
     get("/static/{name}", Route::Static, Anyone),
     post("/api/v1/repos", Route::CreateRepository, SignedIn(Admin)),
     get("/{owner}/{slug}/refs", Route::Refs, Repository(Read)),
@@ -128,6 +149,8 @@ pub const TABLE: &[Entry] = &[
     page("/{owner}/{slug}/intel", Route::Intel, Repository(Read)),
     page("/{owner}/{slug}/intel/breakage", Route::Breakage, Repository(Read)),
     get("/api/v1/repos/{owner}/{slug}/intel/breakage", Route::BreakageJson, Repository(Read)),
+    get("/api/v1/repos/{owner}/{slug}/jobs", Route::Jobs, Repository(Admin)),
+    get("/api/v1/repos/{owner}/{slug}/jobs/{id}", Route::Job, Repository(Admin)),
     page("/{owner}/{slug}/tree/{*place}", Route::Tree, Repository(Read)),
     page("/{owner}/{slug}/blob/{*place}", Route::Blob, Repository(Read)),
     page("/{owner}/{slug}/raw/{*place}", Route::Raw, Repository(Read)),

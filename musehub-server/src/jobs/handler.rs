@@ -44,6 +44,11 @@ pub trait Handler: Send + Sync {
         Trigger::ByHand
     }
 
+    /// How often a job is tried, at least once.
+    fn max_attempts(&self) -> u32 {
+        5
+    }
+
     /// Does the work. What it answers is kept with the job, and logged.
     ///
     /// # Errors
@@ -133,6 +138,17 @@ pub enum JobError {
     /// A backend failed: it is tried again.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// Its handler panicked: it is tried again.
+    #[error("its handler panicked: {0}")]
+    Panicked(String),
+}
+
+impl JobError {
+    /// Whether another try may succeed.
+    #[must_use]
+    pub const fn is_worth_another_try(&self) -> bool {
+        matches!(self, Self::Backend(_) | Self::Panicked(_))
+    }
 }
 
 /// The kinds of jobs that a server runs.

@@ -167,7 +167,7 @@ async fn job(exchange: &Exchange<'_>, repo: &RepositoryRecord) -> Result<Option<
         JobStatus::Pending => Some(JobState::Pending),
         JobStatus::Running => Some(JobState::Running),
         JobStatus::Failed => Some(JobState::Failed),
-        JobStatus::Done => None,
+        JobStatus::Done | JobStatus::Cancelled => None,
     }))
 }
 

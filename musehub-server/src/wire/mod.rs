@@ -2,5 +2,6 @@
 
 pub(crate) mod api;
 mod codec;
+pub(crate) mod jobs;
 pub(crate) mod mwp;
 mod upload;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use musehub_core::CommitId;
 use musehub_core::port::{
-    BreakageFilter, BreakageIssue, BreakageMeta, Help, JobStatus, NewJob, RemovedBy, Severity,
+    BreakageFilter, BreakageIssue, BreakageMeta, Help, JobKind, JobStatus, NewJob, RemovedBy, Severity,
 };
 use musehub_server::jobs::{BREAKAGE, Counts, provide_breakage};
 use musehub_test_support::history::write;
@@ -54,7 +54,7 @@ impl Scanned {
     async fn rescan(&self) {
         let repo_id = self.app.record("alice", "demo").await.repo_id;
         let payload = serde_json::json!({"commit": self.head().to_string()}).to_string();
-        let job = NewJob { repo_id, kind: BREAKAGE.to_owned(), payload };
+        let job = NewJob::new(JobKind::new(BREAKAGE), repo_id, payload);
         self.app.app.queue.enqueue(&job, self.app.app.clock.now()).await.unwrap();
         assert_eq!(self.app.run_jobs().await, 1);
     }

@@ -1,6 +1,6 @@
 //! The scan that a push starts: once for each head of the default branch, and for nothing else.
 
-use musehub_core::port::{BreakageFilter, BreakageMeta, JobStatus, NewJob, Severity};
+use musehub_core::port::{BreakageFilter, BreakageMeta, JobKind, JobStatus, NewJob, Severity};
 use musehub_core::{BlobId, CommitId};
 use musehub_server::jobs::BREAKAGE;
 use musehub_test_support::history::write;
@@ -255,8 +255,7 @@ async fn a_job_that_makes_no_sense_fails_for_good_and_stops_nothing() {
     let mut client = app.repository("alice", "demo").await;
     let repo = app.record("alice", "demo").await;
     for payload in ["", "{}", "[]", "{\"commit\":\"x\"}", "{\"commit\":null}"] {
-        let new =
-            NewJob { repo_id: repo.repo_id.clone(), kind: BREAKAGE.to_owned(), payload: payload.into() };
+        let new = NewJob::new(JobKind::new(BREAKAGE), repo.repo_id.clone(), payload.into());
         app.app.queue.enqueue(&new, app.app.clock.now()).await.unwrap();
     }
     assert_eq!(app.run_jobs().await, 5);

@@ -5,6 +5,8 @@
 mod breakage_page;
 mod durability;
 mod files;
+mod job_api;
+mod job_runner;
 mod jobs;
 mod pages;
 mod portable;

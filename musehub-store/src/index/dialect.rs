@@ -6,6 +6,7 @@
 //! | `{each $n}` | `SELECT value FROM json_each($n)` | `SELECT json_array_elements_text($n::json) COLLATE "C"` |
 //! | `{among $n}` | `IN (`each`)` | `= ANY (ARRAY (`each`))` |
 //! | `{skip locked}` | nothing: there is one writer | `FOR UPDATE SKIP LOCKED` |
+//! | `{keep others out}` | nothing: there is one writer | `FOR NO KEY UPDATE` |
 //!
 //! `ANY` of an array, as PostgreSQL then looks each id up in the index, whatever it guesses of their number.
 //!
@@ -53,6 +54,8 @@ fn spelled(engine: DbBackend, mark: &str) -> String {
             let each = spelled(engine, &format!("each {bind}"));
             if postgres { format!("= ANY (ARRAY ({each}))") } else { format!("IN ({each})") }
         }
+        Some(("keep", "others out")) if postgres => "FOR NO KEY UPDATE".to_owned(),
+        Some(("keep", "others out")) => String::new(),
         Some(("skip", "locked")) if postgres => "FOR UPDATE SKIP LOCKED".to_owned(),
         Some(("skip", "locked")) => String::new(),
         _ => unreachable!("marks are written in this crate: {mark}"),

@@ -2,11 +2,13 @@
 //! A test asks both engines for their plans.
 
 use musehub_core::name::RepoId;
-use musehub_core::port::{BreakageFilter, BreakageGrouping, Severity};
+use musehub_core::port::{
+    BreakageFilter, BreakageGrouping, JobCursor, JobFilter, JobId, JobStatus, Severity, Timestamp,
+};
 use sea_orm::Value;
 
 use super::sql::{id_array, text_array};
-use super::{branch_claims, history, identity, intel, job, maintenance, places, repository};
+use super::{branch_claims, history, identity, intel, job, job_control, maintenance, places, repository};
 
 mod tests;
 
@@ -54,17 +56,46 @@ fn all() -> Vec<HotQuery> {
         },
         hot("lease of a job", job::HEARTBEAT, ["job1400".into(), "worker".into(), 2_000_000_i64.into()]),
         hot("newest job of a kind", job::LATEST, [repo(), "kind1".into()]),
+        hot("last turn of a kind", &last_turn(), [repo(), "kind1".into()]),
+        hot("job by id", job_control::BY_ID, ["job1400".into()]),
         hot("facts by blob ids", intel::FACTS, ["kind1".into(), ids("blob")]),
         hot("sums of breakage", intel::META, [repo()]),
         hot("past scans", intel::HISTORY, [repo(), 20_i64.into()]),
     ];
     queries.extend(breakage(&id));
     queries.extend(upkeep(&id));
+    queries.extend(jobs(&id));
     queries
 }
 
 fn page_after(owner: &str, slug: &str) -> [Value; 4] {
     [false.into(), owner.into(), slug.into(), 50_i64.into()]
+}
+
+/// The place of a new job, as a statement of its own.
+fn last_turn() -> String {
+    let inner = job::LAST_TURN.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+    inner.expect("it stands in parentheses").replace("$2", "$1").replace("$3", "$2")
+}
+
+/// Lists of jobs: of a repository, and of what became of them; whole, and going on after one.
+fn jobs(repo: &str) -> Vec<HotQuery> {
+    let after = Some(JobCursor {
+        enqueued_at: Timestamp::from_millis(1_450),
+        id: JobId::from_stored("job1450".into()),
+    });
+    let repo_id = Some(RepoId::parse(repo).unwrap());
+    let mut queries = Vec::new();
+    for (name, filter, status) in [
+        ("jobs of a repository", JobFilter { repo_id, ..JobFilter::default() }, None),
+        ("jobs that failed", JobFilter::default(), Some(JobStatus::Failed)),
+    ] {
+        for (page, after) in [("first page", None), ("a later page", after.clone())] {
+            let (text, values) = job_control::list(&JobFilter { after, limit: 20, ..filter.clone() }, status);
+            queries.push(hot(&format!("{name}, {page}"), &text, values));
+        }
+    }
+    queries
 }
 
 fn claim_values() -> [Value; 4] {

@@ -2,46 +2,71 @@
 
 use async_trait::async_trait;
 use musehub_core::name::RepoId;
-use musehub_core::port::{BackendError, Job, JobId, JobQueue, JobStatus, NewJob, Timestamp};
+use musehub_core::port::{
+    BackendError, GiveBack, Job, JobId, JobOrder, JobPriority, JobQueue, JobStatus, Lease, NewJob, Timestamp,
+};
 use sea_orm::{FromQueryResult, QueryResult};
 
 use super::SqlIndex;
 use super::dialect::among;
 use super::entity::job::background_job::Model;
 use super::retry;
-use super::sql::{Write, damaged, number, text_array};
+use super::sql::{Row, Write, damaged, number, text_array};
 use super::text;
 
 const TABLE: &str = "musehub_background_jobs";
 
 const ENQUEUE: &str = "\
     INSERT INTO musehub_background_jobs \
-        (job_id, repo_id, job_type, payload, status, attempt, run_at, created_at, updated_at) \
-    VALUES ($1, $2, $3, $4, 'pending', 0, $5, $5, $5) \
-    ON CONFLICT (job_id) DO ";
+        (job_id, repo_id, job_type, payload, status, attempt, run_at, created_at, updated_at, priority, turn) \
+    VALUES ($1, $2, $3, $4, 'pending', 0, $5, $5, $5, $6, ";
+
+/// The place of a job that comes in any order.
+const NO_TURN: &str = "NULL";
+
+/// The place behind all that are open.
+pub(super) const LAST_TURN: &str = "\
+    (SELECT COALESCE(MAX(turn), 0) + 1 FROM musehub_background_jobs \
+    WHERE repo_id = $2 AND job_type = $3 AND status IN ('pending', 'running'))";
+
+const ON_CONFLICT: &str = ") ON CONFLICT (job_id) DO ";
 
 const KEEP: &str = "NOTHING";
 
 const RESTART: &str = "\
     UPDATE SET status = 'pending', attempt = 0, run_at = excluded.run_at, lease_until = NULL, worker = NULL, \
-        error = NULL, summary = NULL, created_at = excluded.created_at, updated_at = excluded.updated_at \
-    WHERE musehub_background_jobs.status IN ('done', 'failed')";
+        error = NULL, summary = NULL, created_at = excluded.created_at, updated_at = excluded.updated_at, \
+        priority = excluded.priority, turn = excluded.turn, cancel_requested_at = NULL \
+    WHERE musehub_background_jobs.status IN ('done', 'failed', 'cancelled')";
 
-/// The oldest of what is due, and of what a worker has let go by its lease. The condition on `status` is that of the
-/// partial index, word by word, and the order is the index's, so the search ends at the first that may be claimed.
+/// Held until the end of the transaction by whoever gives a job of the repository its turn. So turns become visible in
+/// their order, and no job appears in front of one that runs.
+const GIVE_TURNS: &str = "SELECT repo_id FROM musehub_repos WHERE repo_id = $1 {keep others out}";
+
+/// The first of what is due, and of what a worker has let go by its lease. The condition on `status` is that of the
+/// partial index, word by word, and the order is the index's, so the search ends at the first that may be claimed. One that
+/// comes in turn may not while another runs or an earlier one is open: of a turn at most one row is updated, so those who
+/// claim at the same time cannot pass each other.
 pub(super) const CLAIM: &str = concat!(
     "UPDATE musehub_background_jobs \
     SET status = 'running', attempt = attempt + 1, worker = $1, lease_until = $2, updated_at = $3 \
     WHERE job_id = ( \
-        SELECT job_id FROM musehub_background_jobs \
-        WHERE status IN ('pending', 'running') AND run_at <= $3 \
-            AND (status = 'pending' OR lease_until <= $3) AND ",
-    among!("job_type", "$4"),
-    " ORDER BY created_at, run_at LIMIT 1 {skip locked}) RETURNING *"
+        SELECT next.job_id FROM musehub_background_jobs AS next \
+        WHERE next.status IN ('pending', 'running') AND next.run_at <= $3 \
+            AND (next.status = 'pending' OR next.lease_until <= $3) \
+            AND (next.turn IS NULL OR NOT EXISTS ( \
+                SELECT 1 FROM musehub_background_jobs AS ahead \
+                WHERE ahead.repo_id = next.repo_id AND ahead.job_type = next.job_type \
+                    AND ahead.status IN ('pending', 'running') AND ahead.job_id <> next.job_id \
+                    AND (ahead.turn < next.turn OR ahead.status = 'running'))) \
+            AND ",
+    among!("next.job_type", "$4"),
+    " ORDER BY next.priority, next.created_at, next.run_at LIMIT 1 {skip locked}) RETURNING *"
 );
 
 pub(super) const HEARTBEAT: &str = "\
-    UPDATE musehub_background_jobs SET lease_until = $3 WHERE job_id = $1 AND worker = $2 AND status = 'running'";
+    UPDATE musehub_background_jobs SET lease_until = $3 WHERE job_id = $1 AND worker = $2 AND status = 'running' \
+    RETURNING cancel_requested_at";
 
 pub(super) const COMPLETE: &str = "\
     UPDATE musehub_background_jobs \
@@ -50,7 +75,19 @@ pub(super) const COMPLETE: &str = "\
 
 pub(super) const FAIL: &str = "\
     UPDATE musehub_background_jobs \
-    SET status = $3, error = $4, run_at = COALESCE($5, run_at), lease_until = NULL, worker = NULL \
+    SET status = CASE WHEN cancel_requested_at IS NOT NULL AND $3 = 'pending' THEN 'cancelled' ELSE $3 END, \
+        error = $4, run_at = COALESCE($5, run_at), lease_until = NULL, worker = NULL \
+    WHERE job_id = $1 AND worker = $2 AND status = 'running'";
+
+const UNFINISHED: &str = "\
+    UPDATE musehub_background_jobs \
+    SET status = CASE WHEN cancel_requested_at IS NULL THEN 'pending' ELSE 'cancelled' END, \
+        attempt = CASE WHEN cancel_requested_at IS NULL THEN attempt - 1 ELSE attempt END, \
+        updated_at = $3, lease_until = NULL, worker = NULL \
+    WHERE job_id = $1 AND worker = $2 AND status = 'running'";
+
+const CANCELLED: &str = "\
+    UPDATE musehub_background_jobs SET status = 'cancelled', updated_at = $3, lease_until = NULL, worker = NULL \
     WHERE job_id = $1 AND worker = $2 AND status = 'running'";
 
 pub(super) const LATEST: &str = "\
@@ -82,8 +119,16 @@ pub(super) async fn enqueue(
         job.kind.as_str().into(),
         job.payload.as_str().into(),
         now.as_millis().into(),
+        (job.priority as i64).into(),
     ];
-    write.execute(&[ENQUEUE, on_conflict].concat(), values).await.map(drop)
+    let turn = match job.order {
+        JobOrder::Any => NO_TURN,
+        JobOrder::InTurn => {
+            write.rows(GIVE_TURNS, [job.repo_id.as_str().into()]).await?;
+            LAST_TURN
+        }
+    };
+    write.execute(&[ENQUEUE, turn, ON_CONFLICT, on_conflict].concat(), values).await.map(drop)
 }
 
 #[async_trait]
@@ -116,13 +161,19 @@ impl JobQueue for SqlIndex {
         .await
     }
 
-    async fn heartbeat(&self, job: &JobId, worker: &str, until: Timestamp) -> Result<bool, BackendError> {
+    async fn heartbeat(&self, job: &JobId, worker: &str, until: Timestamp) -> Result<Lease, BackendError> {
         retry::transaction(|| async {
             let write = self.write("prolonging a lease").await?;
             let values = [job.as_str().into(), worker.into(), until.as_millis().into()];
-            let held = write.execute(HEARTBEAT, values).await? > 0;
+            let rows = write.rows(HEARTBEAT, values).await?;
+            let cancelled = rows.first().map(|row| Row::of(TABLE, row).get(0, "cancel_requested_at"));
+            let cancelled: Option<Option<i64>> = cancelled.transpose()?;
             write.commit().await?;
-            Ok(held)
+            Ok(match cancelled {
+                None => Lease::Lost,
+                Some(None) => Lease::Held,
+                Some(Some(_)) => Lease::CancelRequested,
+            })
         })
         .await
     }
@@ -164,30 +215,53 @@ impl JobQueue for SqlIndex {
         .await
     }
 
+    async fn give_back(
+        &self,
+        job: &JobId,
+        worker: &str,
+        why: GiveBack,
+        now: Timestamp,
+    ) -> Result<bool, BackendError> {
+        let statement = match why {
+            GiveBack::Unfinished => UNFINISHED,
+            GiveBack::Cancelled => CANCELLED,
+        };
+        retry::transaction(|| async {
+            let write = self.write("giving a job back unfinished").await?;
+            let values = [job.as_str().into(), worker.into(), now.as_millis().into()];
+            let held = write.execute(statement, values).await? > 0;
+            write.commit().await?;
+            Ok(held)
+        })
+        .await
+    }
+
     async fn latest(&self, repo: &RepoId, kind: &str) -> Result<Option<Job>, BackendError> {
         let rows = self.rows("finding a job", LATEST, [repo.as_str().into(), kind.into()]).await?;
         rows.first().map(job).transpose()
     }
 }
 
-fn job(row: &QueryResult) -> Result<Job, BackendError> {
+/// A row as the port has it.
+pub(super) fn job(row: &QueryResult) -> Result<Job, BackendError> {
     let row = Model::from_query_result(row, "").map_err(|error| damaged(TABLE, "of any name", error))?;
+    let priority = usize::try_from(row.priority).ok().and_then(|at| JobPriority::ALL.get(at));
     Ok(Job {
         id: JobId::from_stored(row.job_id),
         work: NewJob {
             repo_id: RepoId::parse(&row.repo_id).map_err(|error| damaged(TABLE, "repo_id", error))?,
             kind: text::read(row.job_type),
             payload: text::read(row.payload),
+            priority: *priority.ok_or_else(|| damaged(TABLE, "priority", "no priority has that number"))?,
+            order: if row.turn.is_some() { JobOrder::InTurn } else { JobOrder::Any },
         },
-        status: status(&row.status)?,
+        status: row.status.parse().map_err(|error| damaged(TABLE, "status", error))?,
         attempts: number(TABLE, "attempt", row.attempt)?,
         error: row.error.map(text::read),
+        summary: row.summary.map(text::read),
+        cancel_requested: row.cancel_requested_at.is_some(),
+        enqueued_at: Timestamp::from_millis(row.created_at),
+        due_at: Timestamp::from_millis(row.run_at),
+        updated_at: Timestamp::from_millis(row.updated_at),
     })
-}
-
-fn status(word: &str) -> Result<JobStatus, BackendError> {
-    [JobStatus::Pending, JobStatus::Running, JobStatus::Done, JobStatus::Failed]
-        .into_iter()
-        .find(|status| status.as_str() == word)
-        .ok_or_else(|| damaged(TABLE, "status", "no status has that name"))
 }

@@ -17,6 +17,7 @@ mod hot_queries;
 mod identity;
 mod intel;
 mod job;
+mod job_control;
 mod maintenance;
 mod migration;
 mod pages;

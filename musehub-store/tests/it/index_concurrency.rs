@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use musehub_core::port::{HistoryIndex, JobQueue, MoveRows, NewJob};
+use musehub_core::port::{HistoryIndex, JobKind, JobQueue, MoveRows, NewJob};
 use musehub_store::SqlIndex;
 use musehub_test_services::postgres;
 use sea_orm::sqlx::{Connection, Executor, Row};
@@ -18,7 +18,7 @@ const MOVES: u64 = 25;
 
 /// The move of a branch with its number, its job, and blobs that neighbours have too.
 fn numbered_move(name: &str, sequence: u64) -> MoveRows {
-    let job = NewJob { repo_id: repo(1), kind: "scan".to_owned(), payload: format!("{name} {sequence}") };
+    let job = NewJob::new(JobKind::new("scan"), repo(1), format!("{name} {sequence}"));
     let blobs = (sequence..sequence + 40).rev().map(blob_row).collect();
     let mut rows = MoveRows { blobs, jobs: vec![job], ..bare(entry(1, sequence, Some(commit_id(sequence)))) };
     rows.entry.branch = branch(name);

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use musehub_core::conformance::{
-    branch_claims, history_index, identity, index_pages, intel, job_queue, maintenance_index,
+    branch_claims, history_index, identity, index_pages, intel, job_control, job_queue, maintenance_index,
     repository_index,
 };
 
@@ -36,6 +36,7 @@ async fn run<F: Future<Output = SqlIndex>>(fresh: impl Fn() -> F) {
     index_pages::run(&fresh).await;
     branch_claims::run(&fresh).await;
     job_queue::run(&fresh).await;
+    job_control::run(&fresh).await;
     maintenance_index::run(&fresh).await;
     intel::run(&fresh).await;
     identity::run(&fresh).await;

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use musehub_core::id::CommitId;
 use musehub_core::port::{
-    BackendError, BranchRow, CommitRow, HistoryIndex, JobQueue, JobStatus, MoveRows, NewJob,
+    BackendError, BranchRow, CommitRow, HistoryIndex, JobKind, JobQueue, JobStatus, MoveRows, NewJob,
 };
 
 use crate::index_fixtures::{
@@ -50,7 +50,7 @@ async fn a_move_comes_back_as_it_was_recorded() {
 #[tokio::test]
 async fn recording_a_move_again_changes_nothing() {
     let index = index().await;
-    let job = NewJob { repo_id: repo(1), kind: "scan".to_owned(), payload: "{}".to_owned() };
+    let job = NewJob::new(JobKind::new("scan"), repo(1), "{}".to_owned());
     let rows = MoveRows { jobs: vec![job.clone()], ..first_push() };
     index.record_move(rows.clone()).await.unwrap();
     index.record_move(rows.clone()).await.unwrap();
@@ -103,7 +103,7 @@ async fn repositories_do_not_see_each_other() {
 #[tokio::test]
 async fn nothing_of_a_refused_move_is_visible() {
     let index = index().await;
-    let stranger = NewJob { repo_id: repo(77), kind: "scan".to_owned(), payload: String::new() };
+    let stranger = NewJob::new(JobKind::new("scan"), repo(77), String::new());
     let refused = index.record_move(MoveRows { jobs: vec![stranger], ..first_push() }).await;
     assert!(matches!(refused, Err(BackendError::Missing { .. })), "{refused:?}");
     assert_eq!(index.branches(&repo(1)).await.unwrap(), []);

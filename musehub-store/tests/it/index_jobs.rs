@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
-use musehub_core::port::{BackendError, JobQueue, JobStatus, NewJob};
+use musehub_core::port::{BackendError, JobKind, JobQueue, JobStatus, Lease, NewJob};
 
 use crate::index_fixtures::{Database, HOSTILE, at, create_repositories, index, repo};
 
 fn job(repo_number: u64, kind: &str, payload: &str) -> NewJob {
-    NewJob { repo_id: repo(repo_number), kind: kind.to_owned(), payload: payload.to_owned() }
+    let new = NewJob::new(JobKind::new("named below"), repo(repo_number), payload.to_owned());
+    NewJob { kind: kind.to_owned(), ..new }
 }
 
 #[tokio::test]
@@ -61,12 +62,12 @@ async fn a_lease_that_ran_out_is_claimed_again_and_its_worker_changes_nothing_mo
     index.enqueue(&job(1, "scan", ""), at(0)).await.unwrap();
     index.claim("slow", &["scan"], at(0), 100).await.unwrap().unwrap();
     assert_eq!(index.claim("quick", &["scan"], at(99), 100).await.unwrap(), None, "the lease holds");
-    assert!(index.heartbeat(&id, "slow", at(200)).await.unwrap());
+    assert_eq!(index.heartbeat(&id, "slow", at(200)).await.unwrap(), Lease::Held);
     assert_eq!(index.claim("quick", &["scan"], at(199), 100).await.unwrap(), None, "it was prolonged");
 
     let again = index.claim("quick", &["scan"], at(200), 100).await.unwrap().unwrap();
     assert_eq!(again.attempts, 2);
-    assert!(!index.heartbeat(&id, "slow", at(900)).await.unwrap());
+    assert_eq!(index.heartbeat(&id, "slow", at(900)).await.unwrap(), Lease::Lost);
     assert!(!index.complete(&id, "slow", "", at(250)).await.unwrap());
     assert!(!index.fail(&id, "slow", "late", None).await.unwrap());
     assert!(index.complete(&id, "quick", "all well", at(250)).await.unwrap());

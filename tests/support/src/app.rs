@@ -10,7 +10,7 @@ use musehub_core::Handle;
 use musehub_core::hub::{Need, Viewer};
 use musehub_core::port::{NewToken, RepositoryRecord, TokenHash};
 use musehub_core::{BlobId, Slug};
-use musehub_server::{App, Limits, Settings, jobs};
+use musehub_server::{App, Config, Limits, Settings, jobs};
 use musehub_store::{Backend, RefLog, SqlIndex};
 use musehub_test_services::{Engine, postgres};
 use rmpv::Value;
@@ -38,12 +38,20 @@ impl TestApp {
     /// # Panics
     /// Where it cannot be made.
     pub async fn with_limits(limits: Limits) -> Self {
+        Self::with_config(limits).await
+    }
+
+    /// A server in memory, of which some things are chosen.
+    ///
+    /// # Panics
+    /// Where it cannot be made.
+    pub async fn with_config(config: impl Into<Config>) -> Self {
         let app = match Engine::chosen() {
-            Engine::Sqlite => App::in_memory(limits).await.unwrap(),
+            Engine::Sqlite => App::in_memory(config).await.unwrap(),
             Engine::Postgres => {
                 let url = postgres::database().await.parse().unwrap();
                 let (backend, index) = (Backend::memory(), SqlIndex::connect(&url).await.unwrap());
-                App::over(backend.clone(), RefLog::new(backend), index, limits)
+                App::over(backend.clone(), RefLog::new(backend), index, config)
             }
         };
         Self { app, directory: None }

@@ -95,7 +95,7 @@ async fn t12_without_files_or_without_a_manifest_there_is_nothing() {
     let repo_id = scanned.app.record("alice", "demo").await.repo_id;
     let before = scanned.issues().await;
     for payload in ["", "{}", r#"{"commit":"nonsense"}"#, &format!(r#"{{"commit":"sha256:{:064}"}}"#, 7)] {
-        let job = NewJob { repo_id: repo_id.clone(), kind: BREAKAGE.to_owned(), payload: payload.to_owned() };
+        let job = NewJob::new(JobKind::new(BREAKAGE), repo_id.clone(), payload.to_owned());
         scanned.app.app.queue.enqueue(&job, scanned.app.app.clock.now()).await.unwrap();
         assert_eq!(scanned.app.run_jobs().await, 1);
         assert_eq!(scanned.issues().await, before, "{payload}");

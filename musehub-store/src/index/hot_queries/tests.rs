@@ -47,8 +47,9 @@ fn filled() -> Vec<(&'static str, &'static str)> {
         ("musehub_identities (handle, handle_key, created_at)", "'owner' || i, 'owner' || i, i"),
         ("musehub_tokens (token_hash, handle, created_at)", "'token' || i, 'owner' || i, i"),
         (
-            "musehub_background_jobs (job_id, repo_id, job_type, payload, status, attempt, run_at, created_at, updated_at)",
-            "'job' || i, {repo}, 'kind' || (i % 3), '{}', CASE WHEN i % 100 = 0 THEN 'pending' ELSE 'done' END, 1, i, i, i",
+            "musehub_background_jobs (job_id, repo_id, job_type, payload, status, attempt, run_at, created_at, updated_at, turn)",
+            "'job' || i, {repo}, 'kind' || (i % 3), '{}', CASE WHEN i % 100 = 0 THEN 'pending' ELSE 'done' END, 1, i, i, i, \
+             CASE WHEN i % 200 = 0 THEN i END",
         ),
         (
             "musehub_intel_breakage_issues (issue_id, repo_id, issue_type, file_path, line, description, severity, ref, \

@@ -160,7 +160,7 @@ async fn what_is_benign_is_said_with_its_reason_and_nothing_else_is() {
         execute(&database, "CREATE TABLE musehub_notes (text text)").await;
         assert_eq!(drift(&database).await, ["musehub_notes: table is not declared"]);
         execute(&database, "DROP TABLE musehub_notes; DROP INDEX ix_background_jobs_claim").await;
-        let claim = "CREATE INDEX ix_background_jobs_claim ON musehub_background_jobs (created_at, run_at, job_type) WHERE ";
+        let claim = "CREATE INDEX ix_background_jobs_claim ON musehub_background_jobs (priority, created_at, run_at, job_type) WHERE ";
         execute(&database, &format!("{claim} (\"status\" in ('pending','running'))")).await;
         let spelled = report(&database).await;
         assert_eq!(spelled.differences, []);

@@ -128,7 +128,7 @@ const DRIFTS: &[(&str, &[&str])] = &[
     ),
     (
         "DROP INDEX ix_background_jobs_claim; CREATE INDEX ix_background_jobs_claim \
-            ON musehub_background_jobs (created_at, run_at, job_type) WHERE status = 'pending'",
+            ON musehub_background_jobs (priority, created_at, run_at, job_type) WHERE status = 'pending'",
         &[
             "musehub_background_jobs: condition of index ix_background_jobs_claim is status::text = 'pending'::text, should \
             be status IN ('pending', 'running')",

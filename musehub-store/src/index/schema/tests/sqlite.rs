@@ -167,7 +167,7 @@ fn drifts() -> Vec<Drift> {
         ),
         plain(
             "DROP INDEX ix_background_jobs_claim; \
-            CREATE INDEX ix_background_jobs_claim ON musehub_background_jobs (created_at, run_at, job_type) \
+            CREATE INDEX ix_background_jobs_claim ON musehub_background_jobs (priority, created_at, run_at, job_type) \
                 WHERE status IN ('pending')",
             &[
                 "musehub_background_jobs: condition of index ix_background_jobs_claim is status IN ('pending'), \
