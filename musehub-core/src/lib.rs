@@ -10,6 +10,7 @@ pub mod canonical;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod cpu;
+pub mod diff;
 pub mod graph;
 pub mod hash;
 pub mod hub;

@@ -392,6 +392,8 @@ impl Exchange<'_> {
             Route::Home => web::home(self).await,
             Route::Repository => web::repository(self).await,
             Route::Commits => web::commits(self).await,
+            Route::Compare => web::compare(self).await,
+            Route::Branches => web::branches(self).await,
             Route::Intel => web::intel(self).await,
             Route::Breakage => web::breakage(self).await,
             Route::BreakageJson => web::breakage_json(self).await,

@@ -36,6 +36,7 @@
 //! ```
 
 mod ancestry;
+mod divergence;
 mod frontier;
 mod history;
 mod merge_base;
@@ -48,6 +49,7 @@ mod tests;
 use crate::id::CommitId;
 
 pub use ancestry::IsAncestor;
+pub use divergence::{Apart, Divergence};
 pub use history::History;
 pub use merge_base::MergeBases;
 pub use reachable::{Difference, Reachable};

@@ -262,6 +262,21 @@ proptest! {
     }
 
     #[test]
+    fn divergence_is_the_difference_of_the_closures_both_ways(
+        sample in sample(), a in index(), b in index(), visits in 0..40_usize,
+    ) {
+        let (a, b) = (sample.pick(a), sample.pick(b));
+        let graph = sample.graph();
+        let (left, right) = (graph.reachable(&[a]), graph.reachable(&[b]));
+        let only = |one: &BTreeSet<_>, other| graph.newest_first(one.difference(other).copied());
+        let expected = Apart { left: only(&left, &right), right: only(&right, &left), complete: true };
+        prop_assert_eq!(&sample.answer(&Divergence::new(a, b, usize::MAX)), &expected);
+        let cut = sample.answer(&Divergence::new(a, b, visits));
+        prop_assert!(expected.left.starts_with(&cut.left) && expected.right.starts_with(&cut.right));
+        prop_assert!(!cut.complete || cut == expected);
+    }
+
+    #[test]
     fn pages_of_a_history_join_to_the_whole(
         sample in sample(),
         tips in prop::collection::vec(index(), 1..4),

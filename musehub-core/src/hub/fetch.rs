@@ -202,8 +202,11 @@ impl Hub {
         self.walk(&repo.repo_id, &mut walk).await
     }
 
-    /// The rows of commits that the repository is known to hold, in the order given.
-    pub(super) async fn commit_rows(
+    /// The rows of different commits that the repository is known to hold, in the order given.
+    ///
+    /// # Errors
+    /// [`BackendError::Missing`] where it does not hold one, and where the backend fails.
+    pub async fn commit_rows(
         &self,
         repo: &RepositoryRecord,
         ids: &[CommitId],

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::advance::{Advance, Expected, Novelty};
 use super::commit_files::{algorithm_of, require_texts};
 use super::compose::{Composer, Says};
-use super::{Hub, InlineBlob, MergeRefused, Push, PushError, ReadError};
+use super::{Hub, InlineBlob, MergeRefused, Push, PushError};
 use crate::cpu;
 use crate::graph::Reachable;
 use crate::id::{BlobId, CommitId};
@@ -363,19 +363,10 @@ impl Hub {
         contents.extend(small.iter().map(|row| row.id).zip(bytes));
         Ok(contents)
     }
-
-    /// The record of a commit.
-    async fn commit_record(&self, repo: &RepositoryRecord, id: CommitId) -> Result<Commit, ReadError> {
-        let row = self.commit(repo, id).await?;
-        let bytes = self.backends.objects.read(&[row.place]).await?.swap_remove(0);
-        Commit::decode(scheme_of(repo), id, &bytes).map_err(|error| {
-            BackendError::Damaged { what: format!("commit {id}"), reason: error.to_string() }.into()
-        })
-    }
 }
 
 /// The scheme of a repository that has commits.
-fn scheme_of(repo: &RepositoryRecord) -> IdScheme {
+pub(super) fn scheme_of(repo: &RepositoryRecord) -> IdScheme {
     repo.scheme.unwrap_or(IdScheme::TypedV2)
 }
 

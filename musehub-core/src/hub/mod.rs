@@ -8,6 +8,7 @@ mod advance;
 mod branches;
 mod catch_up;
 mod commit_files;
+mod compare;
 mod compose;
 mod error;
 mod fetch;

@@ -24,7 +24,7 @@
 
 mod change;
 mod plan;
-mod rename;
+pub(crate) mod rename;
 mod run;
 mod text;
 mod tree;

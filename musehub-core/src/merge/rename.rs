@@ -6,11 +6,11 @@ use crate::id::BlobId;
 use crate::path::RepoPath;
 
 /// The moves of one side, old path to new path.
-pub(super) type Renames = BTreeMap<RepoPath, RepoPath>;
+pub(crate) type Renames = BTreeMap<RepoPath, RepoPath>;
 
 /// Pairs what a side deleted with what it added: by blob, and where a blob was deleted or added at several paths, by blob
 /// and file name. What cannot be told apart is in no pair.
-pub(super) fn find<'a>(
+pub(crate) fn find<'a>(
     deleted: impl Iterator<Item = (&'a RepoPath, BlobId)>,
     added: impl Iterator<Item = (&'a RepoPath, BlobId)>,
 ) -> Renames {

@@ -3,11 +3,12 @@
 //! Lines are compared as bytes, their ends included, so any encoding without NUL is text. The differences are those of
 //! Myers' algorithm with the cut-offs of git, which keep hostile texts from taking quadratic time.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
+use imara_diff::Token;
+
 use super::MAX_TEXT_LINES;
-use imara_diff::{Algorithm, Diff, NoSliderHeuristic, Token};
+use crate::diff::lines::{Lines, Placement, Replaced};
 
 /// The length of conflict markers in a virtual base. Longer than git's, so that no file that somebody committed with
 /// markers is taken for one.
@@ -42,8 +43,11 @@ pub(super) struct MergedText {
 pub(super) fn merge(base: &[u8], ours: &[u8], theirs: &[u8], overlap: Overlap) -> Option<MergedText> {
     let mut lines = Lines::default();
     let [base, ours, theirs] = [base, ours, theirs].map(|text| lines.split(text));
-    let our_hunks = lines.hunks(&base, &ours);
-    let their_hunks = lines.hunks(&base, &theirs);
+    let hunks = |side: &[Token]| -> Vec<Hunk> {
+        let replaced = lines.replaced(&base, side, Placement::Down).into_iter();
+        replaced.map(|Replaced { before, after }| Hunk { base: before, side: after }).collect()
+    };
+    let (our_hunks, their_hunks) = (hunks(&ours), hunks(&theirs));
     let mut merged = Output { lines: &lines, bytes: Vec::new() };
     let mut overlaps = false;
     let mut done = 0;
@@ -70,34 +74,6 @@ pub(super) fn merge(base: &[u8], ours: &[u8], theirs: &[u8], overlap: Overlap) -
     Some(MergedText { bytes: merged.bytes, overlaps })
 }
 
-/// Numbers lines, equal ones alike.
-#[derive(Default)]
-struct Lines<'a> {
-    numbers: HashMap<&'a [u8], Token>,
-    texts: Vec<&'a [u8]>,
-}
-
-impl<'a> Lines<'a> {
-    fn split(&mut self, text: &'a [u8]) -> Vec<Token> {
-        let mut number = |line| {
-            *self.numbers.entry(line).or_insert_with(|| {
-                self.texts.push(line);
-                // A text is far below 2³² bytes.
-                Token((self.texts.len() - 1) as u32)
-            })
-        };
-        text.split_inclusive(|byte| *byte == b'\n').map(&mut number).collect()
-    }
-
-    fn hunks(&self, before: &[Token], after: &[Token]) -> Vec<Hunk> {
-        let mut diff = Diff::default();
-        diff.compute_with(Algorithm::Myers, before, after, self.texts.len() as u32);
-        diff.postprocess_with(before, after, NoSliderHeuristic);
-        let range = |range: Range<u32>| range.start as usize..range.end as usize;
-        diff.hunks().map(|hunk| Hunk { base: range(hunk.before), side: range(hunk.after) }).collect()
-    }
-}
-
 struct Output<'a> {
     lines: &'a Lines<'a>,
     bytes: Vec<u8>,
@@ -106,7 +82,7 @@ struct Output<'a> {
 impl Output<'_> {
     fn add(&mut self, tokens: &[Token]) {
         for token in tokens {
-            self.bytes.extend_from_slice(self.lines.texts[token.0 as usize]);
+            self.bytes.extend_from_slice(self.lines.text(*token));
         }
     }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands")]
 
 mod conformance;
+mod diff_properties;
 mod hub_access;
 mod hub_faults;
 mod hub_fetch;

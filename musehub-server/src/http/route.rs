@@ -37,8 +37,12 @@ pub enum Route {
     Negotiate,
     /// The page of a repository.
     Repository,
-    /// The page of a branch's history.
+    /// The page of a branch's history, or of a commit.
     Commits,
+    /// The page of what one version has and another has not.
+    Compare,
+    /// The page of branches.
+    Branches,
     /// The page of what intelligence found.
     Intel,
     /// The page of stale imports.
@@ -146,6 +150,8 @@ pub const TABLE: &[Entry] = &[
     post("/{owner}/{slug}/negotiate", Route::Negotiate, Repository(Read)),
     page("/{owner}/{slug}", Route::Repository, Repository(Read)),
     page("/{owner}/{slug}/commits/{*branch}", Route::Commits, Repository(Read)),
+    page("/{owner}/{slug}/compare/{*range}", Route::Compare, Repository(Read)),
+    page("/{owner}/{slug}/branches", Route::Branches, Repository(Read)),
     page("/{owner}/{slug}/intel", Route::Intel, Repository(Read)),
     page("/{owner}/{slug}/intel/breakage", Route::Breakage, Repository(Read)),
     get("/api/v1/repos/{owner}/{slug}/intel/breakage", Route::BreakageJson, Repository(Read)),

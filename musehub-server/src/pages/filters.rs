@@ -149,14 +149,26 @@ pub(super) fn urlquery(value: &str) -> String {
 /// The query of a selection of issues with some of it changed; a change to `none` takes it out. It leads to the first page
 /// unless it says which.
 pub(super) fn selection(filter: &Value, changes: Kwargs) -> Result<String, Error> {
+    query(filter, &["top", "issue_type", "severity", "file", "subject", "group", "page"], changes)
+}
+
+/// The same of what is shown of a difference.
+pub(super) fn diff_query(diff: &Value, changes: Kwargs) -> Result<String, Error> {
+    query(diff, &["parent", "view", "file", "page"], changes)
+}
+
+/// A query of the fields of `chosen`, some of them changed. What a page begins with is left out.
+fn query(chosen: &Value, keys: &[&str], changes: Kwargs) -> Result<String, Error> {
     let mut query = String::new();
-    for key in ["top", "issue_type", "severity", "file", "subject", "group", "page"] {
+    for key in keys.iter().copied() {
         let value = match changes.has(key) {
             true => changes.get::<Value>(key)?,
             false if key == "page" => continue,
-            false => filter.get_attr(key)?,
+            false => chosen.get_attr(key)?,
         };
-        if value.is_none() || (key == "page" && value == Value::from(1)) {
+        let default = (key == "page" && value == Value::from(1))
+            || (key == "view" && value.as_str() == Some("unified"));
+        if value.is_none() || default {
             continue;
         }
         query.push(if query.is_empty() { '?' } else { '&' });
@@ -165,7 +177,8 @@ pub(super) fn selection(filter: &Value, changes: Kwargs) -> Result<String, Error
         query.push_str(&urlquery(&value.to_string()));
     }
     changes.assert_all_used()?;
-    Ok(query)
+    // A link without anything leads to the page as it begins, not to itself.
+    Ok(if query.is_empty() { "?".to_owned() } else { query })
 }
 
 /// Encodes every byte outside the unreserved set of RFC 3986 §2.3 that `keep` does not keep.

@@ -38,6 +38,9 @@ const CLASSES: [(&str, &[&str]); 10] = [
     ("hl-deleted", &["markup.deleted"]),
 ];
 
+/// The class of words that changed.
+const MARK: &str = "diff-word";
+
 static SYNTAXES: LazyLock<SyntaxSet> = LazyLock::new(two_face::syntax::extra_newlines);
 
 static SCOPES: LazyLock<Vec<(Scope, u8)>> = LazyLock::new(|| {
@@ -186,24 +189,58 @@ fn write_line(html: &mut String, number: usize, line: &CodeLine) -> std::fmt::Re
         html,
         "<span class=\"code-line\" id=\"L{number}\"><a class=\"code-no\" href=\"#L{number}\" tabindex=\"-1\">{number}</a>"
     )?;
-    let mut rest = line.text.as_str();
+    write_code(html, line, &[])?;
+    html.push_str("\n</span>");
+    Ok(())
+}
+
+/// Writes the text of a line in colour, with `marked` parts of it, in bytes and in order, standing out. Parts and marks that
+/// do not fit the text count for nothing.
+pub(super) fn write_code(html: &mut String, line: &CodeLine, marked: &[(u32, u32)]) -> std::fmt::Result {
+    let text = line.text.as_str();
+    let place = |at: u32| usize::try_from(at).ok().filter(|at| text.is_char_boundary(*at));
+    let marked = marked.iter().filter_map(|(start, end)| Some((place(*start)?, place(*end)?)));
+    let marked: Vec<(usize, usize)> = marked.collect();
+    let mut at: usize = 0;
     for (length, class) in &line.parts {
-        let Some((part, after)) = usize::try_from(*length).ok().and_then(|at| rest.split_at_checked(at))
-        else {
+        let end = usize::try_from(*length).ok().and_then(|length| at.checked_add(length));
+        let Some(end) = end.filter(|end| text.is_char_boundary(*end)) else {
             break;
         };
-        rest = after;
-        match class.and_then(|class| CLASSES.get(usize::from(class))) {
-            Some((class, _)) => {
-                write!(html, "<span class=\"{class}\">")?;
-                escape(html, part)?;
-                html.push_str("</span>");
-            }
-            None => escape(html, part)?,
-        }
+        let class = class.and_then(|class| CLASSES.get(usize::from(class))).map(|(class, _)| *class);
+        write_part(html, text, at, end, class, &marked)?;
+        at = end;
     }
-    escape(html, rest)?;
-    html.push_str("\n</span>");
+    write_part(html, text, at, text.len(), None, &marked)
+}
+
+/// Writes a part that is of one class, cut where marks begin and end.
+fn write_part(
+    html: &mut String,
+    text: &str,
+    start: usize,
+    end: usize,
+    class: Option<&str>,
+    marked: &[(usize, usize)],
+) -> std::fmt::Result {
+    let mut at = start;
+    while at < end {
+        let inside = marked.iter().find(|(from, to)| *from <= at && at < *to);
+        let next = match inside {
+            Some((_, to)) => *to,
+            None => marked.iter().map(|(from, _)| *from).filter(|from| *from > at).min().unwrap_or(end),
+        };
+        let next = next.min(end);
+        let classes: Vec<&str> = class.into_iter().chain(inside.map(|_| MARK)).collect();
+        if classes.is_empty() {
+            escape(html, &text[at..next])?;
+        } else {
+            write!(html, "<span class=\"{}\">", classes.join(" "))?;
+            escape(html, &text[at..next])?;
+            html.push_str("</span>");
+        }
+        at = next;
+    }
     Ok(())
 }
 

@@ -9,6 +9,8 @@
 //! [`CONTENT_SECURITY_POLICY`].
 
 mod assets;
+mod changes;
+mod diff;
 mod filters;
 mod highlight;
 mod views;
@@ -24,6 +26,11 @@ use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior};
 use serde::Serialize;
 
 pub use assets::{Asset, asset};
+pub use changes::{
+    ApartView, BranchEntry, BranchListPage, CommitPage, ComparePage, DiffFile, DiffHunk, DiffKind, DiffLine,
+    DiffMode, DiffRow, DiffTotals, DiffView, EndView, FileFate, LineFate, Note, ParentView, Provenance,
+    Reported, SignatureState, SignatureView, Standing,
+};
 pub use highlight::{CodeLine, Highlighted, MAX_LINE_BYTES, highlight, plain_lines};
 pub use views::{
     BlobContent, BlobKind, BlobPage, BranchRow, BreakageCounts, BreakageFilter, BreakagePage, BreakageScan,
@@ -42,9 +49,13 @@ const FUEL: u64 = 500_000;
 
 const TEMPLATES: &[(&str, &str)] = &[
     ("blob.html", include_str!("templates/blob.html")),
+    ("branches.html", include_str!("templates/branches.html")),
     ("breakage.html", include_str!("templates/breakage.html")),
     ("breakage_parts.html", include_str!("templates/breakage_parts.html")),
+    ("commit.html", include_str!("templates/commit.html")),
     ("commits.html", include_str!("templates/commits.html")),
+    ("compare.html", include_str!("templates/compare.html")),
+    ("diff_parts.html", include_str!("templates/diff_parts.html")),
     ("error.html", include_str!("templates/error.html")),
     ("file_parts.html", include_str!("templates/file_parts.html")),
     ("home.html", include_str!("templates/home.html")),
@@ -87,11 +98,13 @@ impl Pages {
         env.add_filter("clock", filters::clock);
         env.add_filter("code", highlight::code);
         env.add_filter("day", filters::day);
+        env.add_filter("diff_query", filters::diff_query);
         env.add_filter("filesize", filters::filesize);
         env.add_filter("first_line", filters::first_line);
         env.add_filter("fmtnum", filters::fmtnum);
         env.add_filter("path_dir", filters::path_dir);
         env.add_filter("path_name", filters::path_name);
+        env.add_filter("hunks", diff::hunks);
         env.add_filter("plural", filters::plural);
         env.add_filter("selection", filters::selection);
         env.add_filter("short_id", filters::short_id);

@@ -7,8 +7,20 @@ use super::*;
 
 const HOSTILE: &str = "\"><img src=x onerror=alert(1)>'<script>alert(1)</script>/../ü?&#";
 
-/// Fields that hold a word of a closed set, which no client chooses.
-const CLOSED: &[&str] = &["visibility", "kind", "severity", "job", "group"];
+/// Fields that hold a word of a closed set, or of the hub's own making, which no client chooses.
+const CLOSED: &[&str] = &[
+    "visibility",
+    "kind",
+    "severity",
+    "job",
+    "group",
+    "fate",
+    "view",
+    "state",
+    "standing",
+    "bump",
+    "anchor",
+];
 
 /// Every page in every state, by a name for messages.
 fn all() -> Vec<(&'static str, &'static str, Json)> {
@@ -68,7 +80,67 @@ fn all() -> Vec<(&'static str, &'static str, Json)> {
     odd.content.bidi = true;
     let root = TreePage { folder: String::new(), path: vec![], entries_omitted: 7, ..samples::tree() };
     let bare_tree = TreePage { entries: vec![], path: vec![], folder: String::new(), ..samples::tree() };
+    let plain_commit = CommitPage {
+        parents: vec![],
+        body: String::new(),
+        branch: String::new(),
+        provenance: Provenance::default(),
+        reported: Reported::default(),
+        signature: SignatureView { state: SignatureState::Unsigned, key: String::new() },
+        diff: DiffView {
+            files: vec![],
+            totals: DiffTotals::default(),
+            pages: 1,
+            page: 1,
+            old_id: None,
+            ..samples::diff(DiffMode::Unified)
+        },
+        ..samples::commit_page()
+    };
+    let of_diff = |change: fn(&mut DiffView)| {
+        let mut page = samples::commit_page();
+        page.signature.state = SignatureState::Unchecked;
+        change(&mut page.diff);
+        page
+    };
+    let compared = |standing, bases: &[u64]| ComparePage {
+        standing,
+        merge_bases: bases.iter().map(|n| samples::id(*n)).collect(),
+        commits: vec![],
+        conflicts: vec![],
+        ..samples::compare()
+    };
     vec![
+        case("commit", samples::commit_page()),
+        case("commit, plain", plain_commit),
+        case("commit, side by side", of_diff(|diff| *diff = samples::diff(DiffMode::Split))),
+        case("commit, past the end", of_diff(|diff| diff.files.clear())),
+        case(
+            "commit, one file",
+            of_diff(|diff| {
+                diff.files.truncate(1);
+                diff.file = Some(diff.files[0].path.clone());
+            }),
+        ),
+        case(
+            "commit, a file that did not change",
+            of_diff(|diff| {
+                diff.files.clear();
+                diff.file = Some("a".into());
+            }),
+        ),
+        case("compare", samples::compare()),
+        case("compare, same", compared(Standing::Same, &[1])),
+        case("compare, merged", compared(Standing::Merged, &[1])),
+        case("compare, fast-forward", compared(Standing::FastForward, &[1])),
+        case("compare, clean", compared(Standing::Clean, &[1, 2])),
+        case("compare, unrelated", compared(Standing::Unrelated, &[])),
+        case("compare, unknown", compared(Standing::Unknown, &[1])),
+        case("branches", samples::branch_list()),
+        case(
+            "branches, none",
+            BranchListPage { branches: vec![], pages: 1, page: 1, total: 0, ..samples::branch_list() },
+        ),
         case("breakage, by name", grouped(Grouping::Name)),
         case("breakage, by file", grouped(Grouping::File)),
         case("breakage, of one file and name", chosen),
@@ -135,7 +207,7 @@ fn poison(view: &mut Json, key: &str) {
 
 /// Panics unless every element is closed in order and every tag is free of inline style and script.
 fn check_markup(name: &str, html: &str) {
-    const VOID: &[&str] = &["!doctype", "meta", "link", "img", "path", "rect", "stop"];
+    const VOID: &[&str] = &["!doctype", "meta", "link", "img", "path", "rect", "stop", "col"];
     let mut open: Vec<&str> = Vec::new();
     for piece in html.split('<').skip(1) {
         let (tag, _) = piece.split_once('>').unwrap_or_else(|| panic!("{name}: open tag {piece}"));
@@ -308,7 +380,7 @@ fn a_finding_leads_to_its_line_and_says_what_to_do() {
     let line = format!("/ada/weaver/blob/{commit}/weaver/planner/rules/predicate_pushdown.py#L14");
     assert_eq!(hrefs.iter().filter(|href| **href == line).count(), 6, "file and description of each");
     assert!(hrefs.contains(&&*format!("/ada/weaver/blob/{commit}/weaver/schema/infer.py#L31")));
-    let removal = format!("/ada/weaver/tree/{}", samples::id(4).replace(':', "%3A"));
+    let removal = format!("/ada/weaver/commits/{}", samples::id(4).replace(':', "%3A"));
     assert!(hrefs.contains(&&*removal));
     assert!(html.contains("did you mean <code class=\"bk-help-meant\">infer_schema</code>?"));
 }
@@ -339,6 +411,76 @@ fn commit_rows_show_agent_merge_and_day() {
     let hrefs = attributes(&html, "href");
     assert!(hrefs.contains(&"/ada/weaver/commits/main?cursor=1a%2Bb%2Fc%26d"));
     assert!(hrefs.contains(&"/ada/weaver/commits/odd%20%231%20%26%20co%3F"));
+}
+
+#[test]
+fn a_signature_that_nobody_checked_is_never_called_verified() {
+    let page = |state| {
+        let mut view = samples::commit_page();
+        view.signature.state = state;
+        Pages::new().render(&view).unwrap()
+    };
+    assert!(page(SignatureState::Unverifiable).contains("signed, unverifiable"));
+    assert!(page(SignatureState::Unchecked).contains("signed, not verified"));
+    for state in [SignatureState::Unsigned, SignatureState::Unverifiable, SignatureState::Unchecked] {
+        let html = page(state).replace("not verified", "");
+        assert!(!html.contains("erified"), "{state:?}");
+    }
+}
+
+#[test]
+fn what_a_client_reports_is_labelled_as_that() {
+    let html = Pages::new().render(&samples::commit_page()).unwrap();
+    let (before, after) = html.split_once("Reported by the client").unwrap();
+    assert!(after.contains("bump--major") && after.contains("The hub has not checked this."));
+    assert!(!before.contains("bump--"));
+}
+
+#[test]
+fn links_of_a_difference_keep_the_rest_of_the_choice() {
+    let mut view = samples::commit_page();
+    view.diff.parent = Some(2);
+    view.diff.view = DiffMode::Split;
+    let html = Pages::new().render(&view).unwrap();
+    let hrefs = attributes(&html, "href");
+    for expected in [
+        "?parent=2&amp;page=2",
+        "?parent=2&amp;view=split&amp;page=2",
+        "?parent=2&amp;view=split&amp;page=3",
+        "?parent=2&amp;view=split",
+        "?parent=2&amp;view=split&amp;file=weights.bin",
+    ] {
+        assert!(hrefs.contains(&expected), "{expected} in {hrefs:?}");
+    }
+}
+
+#[test]
+fn a_file_that_changed_has_its_lines_its_sum_and_links() {
+    let html = Pages::new().render(&samples::commit_page()).unwrap();
+    assert!(
+        html.contains("<span class=\"diff-plus\">+1</span> <span class=\"diff-minus\">-1</span>"),
+        "{html}"
+    );
+    assert!(html.contains("diff-word"), "{html}");
+    for said in [
+        "moved without changes",
+        "only the executable bit changed",
+        "binary",
+        "too large to show",
+        "many changed lines, shown on a page of their own",
+        "not shown here, as this page is full",
+        "no newline at the end",
+        "Files 51 to 57 of 114",
+    ] {
+        assert!(html.contains(said), "{said}: {html}");
+    }
+    let hrefs = attributes(&html, "href");
+    let id = samples::id(1).replace(':', "%3A");
+    for expected in
+        [format!("/ada/weaver/blob/{id}/weaver/planner/cost.py"), format!("/ada/weaver/raw/{id}/weights.bin")]
+    {
+        assert!(hrefs.contains(&&*expected), "{expected}");
+    }
 }
 
 #[test]
@@ -453,11 +595,40 @@ fn text_contrasts_with_every_ground_it_stands_on() {
             ("text", "color-teal", 0.14),
             ("text-secondary", "color-violet", 0.15),
             ("code-comment", "color-teal", 0.13),
+            ("text-muted", "color-blue", 0.07),
+            ("text-secondary", "color-success", 0.14),
+            ("text-secondary", "color-danger", 0.14),
         ] {
             let ratio = contrast(token(text), tinted(token(tint), share, token(ground)));
             assert!(ratio >= 4.5, "{text} on {ground} tinted with {tint}: {ratio:.2}");
         }
     }
+}
+
+#[test]
+fn code_contrasts_with_the_ground_of_changed_lines_and_words() {
+    let raised = token("bg-raised");
+    for text in [
+        "text",
+        "code-comment",
+        "code-string",
+        "code-number",
+        "code-keyword",
+        "code-function",
+        "code-type",
+        "code-variable",
+    ] {
+        for (tint, line, word) in [("color-success", 0.08, 0.22), ("color-danger", 0.08, 0.24)] {
+            let line = tinted(token(tint), line, raised);
+            let word = tinted(token(tint), word, line);
+            let faint = ["code-comment", "code-keyword"].contains(&text);
+            for (text, ground) in [(text, line), (if faint { "text" } else { text }, word)] {
+                let ratio = contrast(token(text), ground);
+                assert!(ratio >= 4.5, "{text} on {tint}: {ratio:.2}");
+            }
+        }
+    }
+    assert!(stylesheet().contains(".diff-word.hl-comment,.diff-word.hl-keyword{color:var(--text)}"));
 }
 
 #[test]

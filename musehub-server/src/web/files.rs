@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use http_body_util::{BodyExt, StreamBody};
+use hyper::Response;
 use hyper::body::Frame;
 use hyper::header::{
     CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
 };
-use hyper::{Response, StatusCode};
 use musehub_core::object::{Manifest, Snapshot};
 use musehub_core::port::{self, BlobRow, RepositoryRecord};
 use musehub_core::{BlobId, CommitId, RepoPath};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::Semaphore;
 
+use super::version::missing;
 use super::{render, views};
 use crate::app::Exchange;
 use crate::http::{ApiError, Reply};
@@ -31,11 +32,11 @@ const SHOWN_BYTES: u64 = 1 << 20;
 /// The most lines that are shown.
 const SHOWN_LINES: usize = 20_000;
 /// The largest file that is highlighted, in bytes.
-const HIGHLIGHTED_BYTES: usize = 512 << 10;
+pub(super) const HIGHLIGHTED_BYTES: usize = 512 << 10;
 /// What highlighting a file may cost. The first file of a language costs most, as its patterns are compiled then.
 const BUDGET: Duration = Duration::from_secs(2);
 /// How many files are highlighted at a time; more are shown plain.
-static HIGHLIGHTERS: Semaphore = Semaphore::const_new(4);
+pub(super) static HIGHLIGHTERS: Semaphore = Semaphore::const_new(4);
 /// How far into a file a NUL makes it binary, in bytes.
 const SNIFFED: usize = 8_000;
 /// Findings listed above a file.
@@ -137,10 +138,6 @@ async fn locate(exchange: &Exchange<'_>, repo: &RepositoryRecord) -> Result<Plac
     Ok(Place { at, snapshot, path: path.to_owned() })
 }
 
-fn missing(what: &str) -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
-}
-
 fn crumbs(path: &str) -> Vec<Crumb> {
     let ends = path.match_indices('/').map(|(at, _)| at).chain((!path.is_empty()).then_some(path.len()));
     let crumb = |end| {
@@ -234,7 +231,7 @@ async fn content(exchange: &Exchange<'_>, row: &BlobRow, path: &str) -> Result<B
 }
 
 /// The controls that let text read otherwise than it runs.
-const fn turns_text(c: char) -> bool {
+pub(super) const fn turns_text(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -1,19 +1,27 @@
 //! Pages: what each shows is gathered here and written by [`crate::pages`].
 
+mod branches;
 mod breakage;
+mod commit;
+mod compare;
+mod diff;
 mod files;
 mod repository;
+mod version;
 mod views;
 
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, HeaderValue};
 use musehub_core::{BranchName, CommitId, Handle, Slug};
 
+use self::version::missing;
 use crate::app::Exchange;
 use crate::http::{ApiError, Reply, html, plain};
 use crate::pages::{self, CommitListPage, HomePage, Page, RepoListRow};
 
+pub(crate) use branches::branches;
 pub(crate) use breakage::{breakage, breakage_json, intel};
+pub(crate) use compare::compare;
 pub(crate) use files::{blob, raw, tree};
 pub(crate) use repository::repository;
 
@@ -60,13 +68,18 @@ pub(crate) async fn home(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
     render(exchange, &HomePage { base_url: exchange.base_url(), repositories, next_cursor })
 }
 
-/// `GET /{owner}/{slug}/commits/{branch}`
+/// `GET /{owner}/{slug}/commits/{branch}`, and `GET /{owner}/{slug}/commits/{id}`: a branch may be called like a commit, and
+/// is the branch then.
 pub(crate) async fn commits(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
     let repo = exchange.repository()?;
     let refs = exchange.app.hub.refs(repo).await?;
-    let missing = || ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is no such branch");
-    let name = BranchName::parse(exchange.params.get("branch")).map_err(|_| missing())?;
-    let branch = refs.branches.iter().find(|row| row.name == name);
+    let missing = || missing("branch or commit");
+    let asked = exchange.params.get("branch");
+    let branch = refs.branches.iter().find(|row| row.name.as_str() == asked);
+    if let (None, Ok(id)) = (branch, CommitId::parse(asked)) {
+        return commit::commit(exchange, repo, id).await;
+    }
+    let name = BranchName::parse(asked).map_err(|_| missing())?;
     // Before the first push the default branch has a page all the same: every repository links to it.
     if branch.is_none() && (name != refs.default_branch || !refs.branches.is_empty()) {
         return Err(missing());

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what a test cannot do without should stop it where it stands")]
 
 mod breakage_page;
+mod changes;
 mod durability;
 mod files;
 mod job_api;

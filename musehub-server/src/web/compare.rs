@@ -1,0 +1,94 @@
+//! Two versions beside each other: what one has that the other lacks, and whether they merge.
+
+use std::time::Duration;
+
+use musehub_core::CommitId;
+use musehub_core::hub::Mergeability;
+use musehub_core::merge::FileStrategy;
+use musehub_core::port::RepositoryRecord;
+use tokio::sync::Semaphore;
+
+use super::version::{Version, missing, resolve};
+use super::{diff, render, views};
+use crate::app::Exchange;
+use crate::http::{ApiError, Reply};
+use crate::pages::{ComparePage, EndView, Standing};
+
+/// How many commits are visited to find out how far two versions are apart.
+const VISITS: usize = 5_000;
+/// Commits that are listed.
+const COMMITS: usize = 100;
+/// Paths in conflict that are listed.
+const CONFLICTS: usize = 20;
+/// How long a trial merge may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How many are tried at a time.
+static TRIALS: Semaphore = Semaphore::const_new(2);
+
+/// `GET /{owner}/{slug}/compare/{base}...{head}`; without a base the default branch is one.
+pub(crate) async fn compare(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
+    let repo = exchange.repository()?;
+    let hub = &exchange.app.hub;
+    let refs = hub.refs(repo).await?;
+    let range = exchange.params.get("range");
+    let (base, head) = range.split_once("...").unwrap_or((refs.default_branch.as_str(), range));
+    let version = |name: &str| resolve(&refs, name).ok_or_else(|| missing("branch or commit"));
+    let (base, head) = (version(base)?, version(head)?);
+    for end in [&base, &head] {
+        hub.commit(repo, end.commit).await?;
+    }
+    let merge_bases = hub.merge_bases(repo, base.commit, head.commit).await?;
+    let apart = hub.divergence(repo, base.commit, head.commit, VISITS).await?;
+    let listed: Vec<CommitId> = apart.right.iter().copied().take(COMMITS).collect();
+    let commits = hub.commit_rows(repo, &listed).await?;
+    let (standing, conflicts, conflicts_total) = standing(exchange, repo, base.commit, head.commit).await;
+    // Without a common ancestor, or with several, the difference is that of the versions themselves or from one of them.
+    let from = merge_bases.first().copied().unwrap_or(base.commit);
+    let choice = diff::Choice::of(exchange);
+    let page = ComparePage {
+        repo: views::header(repo),
+        merge_bases: merge_bases.iter().map(ToString::to_string).collect(),
+        standing,
+        conflicts,
+        conflicts_total,
+        commits: commits.into_iter().map(views::commit).collect(),
+        ahead: apart.right.len() as u64,
+        behind: apart.left.len() as u64,
+        exact: apart.complete,
+        diff: diff::view(exchange, repo, Some(from), head.commit, choice).await?,
+        base: end(base),
+        head: end(head),
+    };
+    render(exchange, &page)
+}
+
+fn end(version: Version) -> EndView {
+    EndView { name: version.name, is_branch: version.is_branch, commit_id: version.commit.to_string() }
+}
+
+/// Whether one version merges into another, the first paths in conflict, and how many there are.
+async fn standing(
+    exchange: &Exchange<'_>,
+    repo: &RepositoryRecord,
+    base: CommitId,
+    head: CommitId,
+) -> (Standing, Vec<String>, u64) {
+    let nothing = |standing| (standing, Vec::new(), 0);
+    let Ok(_trial) = TRIALS.try_acquire() else {
+        return nothing(Standing::Unknown);
+    };
+    let trial = exchange.app.hub.mergeability(repo, base, head, FileStrategy::Recursive);
+    match tokio::time::timeout(PATIENCE, trial).await {
+        Ok(Ok(Mergeability::UpToDate)) => nothing(Standing::Same),
+        Ok(Ok(Mergeability::Behind)) => nothing(Standing::Merged),
+        Ok(Ok(Mergeability::FastForward)) => nothing(Standing::FastForward),
+        Ok(Ok(Mergeability::Clean)) => nothing(Standing::Clean),
+        Ok(Ok(Mergeability::Unrelated)) => nothing(Standing::Unrelated),
+        Ok(Ok(Mergeability::Conflicts(conflicts))) => {
+            let paths = conflicts.listed.iter().take(CONFLICTS).map(|conflict| conflict.path.to_string());
+            (Standing::Conflicts, paths.collect(), conflicts.total as u64)
+        }
+        // A limit of merging was reached, or time is up.
+        Ok(Err(_)) | Err(_) => nothing(Standing::Unknown),
+    }
+}
