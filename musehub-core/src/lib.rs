@@ -15,6 +15,7 @@ pub mod graph;
 pub mod hash;
 pub mod hub;
 pub mod id;
+pub mod licence;
 pub mod memory;
 pub mod merge;
 pub mod name;
@@ -26,5 +27,6 @@ pub mod settings;
 
 pub use hub::Hub;
 pub use id::{BlobId, CommitId, HashAlgorithm, ObjectId, ObjectKey, ObjectKind, SnapshotId};
+pub use licence::Licence;
 pub use name::{BranchName, Handle, RepoId, Slug};
 pub use path::RepoPath;

@@ -32,7 +32,7 @@ use crate::jobs::Registry;
 use crate::metrics::Metrics;
 use crate::pages::{self, ErrorPage, Pages};
 use crate::scan::KeptScans;
-use crate::{web, wire};
+use crate::{api, web, wire};
 
 /// How many bytes of snapshots and commits that were read lately stay in memory.
 const RECORD_CACHE: usize = 16 << 20;
@@ -380,8 +380,12 @@ impl Exchange<'_> {
         match route {
             Route::Health => health::health(),
             Route::Ready => health::ready(self.app).await,
+            Route::OpenApi => Ok(api::openapi::openapi_json()),
             Route::Static => web::asset(self.params.get("name")),
-            Route::CreateRepository => wire::api::create_repository(self, body).await,
+            Route::CreateRepository => api::repositories::create_repository(self, body).await,
+            Route::CommitFiles => api::commits::commit_files(self, body).await,
+            Route::SyncPush => api::sync::push(self, body).await,
+            Route::SyncPull => api::sync::pull(self, body).await,
             Route::Refs => wire::mwp::refs(self).await,
             Route::FilterObjects => wire::mwp::filter_objects(self, body).await,
             Route::Presign => wire::mwp::presign(self, body).await,

@@ -1,8 +1,9 @@
 //! The MuseHub server: HTTP, pages, background jobs and the command line around the use cases of `musehub-core`.
 //!
-//! No business rule lives here. A request goes through [`http::route`] and [`auth`] to `wire`, for programs, or `web`, for
-//! people; both call [`musehub_core::Hub`].
+//! No business rule lives here. A request goes through [`http::route`] and [`auth`] to `wire`, for Muse clients, [`api`], for
+//! other programs, or `web`, for people; all call [`musehub_core::Hub`].
 
+pub mod api;
 pub mod app;
 pub mod auth;
 pub mod cli;

@@ -11,6 +11,7 @@ mod breakage_forms;
 mod browser;
 mod cli;
 mod cluster;
+mod commit_files;
 mod crash;
 mod crash_scene;
 mod database;

@@ -58,6 +58,14 @@ impl Process {
         self.output.state.lock().unwrap().lines.join("\n")
     }
 
+    /// The most memory that it has held so far, in MiB.
+    #[track_caller]
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        peak.and_then(|kib| kib.trim().parse::<u64>().ok()).expect("Linux says it in KiB") >> 10
+    }
+
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
         assert!(kill(name, &self.child.id().to_string()), "the process is there until it is waited for");

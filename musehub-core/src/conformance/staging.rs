@@ -102,8 +102,10 @@ async fn an_upload_shows_when_it_is_finished<B: ObjectStore + Staging>(store: &B
             "nothing shows early"
         );
     }
-    writer.finish().await.expect("finish");
+    let name = writer.finish().await.expect("finish");
     let found = store.find(&repo, &ids).await.expect("find");
+    let uploads: Vec<&String> = found.iter().flatten().map(|staged| &staged.upload).collect();
+    assert!(uploads.iter().all(|upload| Some(*upload) == name.as_ref()), "finishing gives the upload's name");
     let expected = [Some(5), None, Some(3), Some(0), Some(5)];
     let sizes: Vec<Option<u64>> =
         found.iter().map(|staged| staged.as_ref().map(|staged| staged.size)).collect();
@@ -127,7 +129,8 @@ async fn a_dropped_writer_leaves_nothing<B: ObjectStore + Staging>(store: &B) {
 }
 
 async fn an_upload_without_blobs_leaves_nothing<B: ObjectStore + Staging>(store: &B) {
-    store.begin(&repo(1)).await.expect("begin").finish().await.expect("an empty upload finishes");
+    let empty = store.begin(&repo(1)).await.expect("begin").finish().await.expect("an empty upload finishes");
+    assert_eq!(empty, None, "an upload without blobs has no name");
     assert_eq!(store.expire(FAR_FUTURE).await.expect("expire"), 0, "an empty upload leaves nothing");
 }
 
@@ -243,7 +246,7 @@ async fn upload<B: Staging>(staging: &B, acts: &[Act]) -> Result<(), BackendErro
             Act::Write(piece) => writer.write(Bytes::from_static(piece)).await?,
         }
     }
-    writer.finish().await
+    writer.finish().await.map(drop)
 }
 
 async fn a_broken_protocol_is_an_error<B: ObjectStore + Staging>(store: &B) {

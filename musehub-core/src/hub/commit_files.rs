@@ -1,13 +1,14 @@
 //! Files committed through the hub, the first commit of a repository among them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bytes::Bytes;
 
 use super::advance::Expected;
 use super::compose::{Composer, Says};
 use super::{
-    CommitError, CreateError, Hub, InitialiseError, InlineBlob, NewRepository, Push, PushOutcome, ReadError,
+    CommitError, CreateError, Hub, InitialiseError, InlineBlob, NewRepository, Push, PushError, PushOutcome,
+    ReadError,
 };
 use crate::cpu;
 use crate::id::{BlobId, CommitId, HashAlgorithm};
@@ -38,8 +39,10 @@ pub struct CommitFiles {
     pub author: String,
     /// What it is about.
     pub message: String,
-    /// The changes, made one after the other.
+    /// The changes, made one after the other; no path is written twice.
     pub changes: Vec<FileChange>,
+    /// How ids are computed where the repository has no history to say it; none for `typed-v2`.
+    pub scheme: Option<IdScheme>,
 }
 
 /// A change of a file.
@@ -117,6 +120,7 @@ impl Hub {
             author: initial.author.to_string(),
             message: "Initial commit".to_owned(),
             changes: files.map(put).collect(),
+            scheme: Some(scheme),
         };
         let outcome = self.commit_files(&repo, &initial.author, request).await?;
         let current =
@@ -127,20 +131,21 @@ impl Hub {
     /// Commits changes of files to a branch.
     ///
     /// # Errors
-    /// [`CommitError`]; then nothing is visible. [`PushError::BranchMoved`](super::PushError::BranchMoved) within it where
-    /// the branch is not where it was expected.
+    /// [`CommitError`]; then nothing is visible. [`PushError::BranchMoved`] within it where the branch is not where it was
+    /// expected.
     pub async fn commit_files(
         &self,
         repo: &RepositoryRecord,
         committer: &Handle,
         request: CommitFiles,
     ) -> Result<PushOutcome, CommitError> {
-        let CommitFiles { branch, expected_head, author, message, changes } = request;
+        let CommitFiles { branch, expected_head, author, message, changes, scheme } = request;
         require_texts(&message, &author)?;
         if changes.len() > MAX_FILE_CHANGES {
             return Err(CommitError::TooManyChanges);
         }
-        let scheme = repo.scheme.unwrap_or(IdScheme::TypedV2);
+        self.require_head(repo, &branch, expected_head).await?;
+        let scheme = repo.scheme.or(scheme).unwrap_or(IdScheme::TypedV2);
         let before = match expected_head {
             Some(head) => self.tree_of(repo, head).await?,
             None => Tree::default(),
@@ -171,6 +176,24 @@ impl Hub {
         Ok(self.receive(repo, committer, push, Expected::Head(expected_head)).await?)
     }
 
+    /// Whether a branch stands where it is expected, by the index: asked before work that would be for nothing. The move
+    /// itself asks the log.
+    ///
+    /// # Errors
+    /// [`PushError::BranchMoved`] where it stands elsewhere.
+    pub async fn require_head(
+        &self,
+        repo: &RepositoryRecord,
+        branch: &BranchName,
+        expected: Option<CommitId>,
+    ) -> Result<(), PushError> {
+        let head = self.position(repo, branch).await?.head;
+        if head == expected {
+            return Ok(());
+        }
+        Err(PushError::BranchMoved { branch: branch.clone(), expected, head })
+    }
+
     /// The tree of a commit.
     pub(super) async fn tree_of(&self, repo: &RepositoryRecord, id: CommitId) -> Result<Tree, ReadError> {
         let row = self.commit(repo, id).await?;
@@ -188,7 +211,8 @@ pub(super) fn require_texts(message: &str, author: &str) -> Result<(), CommitErr
 }
 
 /// The hash function of ids in a repository: that of the commits it has.
-pub(super) fn algorithm_of(head: Option<CommitId>) -> HashAlgorithm {
+#[must_use]
+pub fn algorithm_of(head: Option<CommitId>) -> HashAlgorithm {
     head.map_or_else(HashAlgorithm::default, |head| head.object_id().algorithm())
 }
 
@@ -203,10 +227,19 @@ fn change(
     let mut executables: BTreeSet<RepoPath> = before.executables().iter().cloned().collect();
     let mut directories = before.directories().to_vec();
     let mut blobs = Vec::new();
+    let mut written = HashSet::new();
+    let mut write_once = |path: &RepoPath| match written.insert(path.clone()) {
+        true => Ok(()),
+        false => Err(CommitError::WrittenTwice { path: path.clone() }),
+    };
     let absent = |path: &RepoPath| CommitError::NoSuchFile { path: path.clone() };
     for change in changes {
         match change {
             FileChange::Put { path, content, executable } => {
+                write_once(&path)?;
+                if executable == Some(true) && !scheme.records_executables() {
+                    return Err(CommitError::NoExecutables { scheme, path });
+                }
                 let id = match content {
                     FileContent::Blob(id) => id,
                     FileContent::Bytes(content) => {
@@ -228,6 +261,7 @@ fn change(
                 executables.remove(&path);
             }
             FileChange::Move { from, to } => {
+                write_once(&to)?;
                 if files.contains_key(&to) {
                     return Err(CommitError::FileExists { path: to });
                 }

@@ -215,6 +215,20 @@ pub enum CommitError {
         /// The path.
         path: RepoPath,
     },
+    /// Two changes write one path, so what it should hold is anybody's guess.
+    #[error("'{path}' is written twice")]
+    WrittenTwice {
+        /// The path.
+        path: RepoPath,
+    },
+    /// The repository's scheme has no place for the executable bit.
+    #[error("'{path}' cannot be executable: ids of scheme {scheme} do not record it")]
+    NoExecutables {
+        /// The repository's scheme.
+        scheme: IdScheme,
+        /// The file.
+        path: RepoPath,
+    },
     /// The files are what they were.
     #[error("the changes leave every file as it is")]
     NothingChanged,

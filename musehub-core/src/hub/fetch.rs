@@ -51,6 +51,32 @@ impl Hub {
         have: &[CommitId],
         limit: u64,
     ) -> Result<FetchPlan, FetchError> {
+        self.plan_fetch(repo, want, have, limit, limit).await
+    }
+
+    /// Plans a fetch whose blobs are sent with many answers.
+    ///
+    /// # Errors
+    /// [`FetchError::TooLarge`] where the payloads of commits and snapshots together have more than `limit` bytes.
+    pub async fn fetch_in_pages(
+        &self,
+        repo: &RepositoryRecord,
+        want: &[CommitId],
+        have: &[CommitId],
+        limit: u64,
+    ) -> Result<FetchPlan, FetchError> {
+        self.plan_fetch(repo, want, have, limit, u64::MAX).await
+    }
+
+    /// Plans a fetch. `records` limits the payloads of commits and snapshots, `limit` all.
+    async fn plan_fetch(
+        &self,
+        repo: &RepositoryRecord,
+        want: &[CommitId],
+        have: &[CommitId],
+        records: u64,
+        limit: u64,
+    ) -> Result<FetchPlan, FetchError> {
         let heads = self.backends.history.branches(&repo.repo_id).await?;
         let difference = self.difference(repo, want, have).await?;
         if difference.commits.is_empty() {
@@ -66,7 +92,7 @@ impl Hub {
         let wanted = self.snapshot_rows(repo, &wanted).await?;
         let mut bytes: u64 =
             commits.iter().map(|row| row.size).chain(wanted.iter().map(|row| row.size)).sum();
-        within(bytes, limit)?;
+        within(bytes, records)?;
 
         let commit_bytes = self.read(commits.iter().map(|row| row.place)).await?;
         let snapshots = self.read_snapshots(wanted).await?;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::advance::{Advance, Expected, Novelty};
 use super::commit_files::{algorithm_of, require_texts};
 use super::compose::{Composer, Says};
-use super::{Hub, InlineBlob, MergeRefused, Push, PushError};
+use super::{Hub, InlineBlob, MergeRefused, Push};
 use crate::cpu;
 use crate::graph::Reachable;
 use crate::id::{BlobId, CommitId};
@@ -124,8 +124,8 @@ impl Hub {
     /// Merges a commit into a branch. It is durable when this returns.
     ///
     /// # Errors
-    /// [`MergeRefused`]; then nothing is visible. [`PushError::BranchMoved`] within it where the branch is not where it was
-    /// expected.
+    /// [`MergeRefused`]; then nothing is visible. [`PushError::BranchMoved`](super::PushError::BranchMoved) within it where the
+    /// branch is not where it was expected.
     pub async fn merge(
         &self,
         repo: &RepositoryRecord,
@@ -134,11 +134,7 @@ impl Hub {
     ) -> Result<MergeOutcome, MergeRefused> {
         require_texts(&request.message, &request.author)?;
         let (ours, source) = (request.expected_head, request.source);
-        let head = self.position(repo, &request.target).await?.head;
-        if head != Some(ours) {
-            let (branch, expected) = (request.target, Some(ours));
-            return Err(PushError::BranchMoved { branch, expected, head }.into());
-        }
+        self.require_head(repo, &request.target, Some(ours)).await?;
         let outcome = self.merge_commits(repo, ours, source, request.files).await?;
         let made = match (outcome, request.history) {
             (Outcome::UpToDate | Outcome::Behind, _) => return Err(MergeRefused::NothingToMerge),

@@ -29,7 +29,7 @@ pub use access::{Need, Opened, Viewer};
 pub use catch_up::CaughtUp;
 pub use commit_files::{
     CommitFiles, FileChange, FileContent, InitialCommit, MAX_AUTHOR_BYTES, MAX_FILE_CHANGES,
-    MAX_MESSAGE_BYTES,
+    MAX_MESSAGE_BYTES, algorithm_of,
 };
 pub use error::{
     AccessError, BranchError, CommitError, CreateError, FetchError, InitialiseError, MergeRefused, Missing,

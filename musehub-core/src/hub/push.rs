@@ -30,6 +30,14 @@ pub struct PushOutcome {
     pub blobs_stored: usize,
 }
 
+/// Which branch a push moves, and how.
+struct Moved {
+    branch: BranchName,
+    force: bool,
+    expected: Expected,
+    scheme: IdScheme,
+}
+
 impl Hub {
     /// Receives a push: verifies it, stores it, moves the branch. It is durable when this returns.
     ///
@@ -42,6 +50,30 @@ impl Hub {
         push: Push,
     ) -> Result<PushOutcome, PushError> {
         self.receive(repo, pusher, push, Expected::Any).await
+    }
+
+    /// Receives a push whose sender says which commit the branch is to point at: one of the push, or one that the repository
+    /// holds.
+    ///
+    /// # Errors
+    /// As [`receive_push`](Self::receive_push); [`PushError::Incomplete`] where there is no such commit.
+    pub async fn receive_push_to(
+        &self,
+        repo: &RepositoryRecord,
+        pusher: &Handle,
+        push: Push,
+        head: CommitId,
+    ) -> Result<PushOutcome, PushError> {
+        let scheme = repo.scheme.unwrap_or(push.scheme);
+        let Push { branch, force, commits, snapshots, blobs, .. } = push;
+        let incoming = Incoming::verify(scheme, commits, blobs).await?;
+        if !incoming.commits.contains_key(&head)
+            && self.backends.history.commit_nodes(&repo.repo_id, &[head], 0).await?.is_empty()
+        {
+            return Err(PushError::Incomplete(Missing { commits: vec![head], ..Missing::default() }));
+        }
+        let moved = Moved { branch, force, expected: Expected::Any, scheme };
+        self.receive_verified(repo, pusher, incoming, snapshots, head, moved).await
     }
 
     /// Receives what a client pushed or the hub itself made.
@@ -58,6 +90,20 @@ impl Hub {
         let Some(tip) = incoming.tip(&branch)? else {
             return self.push_nothing(repo, &branch).await;
         };
+        let moved = Moved { branch, force, expected, scheme };
+        self.receive_verified(repo, pusher, incoming, snapshots, tip, moved).await
+    }
+
+    async fn receive_verified(
+        &self,
+        repo: &RepositoryRecord,
+        pusher: &Handle,
+        incoming: Incoming,
+        snapshots: Vec<SnapshotRecord>,
+        tip: CommitId,
+        moved: Moved,
+    ) -> Result<PushOutcome, PushError> {
+        let Moved { branch, force, expected, scheme } = moved;
         let novelty = self.novelty(repo, scheme, incoming, tip, snapshots).await?;
         let repo = &self.prepare_first_push(repo, scheme, &branch).await?;
         let advance = Advance { repo, branch: &branch, to: Some(tip), expected, force, pusher };

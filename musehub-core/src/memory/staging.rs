@@ -140,12 +140,13 @@ impl StageWriter for Writer {
         Ok(())
     }
 
-    async fn finish(mut self: Box<Self>) -> Result<(), BackendError> {
+    async fn finish(mut self: Box<Self>) -> Result<Option<String>, BackendError> {
         self.close()?;
         let Self { state, clock, repo, upload, blobs, .. } = *self;
-        if !blobs.is_empty() {
-            lock(&state).uploads.insert(upload, Upload { repo, finished_at: clock.now(), blobs });
+        if blobs.is_empty() {
+            return Ok(None);
         }
-        Ok(())
+        lock(&state).uploads.insert(upload.clone(), Upload { repo, finished_at: clock.now(), blobs });
+        Ok(Some(upload))
     }
 }

@@ -219,8 +219,9 @@ pub trait StageWriter: Send {
     /// Adds a piece of the current blob's payload.
     async fn write(&mut self, piece: Bytes) -> Result<(), BackendError>;
 
-    /// Makes the upload durable and visible. An upload without blobs leaves nothing.
-    async fn finish(self: Box<Self>) -> Result<(), BackendError>;
+    /// Makes the upload visible, and gives the name by which it can be discarded. An upload without blobs leaves nothing
+    /// and has none.
+    async fn finish(self: Box<Self>) -> Result<Option<String>, BackendError>;
 }
 
 #[cfg(test)]

@@ -83,6 +83,15 @@ impl IdScheme {
         }
     }
 
+    /// Whether a snapshot says which files are executable.
+    #[must_use]
+    pub const fn records_executables(self) -> bool {
+        match self {
+            Self::FlatV1 | Self::TypedV1 => false,
+            Self::TypedV2 => true,
+        }
+    }
+
     /// The id of a file's bytes.
     ///
     /// Under a scheme of SHA-256 alone, it is of that whatever the `algorithm`.

@@ -43,6 +43,7 @@ pub(crate) async fn commit_files(
         author: "Ann <ann@example.org>".to_owned(),
         message: "Añadir 🎵\nline2".to_owned(),
         changes,
+        scheme: None,
     };
     world.hub.commit_files(repo, &handle("alice"), request).await
 }
@@ -225,6 +226,13 @@ fn what_cannot_be_committed_is_refused_with_its_reason() {
             CommitError::FileExists { .. }
         ));
         assert!(matches!(refused(vec![put("README.md/x", "")]).await, CommitError::Manifest(_)));
+        let twice = vec![put("x", "1"), rename("README.md", "y"), put("x", "2")];
+        assert!(matches!(refused(twice).await, CommitError::WrittenTwice { .. }));
+        let twice = vec![put("x", "1"), delete("x"), rename("README.md", "x")];
+        assert!(matches!(refused(twice).await, CommitError::WrittenTwice { .. }));
+        let content = FileContent::Bytes("#!/bin/sh\n".into());
+        let script = FileChange::Put { path: path("run"), content, executable: Some(true) };
+        assert!(matches!(refused(vec![script]).await, CommitError::NoExecutables { .. }));
         assert!(matches!(refused(vec![put("README.md", "# demo\n")]).await, CommitError::NothingChanged));
         let request = CommitFiles {
             branch: branch("trunk"),
@@ -232,6 +240,7 @@ fn what_cannot_be_committed_is_refused_with_its_reason() {
             author: String::new(),
             message: "m".repeat(MAX_MESSAGE_BYTES + 1),
             changes: vec![put("x", "")],
+            scheme: None,
         };
         let error = world.hub.commit_files(&repo, &handle("alice"), request).await.unwrap_err();
         assert!(matches!(error, CommitError::Text { field: "message", .. }));

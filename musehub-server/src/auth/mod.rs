@@ -4,7 +4,7 @@ use hyper::header::AUTHORIZATION;
 use hyper::http::request::Parts;
 use musehub_core::hub::{Need, Opened, Viewer};
 use musehub_core::port::TokenHash;
-use musehub_core::{Handle, Slug};
+use musehub_core::{Handle, RepoId, Slug};
 
 use crate::app::App;
 use crate::http::ApiError;
@@ -60,12 +60,25 @@ impl App {
 
     /// The repository that the address names, for somebody who may do what they want.
     async fn open_named(&self, params: &Params, viewer: &Viewer, need: Need) -> Result<Opened, ApiError> {
+        let names = match params.get("repo_id") {
+            "" => Handle::parse(params.get("owner")).ok().zip(Slug::parse(params.get("slug")).ok()),
+            id => self.names_of(id).await?,
+        };
         // A name that cannot be is one that is not there; whoever would write is asked for a token first all the same.
-        match Handle::parse(params.get("owner")).ok().zip(Slug::parse(params.get("slug")).ok()) {
+        match names {
             Some((owner, slug)) => Ok(self.hub.opened(&owner, &slug, viewer, need).await?),
             None if need > Need::Read && viewer.handle().is_none() => Err(unauthenticated()),
             None => Err(ApiError::not_found()),
         }
+    }
+
+    /// The names by which the repository of an id is opened; none where there is no such repository.
+    async fn names_of(&self, id: &str) -> Result<Option<(Handle, Slug)>, ApiError> {
+        let Ok(id) = RepoId::parse(id) else {
+            return Ok(None);
+        };
+        let repo = self.repositories.repository_by_id(&id).await?;
+        Ok(repo.map(|repo| (repo.owner, repo.slug)))
     }
 }
 

@@ -6,6 +6,7 @@ mod demo;
 mod jobs;
 mod network;
 mod new_file;
+mod openapi;
 mod portable;
 mod progress;
 mod rebuild;
@@ -72,6 +73,8 @@ enum Command {
     Backup(backup::BackupArguments),
     Restore(backup::RestoreArguments),
     Breakage(breakage::Arguments),
+    #[command(name = "openapi")]
+    OpenApi(openapi::Arguments),
 }
 
 /// Where everything is kept.
@@ -218,6 +221,7 @@ async fn run(command: Command) -> Outcome {
         Command::Token(command) => token::run(command).await,
         Command::Schema(command) => schema::run(command).await,
         Command::Breakage(arguments) => breakage::run(&arguments).await,
+        Command::OpenApi(arguments) => openapi::run(&arguments),
         Command::Repack(arguments) => upkeep::repack(arguments).await,
         Command::Gc(arguments) => upkeep::gc(arguments).await,
         Command::Verify(arguments) => verify::run(arguments).await,

@@ -170,12 +170,17 @@ pub struct BodyReader {
     failed: bool,
 }
 
-impl BodyReader {
+/// A reader that blocks and can hand out what it holds without a copy.
+pub trait Pieces: Read {
     /// The next bytes, at most `most` and not empty; none at the end.
     ///
     /// # Errors
-    /// Where the body could not be read.
-    pub fn next_piece(&mut self, most: usize) -> io::Result<Option<Bytes>> {
+    /// Where they cannot be read.
+    fn next_piece(&mut self, most: usize) -> io::Result<Option<Bytes>>;
+}
+
+impl Pieces for BodyReader {
+    fn next_piece(&mut self, most: usize) -> io::Result<Option<Bytes>> {
         while self.piece.is_empty() {
             match self.pieces.blocking_recv() {
                 Some(Some(piece)) => self.piece = piece,

@@ -2,11 +2,16 @@
 
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
-use musehub_core::hub::{AccessError, CreateError, FetchError, PushError, ReadError};
+use musehub_core::CommitId;
+use musehub_core::hub::{
+    AccessError, CommitError, CreateError, FetchError, InitialiseError, PushError, ReadError,
+};
 use musehub_core::id::IdError;
 use musehub_core::name::NameError;
 use musehub_core::port::BackendError;
 use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::{BodyError, Reply, plain};
 
@@ -19,20 +24,35 @@ pub struct ApiError {
     pub code: &'static str,
     /// A sentence for people.
     pub detail: String,
+    /// What a program needs besides to act on it.
+    pub fields: Map<String, Value>,
     /// What the log is told besides; never sent.
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-#[derive(Serialize)]
-struct ErrorBody<'a> {
+/// Why a request is refused
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ErrorAnswer<'a> {
+    /// A sentence for people.
     detail: &'a str,
+    /// A stable word for programs.
     code: &'a str,
+    #[serde(flatten)]
+    #[schema(ignore)]
+    fields: &'a Map<String, Value>,
 }
 
 impl ApiError {
     /// An error whose sentence says everything.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), cause: None }
+        Self { status, code, detail: detail.into(), fields: Map::new(), cause: None }
+    }
+
+    /// This error, with a field more.
+    #[must_use]
+    pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.fields.insert(field.to_owned(), value.into());
+        self
     }
 
     /// A failure of the hub itself; the cause goes to the log.
@@ -78,8 +98,8 @@ impl ApiError {
     /// The answer as JSON, whatever format the request asked for: no client decodes it, people read it.
     #[must_use]
     pub fn reply(&self) -> Reply {
-        let body = ErrorBody { detail: &self.detail, code: self.code };
-        let body = serde_json::to_vec(&body).expect("two texts are always JSON");
+        let body = ErrorAnswer { detail: &self.detail, code: self.code, fields: &self.fields };
+        let body = serde_json::to_vec(&body).expect("texts and JSON values are always JSON");
         let mut reply = plain(self.status, "application/json", body);
         if self.status == StatusCode::UNAUTHORIZED {
             reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -156,8 +176,11 @@ impl From<PushError> for ApiError {
             PushError::NotFastForward { .. } => {
                 Self::new(StatusCode::CONFLICT, "non_fast_forward", error.to_string())
             }
-            PushError::BranchMoved { .. } => {
+            PushError::BranchMoved { expected, head, .. } => {
+                let id = |id: Option<CommitId>| id.map(|id| id.to_string());
                 Self::new(StatusCode::CONFLICT, "branch_moved", error.to_string())
+                    .with("expected_head", id(expected))
+                    .with("head", id(head))
             }
             PushError::Busy { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string()),
             PushError::Incomplete(_) => {
@@ -165,6 +188,40 @@ impl From<PushError> for ApiError {
             }
             PushError::Backend(error) => error.into(),
             other => Self::invalid(other.to_string()),
+        }
+    }
+}
+
+impl From<CommitError> for ApiError {
+    fn from(error: CommitError) -> Self {
+        let refused = |code| Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, error.to_string());
+        match &error {
+            CommitError::NoSuchFile { path } => refused("no_such_file").with("path", path.as_str()),
+            CommitError::FileExists { path } => refused("file_exists").with("path", path.as_str()),
+            CommitError::WrittenTwice { path } => refused("written_twice").with("path", path.as_str()),
+            CommitError::NoExecutables { path, .. } => refused("no_executables").with("path", path.as_str()),
+            CommitError::NothingChanged => refused("nothing_changed"),
+            CommitError::TooManyChanges => Self::too_large(error.to_string()),
+            CommitError::Text { .. } | CommitError::Manifest(_) => Self::invalid(error.to_string()),
+            CommitError::Push(_) | CommitError::Read(_) => match error {
+                CommitError::Push(error) => error.into(),
+                CommitError::Read(error) => error.into(),
+                other => Self::internal(other),
+            },
+        }
+    }
+}
+
+impl From<InitialiseError> for ApiError {
+    fn from(error: InitialiseError) -> Self {
+        match error {
+            InitialiseError::Create(error) => error.into(),
+            InitialiseError::Commit(error) => {
+                let mut refused = Self::from(error);
+                let created = "the repository is created, and empty; its first commit is not made";
+                refused.detail = format!("{created}: {}", refused.detail);
+                refused.with("created", true)
+            }
         }
     }
 }

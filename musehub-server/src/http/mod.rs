@@ -4,12 +4,13 @@ mod body;
 pub mod error;
 pub(crate) mod health;
 mod listen;
+pub mod multipart;
 pub mod origin;
 mod reply;
 pub mod route;
 pub mod tls;
 
-pub use body::{BodyError, BodyReader, RequestBody};
+pub use body::{BodyError, BodyReader, Pieces, RequestBody};
 pub use error::ApiError;
 pub use listen::{Listener, Purpose, serve};
 pub use reply::{Body, Counted, Reply, html, json, msgpack, plain};

@@ -19,8 +19,16 @@ pub enum Route {
     Ready,
     /// A stylesheet or icon.
     Static,
+    /// The description of the JSON API.
+    OpenApi,
     /// Creates a repository.
     CreateRepository,
+    /// Commits files to a branch.
+    CommitFiles,
+    /// Pushes, as the earliest clients do.
+    SyncPush,
+    /// Pulls, as the earliest clients do.
+    SyncPull,
     /// The heads of a repository.
     Refs,
     /// Which objects are to be uploaded.
@@ -80,7 +88,7 @@ pub enum Rule {
     Anyone,
     /// Whoever says who they are, in a way that goes as far as this.
     SignedIn(Need),
-    /// Whoever may do this with the repository `{owner}/{slug}` of the path. To whoever may not see it, it is absent.
+    /// Whoever may do this with the repository `{owner}/{slug}` of the path, or `{repo_id}`. To whoever may not see it, it is absent.
     Repository(Need),
     /// Whoever has an address that the hub signed: for clients that send no credentials to an address they were given. The handler
     /// verifies it, and answers 403 before it looks at anything else.
@@ -139,7 +147,11 @@ pub const TABLE: &[Entry] = &[
     get("/healthz", Route::Health, Anyone),
     get("/readyz", Route::Ready, Anyone),
     get("/static/{name}", Route::Static, Anyone),
+    get("/api/v1/openapi.json", Route::OpenApi, Anyone),
     post("/api/v1/repos", Route::CreateRepository, SignedIn(Admin)),
+    post("/api/v1/repos/{owner}/{slug}/commits", Route::CommitFiles, Repository(Write)),
+    post("/api/v1/repos/{repo_id}/push", Route::SyncPush, Repository(Write)),
+    post("/api/v1/repos/{repo_id}/pull", Route::SyncPull, Repository(Read)),
     get("/{owner}/{slug}/refs", Route::Refs, Repository(Read)),
     post("/{owner}/{slug}/filter-objects", Route::FilterObjects, Repository(Write)),
     // What it takes stands in the body, which only those who may see the repository get to have read.
@@ -183,22 +195,35 @@ pub enum NoRoute {
     Method(String),
 }
 
+/// What an address takes, by method.
+type Methods = HashMap<&'static str, &'static Entry>;
+
 /// Finds routes.
 #[derive(Debug)]
-pub struct Router(matchit::Router<HashMap<&'static str, &'static Entry>>);
+pub struct Router {
+    by_name: matchit::Router<Methods>,
+    /// Routes of a repository that is named by its id. Their addresses can also be those of one named `push`, so these are
+    /// asked first, and only for what they take.
+    by_id: matchit::Router<Methods>,
+}
 
 impl Default for Router {
     fn default() -> Self {
-        let mut by_path: HashMap<&str, HashMap<&'static str, &'static Entry>> = HashMap::new();
-        for entry in TABLE {
-            by_path.entry(entry.path).or_default().insert(entry.method, entry);
-        }
-        let mut router = matchit::Router::new();
-        for (path, methods) in by_path {
-            router.insert(path, methods).expect("the table has no two paths that collide");
-        }
-        Self(router)
+        let (by_id, by_name) = TABLE.iter().partition(|entry| entry.path.contains("/{repo_id}"));
+        Self { by_name: router(by_name), by_id: router(by_id) }
     }
+}
+
+fn router(entries: Vec<&'static Entry>) -> matchit::Router<Methods> {
+    let mut by_path: HashMap<&str, Methods> = HashMap::new();
+    for entry in entries {
+        by_path.entry(entry.path).or_default().insert(entry.method, entry);
+    }
+    let mut router = matchit::Router::new();
+    for (path, methods) in by_path {
+        router.insert(path, methods).expect("the table has no two paths that collide");
+    }
+    router
 }
 
 impl Router {
@@ -209,8 +234,9 @@ impl Router {
     pub fn find(&self, method: &Method, path: &str) -> Result<(&'static Entry, Params), NoRoute> {
         // One slash at the end is forgiven: clients must never be redirected.
         let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
-        let found = self.0.at(path).map_err(|_| NoRoute::NotFound)?;
         let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+        let by_id = self.by_id.at(path).ok().filter(|found| found.value.contains_key(method));
+        let found = by_id.map_or_else(|| self.by_name.at(path), Ok).map_err(|_| NoRoute::NotFound)?;
         let Some(entry) = found.value.get(method) else {
             let mut allowed: Vec<&str> = found.value.keys().copied().collect();
             allowed.sort_unstable();

@@ -3,9 +3,10 @@
 use musehub_core::port::{Job, JobOrder};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// A job in JSON. Times are RFC 3339, in UTC.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct JobView {
     /// Its id.
     pub job_id: String,

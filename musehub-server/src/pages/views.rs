@@ -4,6 +4,7 @@
 //! stored; ids are whole.
 
 use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
 
 use super::Page;
 use super::highlight::CodeLine;
@@ -196,7 +197,7 @@ pub struct BreakageScan {
 }
 
 /// State of a background job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum JobState {
     /// Waiting for a worker.
@@ -225,7 +226,7 @@ pub struct BreakageCounts {
 }
 
 /// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Suspicious or latent.
@@ -386,7 +387,7 @@ pub struct BreakagePage {
 }
 
 /// What findings are grouped by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Grouping {
     /// The missing name.
@@ -396,7 +397,8 @@ pub enum Grouping {
 }
 
 /// What a reader selected on the breakage page: the query parameters of the same names, absent where they are `None`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct BreakageFilter {
     /// Only this issue type.
     pub issue_type: Option<String>,
@@ -409,8 +411,10 @@ pub struct BreakageFilter {
     /// In groups.
     pub group: Option<Grouping>,
     /// Findings or groups per page.
+    #[param(required = false)]
     pub top: u64,
     /// Page shown, counted from 1.
+    #[param(required = false)]
     pub page: u64,
 }
 

@@ -6,8 +6,10 @@ use musehub_core::port::{
     self, BreakageGroup, BreakageGrouping, BreakageIssue, BreakageMeta, Help, JobStatus, RepositoryRecord,
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{render, views};
+use crate::api::RepositoryPath;
 use crate::app::Exchange;
 use crate::http::{ApiError, Reply, json};
 use crate::jobs;
@@ -62,7 +64,14 @@ pub(crate) async fn breakage(exchange: &Exchange<'_>) -> Result<Reply, ApiError>
     render(exchange, &page)
 }
 
-/// `GET /api/v1/repos/{owner}/{slug}/intel/breakage`
+/// What the detector of stale imports found
+#[utoipa::path(
+    get,
+    path = "/api/v1/repos/{owner}/{slug}/intel/breakage",
+    tag = "intelligence",
+    params(RepositoryPath, BreakageFilter),
+    responses((status = 200, description = "A page of issues or of groups of them.", body = BreakageAnswer)),
+)]
 pub(crate) async fn breakage_json(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
     let repo = exchange.repository()?;
     let filter = filter(exchange);
@@ -175,7 +184,7 @@ fn trend(history: &[BreakageMeta]) -> Option<Trend> {
     Trend::of(&history.iter().map(|scan| scan.total_issues).collect::<Vec<_>>())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct BreakageAnswer<'a> {
     owner: &'a str,
     slug: &'a str,
@@ -194,7 +203,7 @@ struct BreakageAnswer<'a> {
     history: Vec<ScanAnswer>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ScanAnswer {
     #[serde(rename = "ref")]
     commit: String,
@@ -218,7 +227,7 @@ impl From<&BreakageMeta> for ScanAnswer {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct IssueAnswer<'a> {
     issue_id: String,
     issue_type: &'a str,
@@ -228,7 +237,8 @@ struct IssueAnswer<'a> {
     column: u32,
     subject: &'a str,
     description: &'a str,
-    help: &'a Help,
+    /// What is known to help; what is not is left out.
+    help: HelpAnswer<'a>,
 }
 
 impl<'a> From<&'a BreakageIssue> for IssueAnswer<'a> {
@@ -242,12 +252,55 @@ impl<'a> From<&'a BreakageIssue> for IssueAnswer<'a> {
             column: issue.column,
             subject: &issue.subject,
             description: &issue.description,
-            help: &issue.help,
+            help: HelpAnswer::from(&issue.help),
         }
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+struct HelpAnswer<'a> {
+    /// The nearest name that exists in the same place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    did_you_mean: Option<&'a str>,
+    /// Where what is missing is defined now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved_to: Option<DefinitionAnswer<'a>>,
+    /// The commit that removed what is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed_by: Option<RemovedByAnswer<'a>>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct DefinitionAnswer<'a> {
+    file_path: &'a str,
+    line: u32,
+}
+
+#[derive(Serialize, ToSchema)]
+struct RemovedByAnswer<'a> {
+    commit: String,
+    author: &'a str,
+    committed_at: &'a str,
+}
+
+impl<'a> From<&'a Help> for HelpAnswer<'a> {
+    fn from(help: &'a Help) -> Self {
+        Self {
+            did_you_mean: help.did_you_mean.as_deref(),
+            moved_to: help
+                .moved_to
+                .as_ref()
+                .map(|place| DefinitionAnswer { file_path: &place.file_path, line: place.line }),
+            removed_by: help.removed_by.as_ref().map(|by| RemovedByAnswer {
+                commit: by.commit.to_string(),
+                author: &by.author,
+                committed_at: &by.committed_at,
+            }),
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
 struct GroupAnswer<'a> {
     name: &'a str,
     total_issues: u64,

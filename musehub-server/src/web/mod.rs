@@ -1,7 +1,7 @@
 //! Pages: what each shows is gathered here and written by [`crate::pages`].
 
 mod branches;
-mod breakage;
+pub(crate) mod breakage;
 mod commit;
 mod compare;
 mod diff;

@@ -34,7 +34,7 @@ impl Exchange<'_> {
     }
 
     /// Decodes a body that is small enough to be in memory.
-    pub(super) async fn decode<T: DeserializeOwned>(&self, body: &mut RequestBody) -> Result<T, ApiError> {
+    pub(crate) async fn decode<T: DeserializeOwned>(&self, body: &mut RequestBody) -> Result<T, ApiError> {
         let bytes = body.collect(self.app.limits.request).await?;
         match self.request_format() {
             Format::Msgpack => from_msgpack(&bytes[..]),
@@ -43,7 +43,7 @@ impl Exchange<'_> {
     }
 
     /// Decodes a body as it arrives, on a thread that may block.
-    pub(super) async fn decode_stream<T: DeserializeOwned + Send + 'static>(
+    pub(crate) async fn decode_stream<T: DeserializeOwned + Send + 'static>(
         &self,
         body: &mut RequestBody,
         limit: u64,
@@ -76,7 +76,7 @@ fn from_json<T: DeserializeOwned, R: Read>(reader: R) -> Result<T, ApiError> {
 }
 
 /// Decodes JSON that is in memory.
-pub(super) fn from_json_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+pub(crate) fn from_json_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     json_message(serde_json::Deserializer::from_slice(bytes))
 }
 

@@ -5,7 +5,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper::StatusCode;
 use musehub_core::port::{Job, JobCursor, JobFilter, JobId, JobStatus, Timestamp};
 use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
 
+use crate::api::RepositoryPath;
 use crate::app::Exchange;
 use crate::http::{ApiError, Reply, json};
 use crate::jobs::JobView;
@@ -17,14 +19,37 @@ const MAX_PAGE: u32 = 200;
 /// The longest kind, in bytes.
 const MAX_KIND: usize = 64;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct JobsAnswer {
     jobs: Vec<JobView>,
     /// What `cursor` is to be for the next page; null on the last.
     next_cursor: Option<String>,
 }
 
-/// `GET /api/v1/repos/{owner}/{slug}/jobs`: those enqueued last first.
+/// What jobs of a list are asked for
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described: parameters are read one by one")]
+pub(crate) struct JobsQuery {
+    /// Only these: `pending`, `running`, `done`, `failed` or `cancelled`.
+    status: Option<String>,
+    /// Only of this kind.
+    kind: Option<String>,
+    /// Jobs of a page: 1 to 200, 50 where this is left out.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// The jobs of a repository, those enqueued last first
+#[utoipa::path(
+    get,
+    path = "/api/v1/repos/{owner}/{slug}/jobs",
+    tag = "jobs",
+    operation_id = "list_jobs",
+    params(RepositoryPath, JobsQuery),
+    responses((status = 200, description = "A page.", body = JobsAnswer)),
+)]
 pub(crate) async fn list(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
     let repo = exchange.repository()?;
     let status = exchange.query("status").map(|word| word.parse::<JobStatus>()).transpose();
@@ -52,7 +77,15 @@ pub(crate) async fn list(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
     json(StatusCode::OK, &JobsAnswer { jobs: jobs.into_iter().map(JobView::from).collect(), next_cursor })
 }
 
-/// `GET /api/v1/repos/{owner}/{slug}/jobs/{id}`
+/// One job
+#[utoipa::path(
+    get,
+    path = "/api/v1/repos/{owner}/{slug}/jobs/{id}",
+    tag = "jobs",
+    operation_id = "show_job",
+    params(RepositoryPath, ("id" = String, Path, description = "Its id.")),
+    responses((status = 200, description = "The job.", body = JobView)),
+)]
 pub(crate) async fn show(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
     let repo = exchange.repository()?;
     let absent = || ApiError::new(StatusCode::NOT_FOUND, "not_found", "this repository has no such job");

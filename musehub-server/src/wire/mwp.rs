@@ -26,8 +26,8 @@ const SCHEME: IdScheme = IdScheme::FlatV1;
 /// What the client takes a repository for; it knows no other word of ours.
 const DOMAIN: &str = "code";
 
-/// An id as this generation writes it.
-fn wire_id(id: ObjectId) -> String {
+/// An id as this generation and those before it write it.
+pub(crate) fn wire_id(id: ObjectId) -> String {
     match id.algorithm() {
         HashAlgorithm::Sha256 => id.to_hex(),
         HashAlgorithm::Blake3 => id.to_string(),

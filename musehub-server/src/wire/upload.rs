@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tokio::runtime::Handle;
 
 use super::codec::require_end;
-use crate::http::ApiError;
+use crate::http::{ApiError, Pieces};
 
 /// How much of an object is passed on at a time.
 const PIECE: usize = 64 << 10;
@@ -67,7 +67,8 @@ impl Sink {
     }
 
     fn finish(self) -> Result<(), ApiError> {
-        Ok(self.runtime.block_on(self.writer.finish())?)
+        self.runtime.block_on(self.writer.finish())?;
+        Ok(())
     }
 }
 
@@ -91,18 +92,6 @@ pub(super) fn from_msgpack<R: Pieces>(reader: &mut R, mut sink: Sink) -> Result<
     }
     sink.finish()?;
     Ok(uploaded)
-}
-
-/// A reader that can hand out what it holds without a copy.
-pub(super) trait Pieces: Read {
-    /// The next bytes, at most `most` and not empty; none at the end.
-    fn next_piece(&mut self, most: usize) -> io::Result<Option<Bytes>>;
-}
-
-impl Pieces for crate::http::BodyReader {
-    fn next_piece(&mut self, most: usize) -> io::Result<Option<Bytes>> {
-        Self::next_piece(self, most)
-    }
 }
 
 fn read_object<R: Pieces>(reader: &mut R, sink: &mut Sink) -> Result<BlobId, ApiError> {
@@ -266,6 +255,6 @@ pub(super) fn from_json(bytes: &[u8], mut sink: Sink) -> Result<Uploaded, ApiErr
 }
 
 /// Base64 with or without padding.
-pub(super) fn decode_base64(text: &str) -> Option<Bytes> {
+pub(crate) fn decode_base64(text: &str) -> Option<Bytes> {
     STANDARD_NO_PAD.decode(text.trim_end_matches('=')).ok().map(Bytes::from)
 }

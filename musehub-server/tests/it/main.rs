@@ -3,17 +3,23 @@
 #![allow(clippy::unwrap_used, reason = "what a test cannot do without should stop it where it stands")]
 
 mod breakage_page;
+mod canonical_writes;
 mod changes;
+mod commit_files;
 mod durability;
 mod files;
+mod initialise;
 mod job_api;
 mod job_runner;
 mod jobs;
+mod merged_pulls;
+mod openapi;
 mod pages;
 mod portable;
 mod rebuild;
 mod route_rules;
 mod scans;
+mod sync;
 mod verify;
 mod wire_access;
 mod wire_access_objects;

@@ -1,6 +1,7 @@
 //! Every route of the table, called by everybody, answers as its rule promises.
 
 use musehub_core::hub::Need;
+use musehub_core::{Handle, Slug};
 use musehub_server::http::route::{Entry, Rule, TABLE};
 use musehub_test_support::{Answer, TestApp};
 
@@ -56,11 +57,19 @@ fn promise(rule: Rule, who: Option<&str>, role: Option<Need>, kind: Kind) -> Pro
     }
 }
 
+/// The id of a repository of alice's; one that is nobody's where there is none.
+async fn repo_id(app: &TestApp, slug: &str) -> String {
+    let (owner, slug) = (Handle::parse("alice").unwrap(), Slug::parse(slug).unwrap());
+    let found = app.app.repositories.repository(&owner, &slug).await.unwrap();
+    found.map_or_else(|| "00000000-0000-4000-8000-000000000000".to_owned(), |repo| repo.repo_id.to_string())
+}
+
 /// A path that fits the pattern: names as they are, anything else filled in.
-fn path(entry: &Entry, slug: &str) -> String {
+fn path(entry: &Entry, slug: &str, repo_id: &str) -> String {
     let part = |part: &str| match part {
         "{owner}" => "alice".to_owned(),
         "{slug}" => slug.to_owned(),
+        "{repo_id}" => repo_id.to_owned(),
         _ if part.starts_with("{*") => "main".to_owned(),
         _ if part.starts_with('{') => "1".to_owned(),
         fixed => fixed.to_owned(),
@@ -69,7 +78,7 @@ fn path(entry: &Entry, slug: &str) -> String {
 }
 
 async fn call(app: &TestApp, entry: &Entry, slug: &str, who: Option<&str>) -> Answer {
-    let mut call = app.request(entry.method, &path(entry, slug));
+    let mut call = app.request(entry.method, &path(entry, slug, &repo_id(app, slug).await));
     if let Some(who) = who {
         call = call.bearer(&app.token(who).await);
     }
@@ -131,8 +140,9 @@ async fn each_route_answers_everybody_as_its_rule_promises() {
 async fn a_bad_token_is_refused_on_every_route() {
     let app = TestApp::new().await;
     drop(app.repository("alice", "open").await);
+    let id = repo_id(&app, "open").await;
     for entry in TABLE {
-        let bad = app.request(entry.method, &path(entry, "open")).bearer("no such token");
+        let bad = app.request(entry.method, &path(entry, "open", &id)).bearer("no such token");
         let answer = bad.json(&serde_json::json!({})).send().await;
         assert_eq!(answer.status, 401, "{} {}: {}", entry.method, entry.path, answer.text());
     }
@@ -142,11 +152,12 @@ async fn a_bad_token_is_refused_on_every_route() {
 #[test]
 fn a_path_that_names_a_repository_has_a_rule_about_it() {
     for entry in TABLE {
-        let names_one = entry.path.contains("{owner}/{slug}");
+        let by_name = entry.path.contains("{owner}/{slug}");
+        let names_one = by_name || entry.path.contains("{repo_id}");
         let about_one = matches!(entry.rule, Rule::Repository(_) | Rule::SignedAddress);
         assert!(!names_one || about_one, "{} {}", entry.method, entry.path);
         assert!(names_one || !matches!(entry.rule, Rule::Repository(_)), "{} {}", entry.method, entry.path);
-        assert_eq!(names_one, entry.path.contains("{slug}"), "{}: no path names half of it", entry.path);
+        assert_eq!(by_name, entry.path.contains("{slug}"), "{}: no path names half of it", entry.path);
     }
 }
 

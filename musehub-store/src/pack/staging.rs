@@ -281,10 +281,10 @@ impl StageWriter for Upload {
         self.put(&piece).await
     }
 
-    async fn finish(mut self: Box<Self>) -> Result<(), BackendError> {
+    async fn finish(mut self: Box<Self>) -> Result<Option<String>, BackendError> {
         self.end_blob().await?;
         if self.objects.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         // No footer: a staged pack is read by its index alone, and its name is not the hash of its bytes.
         let mut out = self.out.take().expect("an upload is finished once");
@@ -293,6 +293,6 @@ impl StageWriter for Upload {
         let index = format::write_index(PackId::new([0; 32]), self.offset, &self.objects);
         let written = self.backend.fast.put(&index_path(&self.upload), index.into()).await;
         written.map_err(|error| failed("writing to staging", error))?;
-        Ok(())
+        Ok(Some(self.upload.clone()))
     }
 }

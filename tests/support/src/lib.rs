@@ -11,6 +11,7 @@
 
 pub mod app;
 pub mod client;
+mod described;
 pub mod history;
 pub mod id;
 pub mod record;

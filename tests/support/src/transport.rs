@@ -15,6 +15,7 @@ use musehub_server::App;
 use musehub_server::http::RequestBody;
 use rmpv::Value;
 
+use crate::described::Asked;
 use crate::record;
 
 /// Sends requests to one server. Requests carry a path, not a whole address.
@@ -89,15 +90,20 @@ impl Answer {
     }
 }
 
-/// A server in this process.
+/// A server in this process. What it answers under `/api/` must be as it describes itself.
 #[derive(Clone, Debug)]
 pub struct InProcess(pub Arc<App>);
 
 #[async_trait]
 impl Transport for InProcess {
     async fn send(&self, request: Request<Bytes>) -> Result<Answer, String> {
+        let asked = Asked::of(&request);
         let request = request.map(|bytes| RequestBody::new(Pieces::new(bytes)));
-        answer(self.0.handle(request).await).await
+        let answer = answer(self.0.handle(request).await).await?;
+        if let Some(asked) = asked {
+            asked.check(&answer);
+        }
+        Ok(answer)
     }
 }
 

@@ -1,0 +1,20 @@
+//! The JSON API, for programs that are no Muse client. `docs/API.md` describes it to people, [`openapi`] to programs.
+
+pub(crate) mod commits;
+pub mod openapi;
+pub(crate) mod repositories;
+mod staged;
+pub(crate) mod sync;
+
+use utoipa::IntoParams;
+
+/// The repository that a path names.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "only described: the router reads the path")]
+pub(crate) struct RepositoryPath {
+    /// Whose it is.
+    owner: String,
+    /// Its name.
+    slug: String,
+}

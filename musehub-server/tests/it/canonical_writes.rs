@@ -1,0 +1,153 @@
+//! Every commit and every snapshot that is written anywhere is in the object store, in canonical bytes, the moment it exists.
+//!
+//! The store is read here without the database: from the index files beside its packs.
+
+use musehub_core::hub::{HistoryStrategy, MergeRequest};
+use musehub_core::merge::FileStrategy;
+use musehub_core::object::{Commit, Snapshot};
+use musehub_core::port::{ObjectStore, RepositoryRecord};
+use musehub_core::{BranchName, CommitId, Handle, ObjectKind, canonical};
+use musehub_store::{Backend, PackedStore, StoreLocation};
+use musehub_test_support::history::write;
+use musehub_test_support::{History, TestApp};
+use serde_json::{Value, json};
+
+/// `exists(commit)`, `exists(snapshot)`, and bytes that are `commit <size>\0<json>` and `snapshot <size>\0<json>` and have
+/// these ids.
+async fn assert_canonical(app: &TestApp, commits: impl IntoIterator<Item = CommitId>) {
+    let directory = app.directory().unwrap().join("store");
+    let backend = Backend::open(&StoreLocation::Directory(directory), []).unwrap();
+    let store = PackedStore::scan(backend).await.unwrap();
+    let repo = app.record("alice", "demo").await;
+    let scheme = repo.scheme.unwrap();
+    let mut seen = 0;
+    for id in commits {
+        let [commit] = stored(&store, [id.key()]).await;
+        let record = serde_json::from_slice(payload(ObjectKind::Commit, &commit)).unwrap();
+        let commit = Commit::verify(scheme, record).unwrap();
+        assert_eq!(commit.id(), id);
+        let [snapshot] = stored(&store, [commit.snapshot().key()]).await;
+        let record: Value = serde_json::from_slice(payload(ObjectKind::Snapshot, &snapshot)).unwrap();
+        assert!(record["manifest"].is_object());
+        let snapshot = Snapshot::decode(commit.snapshot(), &snapshot).unwrap();
+        let snapshot = Snapshot::verify(scheme, snapshot.record().clone()).unwrap();
+        assert_eq!(snapshot.id(), commit.snapshot());
+        let blobs: Vec<_> = snapshot.manifest().iter().map(|(_, blob)| blob.key()).collect();
+        let located = store.locate(&blobs).await.unwrap();
+        assert!(located.iter().all(Option::is_some), "every file of {id} is there");
+        seen += 1;
+    }
+    assert!(seen > 0);
+}
+
+/// The bytes of objects, each of which must exist.
+async fn stored<const N: usize>(store: &PackedStore, keys: [musehub_core::ObjectKey; N]) -> [Vec<u8>; N] {
+    let places = store.locate(&keys).await.unwrap();
+    let places: Vec<_> = places.into_iter().map(|place| place.expect("it exists in the store")).collect();
+    let bytes = store.read(&places).await.unwrap();
+    bytes.into_iter().map(|bytes| bytes.to_vec()).collect::<Vec<_>>().try_into().unwrap()
+}
+
+/// The payload, whose size the header says in decimal.
+fn payload(kind: ObjectKind, bytes: &[u8]) -> &[u8] {
+    let payload = canonical::payload_of(kind, bytes).unwrap();
+    let name = if kind == ObjectKind::Commit { "commit" } else { "snapshot" };
+    assert!(bytes.starts_with(format!("{name} {}\0{{", payload.len()).as_bytes()));
+    payload
+}
+
+async fn create(app: &TestApp, body: Value) -> Value {
+    let token = app.token("alice").await;
+    app.post("/api/v1/repos").bearer(&token).json(&body).send().await.expect(201).json()
+}
+
+fn id(text: &Value) -> CommitId {
+    CommitId::parse(text.as_str().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn after_repo_init_the_init_commit_and_its_snapshot_exist() {
+    for scheme in ["flat-v1", "typed-v1", "typed-v2"] {
+        let app = TestApp::on_disk().await;
+        let body = json!({"name": "demo", "initialize": true, "scheme": scheme, "license": "Apache-2.0"});
+        let head = id(&create(&app, body).await["head"]);
+        assert_canonical(&app, [head]).await;
+    }
+}
+
+#[tokio::test]
+async fn after_the_sync_path_every_commit_and_its_snapshot_exist() {
+    let app = TestApp::on_disk().await;
+    let made = create(&app, json!({"name": "demo"})).await;
+    let mut source = History::new();
+    let commits = ["one", "two", "three"].map(|message| source.commit_file("main", message, message));
+    let _ = crate::sync::push(&app, made["repo_id"].as_str().unwrap(), &source, "main").await.expect(200);
+    assert_canonical(&app, commits.map(|commit| CommitId::parse(&commit).unwrap())).await;
+}
+
+#[tokio::test]
+async fn after_commit_files_to_repo_the_commit_and_its_snapshot_exist() {
+    for scheme in ["flat-v1", "typed-v1", "typed-v2"] {
+        let app = TestApp::on_disk().await;
+        let head =
+            create(&app, json!({"name": "demo", "initialize": true, "scheme": scheme})).await["head"].clone();
+        let body = json!({"branch": "main", "expected_head": head, "message": "m",
+                          "changes": [{"op": "put", "path": "x", "content": "x"}]});
+        let token = app.token("alice").await;
+        let made = app.post("/api/v1/repos/alice/demo/commits").bearer(&token).json(&body).send().await;
+        assert_canonical(&app, [id(&made.expect(201).json()["commit_id"])]).await;
+    }
+}
+
+#[tokio::test]
+async fn after_merge_proposal_the_merge_commit_and_the_merged_snapshot_exist() {
+    for history in [HistoryStrategy::Merge, HistoryStrategy::Squash, HistoryStrategy::Rebase] {
+        let app = TestApp::on_disk().await;
+        let mut client = app.repository("alice", "demo").await;
+        let mut source = History::new();
+        source.commit_file("main", "first", "shared");
+        source.fork("side", "main");
+        source.commit_file("side", "side one", "side/1");
+        source.commit_file("side", "side two", "side/2");
+        source.commit_file("main", "main on", "main");
+        for branch in ["main", "side"] {
+            client.push(&source, branch, false).await.unwrap();
+        }
+        let repo = app.record("alice", "demo").await;
+        let made = merge(&app, &repo, &source, history).await;
+        assert_canonical(&app, made).await;
+    }
+}
+
+async fn merge(
+    app: &TestApp,
+    repo: &RepositoryRecord,
+    source: &History,
+    history: HistoryStrategy,
+) -> Vec<CommitId> {
+    let request = MergeRequest {
+        target: BranchName::parse("main").unwrap(),
+        expected_head: CommitId::parse(source.head("main")).unwrap(),
+        source: CommitId::parse(source.head("side")).unwrap(),
+        history,
+        files: FileStrategy::default(),
+        author: "alice".to_owned(),
+        message: "Merge side".to_owned(),
+        delete_source: None,
+    };
+    app.app.hub.merge(repo, &Handle::parse("alice").unwrap(), request).await.unwrap().commits
+}
+
+#[tokio::test]
+async fn after_push_receive_every_received_commit_and_its_snapshot_exist() {
+    let app = TestApp::on_disk().await;
+    let mut client = app.repository("alice", "demo").await;
+    let mut source = History::new();
+    for number in 0..5 {
+        source.commit("main", &format!("{number}"), |tree| write(tree, "f", format!("{number}")));
+    }
+    client.push(&source, "main", false).await.unwrap();
+    let commits: Vec<CommitId> = source.commits.keys().map(|id| CommitId::parse(id).unwrap()).collect();
+    assert_eq!(commits.len(), 5);
+    assert_canonical(&app, commits).await;
+}
