@@ -158,6 +158,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
             refs: Arc::new(Journal::open(&directory.path().join("journal"))),
             repositories: index.clone(),
             history: index.clone(),
+            unstored: index.clone(),
             claims: index,
             clock: Arc::new(SystemClock),
         },

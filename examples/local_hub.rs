@@ -27,6 +27,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
             refs: Arc::new(RefLog::new(backend)),
             repositories: index.clone(),
             history: index.clone(),
+            unstored: index.clone(),
             claims: index.clone(),
             clock: Arc::new(SystemClock),
         },

@@ -92,6 +92,7 @@ pub fn in_memory() -> Hub {
         refs: Arc::new(MemoryRefs::new()),
         repositories: index.clone(),
         history: index.clone(),
+        unstored: index.clone(),
         claims: index,
         clock: Arc::new(SystemClock),
     };

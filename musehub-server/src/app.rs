@@ -201,6 +201,7 @@ impl App {
             refs: Arc::new(refs.clone()),
             repositories: index.clone(),
             history: index.clone(),
+            unstored: index.clone(),
             claims: index.clone(),
             clock: clock.clone(),
         };

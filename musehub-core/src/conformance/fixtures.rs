@@ -7,8 +7,8 @@ use crate::hash;
 use crate::id::{BlobId, CommitId, HashAlgorithm, ObjectId, ObjectKey, ObjectKind, SnapshotId};
 use crate::name::{BranchName, Handle, RepoId, Slug};
 use crate::port::{
-    NewObject, ObjectBody, ObjectStore, PackId, Place, RepositoryIndex, RepositoryRecord, Timestamp,
-    Visibility,
+    Located, NewObject, ObjectBody, ObjectStore, PackId, PackedObject, RepositoryIndex, RepositoryRecord,
+    Timestamp, Visibility,
 };
 use crate::scheme::IdScheme;
 use crate::settings::RepositorySettings;
@@ -142,8 +142,8 @@ pub(super) fn bytes_of(object: &NewObject) -> &Bytes {
     }
 }
 
-/// Puts objects and checks the receipt against them; gives their places.
-pub(super) async fn put<B: ObjectStore>(store: &B, objects: &[NewObject]) -> Vec<Place> {
+/// Puts objects and checks the receipt against them; gives where they lie.
+pub(super) async fn put<B: ObjectStore>(store: &B, objects: &[NewObject]) -> Vec<Located> {
     let receipt = store.put(objects.to_vec()).await.expect("put takes these objects");
     let keys: Vec<ObjectKey> = receipt.objects.iter().map(|object| object.key).collect();
     assert_eq!(keys, keys_of(objects), "the receipt names every object of the put, in the order given");
@@ -156,12 +156,12 @@ pub(super) async fn put<B: ObjectStore>(store: &B, objects: &[NewObject]) -> Vec
             object.key
         );
     }
-    receipt.objects.iter().map(|object| object.place).collect()
+    receipt.objects.iter().map(PackedObject::located).collect()
 }
 
-/// Reads one place.
-pub(super) async fn read_one<B: ObjectStore>(store: &B, place: Place) -> Bytes {
-    let mut read = store.read(&[place]).await.expect("read gives what a receipt names");
-    assert_eq!(read.len(), 1, "read gives one answer for each place");
+/// Reads one object.
+pub(super) async fn read_one<B: ObjectStore>(store: &B, object: Located) -> Bytes {
+    let mut read = store.read(&[object]).await.expect("read gives what a receipt names");
+    assert_eq!(read.len(), 1, "read gives one answer for each object");
     read.remove(0)
 }

@@ -272,7 +272,7 @@ async fn repositories_share_what_both_hold<B: RepositoryIndex + HistoryIndex>(in
         row.author = "somebody else".to_owned();
         row.agent_id = "another agent".to_owned();
         row.size = 17;
-        row.place = place("another pack");
+        row.place = Some(place("another pack"));
     }
     let shared = vec![blob("shared")];
     record(index, &MoveRows { blobs: shared.clone(), ..first_move(&repo(1), "main", &first) }).await;

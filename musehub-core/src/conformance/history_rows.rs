@@ -22,7 +22,7 @@ pub(super) fn commit(seed: &str, parents: &[&CommitRow]) -> CommitRow {
         agent_id: String::new(),
         branch: "main".to_owned(),
         size: 7_000_000_000,
-        place: place(seed),
+        place: Some(place(seed)),
     }
 }
 

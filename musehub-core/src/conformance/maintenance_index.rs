@@ -50,9 +50,13 @@ async fn two_repositories<B: RepositoryIndex + HistoryIndex>(index: &B) -> [Move
     both
 }
 
+fn lies(place: Option<Place>) -> Place {
+    place.expect("the rows of a move have places")
+}
+
 fn keys(rows: &MoveRows) -> Vec<(ObjectKey, Place)> {
-    let commits = rows.commits.iter().map(|row| (row.id.key(), row.place));
-    let snapshots = rows.snapshots.iter().map(|row| (row.id.key(), row.place));
+    let commits = rows.commits.iter().map(|row| (row.id.key(), lies(row.place)));
+    let snapshots = rows.snapshots.iter().map(|row| (row.id.key(), lies(row.place)));
     commits.chain(snapshots).chain(rows.blobs.iter().map(|row| (row.id.key(), row.place))).collect()
 }
 
@@ -63,8 +67,9 @@ async fn places<B: HistoryIndex>(index: &B, repo: &RepoId, rows: &MoveRows) -> V
     let commits = index.commits(repo, &commits).await.expect("commits");
     let snapshots = index.snapshots(repo, &snapshots).await.expect("snapshots");
     let blobs = index.blobs(repo, &blobs).await.expect("blobs");
-    let mut found: Vec<(ObjectKey, Place)> = commits.iter().map(|row| (row.id.key(), row.place)).collect();
-    found.extend(snapshots.iter().map(|row| (row.id.key(), row.place)));
+    let mut found: Vec<(ObjectKey, Place)> =
+        commits.iter().map(|row| (row.id.key(), lies(row.place))).collect();
+    found.extend(snapshots.iter().map(|row| (row.id.key(), lies(row.place))));
     found.extend(blobs.iter().map(|row| (row.id.key(), row.place)));
     found.sort_unstable();
     found

@@ -52,6 +52,7 @@ pub mod object_store;
 pub mod ref_store;
 pub mod repository_index;
 pub mod staging;
+pub mod unstored_index;
 
 use std::panic::AssertUnwindSafe;
 

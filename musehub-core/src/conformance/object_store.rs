@@ -12,7 +12,7 @@ use super::fixtures::{
 use super::run_cases;
 use crate::canonical;
 use crate::id::{HashAlgorithm, ObjectKey, ObjectKind};
-use crate::port::{BackendError, NewObject, ObjectStore, PackedObject, Place};
+use crate::port::{BackendError, Located, NewObject, ObjectStore, PackedObject, Place};
 
 /// Runs every case, each against a backend fresh from `fresh`.
 ///
@@ -34,6 +34,7 @@ where
             answers_keep_the_order_asked,
             what_is_absent_is_not_there,
             a_place_nobody_gave_out_is_an_error,
+            another_object_at_a_place_is_damage_by_name,
             writing_again_is_harmless,
             an_object_twice_in_one_put_is_once,
             equal_bytes_under_two_keys_are_two_objects,
@@ -88,19 +89,20 @@ async fn every_kind_comes_back<B: ObjectStore>(store: &B) {
     let located = store.locate(&keys_of(&objects)).await.expect("locate");
     for (object, (packed, located)) in objects.iter().zip(receipt.objects.iter().zip(located)) {
         assert_eq!(located, Some(packed.place), "{} lies where the receipt says", object.key);
-        assert_eq!(read_one(store, packed.place).await, *bytes_of(object), "bytes of {}", object.key);
+        assert_eq!(read_one(store, packed.located()).await, *bytes_of(object), "bytes of {}", object.key);
     }
 }
 
 async fn answers_keep_the_order_asked<B: ObjectStore>(store: &B) {
     let objects: Vec<NewObject> = (0..10).map(|n| blob(format!("object {n}").as_bytes())).collect();
-    let places = put(store, &objects).await;
+    let held = put(store, &objects).await;
     let absent = id_of(b"never written").key();
     let asked = [objects[7].key, absent, objects[0].key, objects[7].key, absent, objects[9].key];
-    let expected = [Some(places[7]), None, Some(places[0]), Some(places[7]), None, Some(places[9])];
+    let expected =
+        [Some(7), None, Some(0), Some(7), None, Some(9)].map(|at: Option<usize>| at.map(|at| held[at].place));
     assert_eq!(store.locate(&asked).await.expect("locate"), expected, "locate answers in the order asked");
     let order = [9, 0, 4, 4, 8, 1, 9];
-    let read = store.read(&order.map(|at| places[at])).await.expect("read");
+    let read = store.read(&order.map(|at| held[at])).await.expect("read");
     let expected: Vec<&Bytes> = order.iter().map(|at| bytes_of(&objects[*at])).collect();
     assert_eq!(
         read.iter().collect::<Vec<_>>(),
@@ -114,15 +116,15 @@ async fn what_is_absent_is_not_there<B: ObjectStore>(store: &B) {
     let as_snapshot = ObjectKey { kind: ObjectKind::Snapshot, id: present.key.id };
     let asked = [present.key, as_snapshot, id_of(b"absent").key()];
     assert_eq!(store.locate(&asked).await.expect("locate"), [None; 3], "an empty store holds nothing");
-    let places = put(store, &[present]).await;
-    let expected = [Some(places[0]), None, None];
+    let held = put(store, &[present]).await;
+    let expected = [Some(held[0].place), None, None];
     assert_eq!(store.locate(&asked).await.expect("locate"), expected, "the kind is part of an object's name");
 }
 
 async fn a_place_nobody_gave_out_is_an_error<B: ObjectStore>(store: &B) {
     let objects = [blob(&noise(500)), blob(&noise(900))];
-    let places = put(store, &objects).await;
-    let Place { pack, offset, length } = places[0];
+    let held = put(store, &objects).await;
+    let Located { key, place: Place { pack, offset, length } } = held[0];
     let elsewhere = pack_id("nowhere");
     let made_up = [
         Place { pack: elsewhere, offset, length },
@@ -132,18 +134,42 @@ async fn a_place_nobody_gave_out_is_an_error<B: ObjectStore>(store: &B) {
         Place { pack, offset: 1 << 40, length },
     ];
     for place in made_up {
+        let nothing = Located { key, place };
         assert!(
-            store.read(&[place]).await.is_err(),
+            store.read(&[nothing]).await.is_err(),
             "reading {place}, where nothing was written, is an error"
         );
-        assert!(store.read(&[places[1], place]).await.is_err(), "one bad place of several is an error");
-        let streamed = match store.stream(place).await {
+        assert!(store.read(&[held[1], nothing]).await.is_err(), "one bad place of several is an error");
+        let streamed = match store.stream(nothing).await {
             Ok(pieces) => pieces.try_collect::<Vec<Bytes>>().await,
             Err(error) => Err(error),
         };
         assert!(streamed.is_err(), "streaming {place}, where nothing was written, is an error");
     }
     assert!(store.pack_objects(elsewhere).await.is_err(), "listing a pack that is not there is an error");
+}
+
+async fn another_object_at_a_place_is_damage_by_name<B: ObjectStore>(store: &B) {
+    let large = noise(5 << 20);
+    let objects = [blob(b"one"), flat_record(ObjectKind::Commit, "c", "{}"), blob(&large), blob(b"four")];
+    let held = put(store, &objects).await;
+    for (asked, there) in [(0, 3), (3, 0), (0, 1), (1, 0), (0, 2), (2, 0)] {
+        let wrong = Located { key: held[asked].key, place: held[there].place };
+        let streamed = match store.stream(wrong).await {
+            Ok(pieces) => pieces.try_collect::<Vec<Bytes>>().await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        for result in [store.read(&[wrong]).await.map(|_| ()), streamed] {
+            match result {
+                Err(BackendError::Damaged { what, .. }) => {
+                    assert!(what.contains(&wrong.key.to_string()), "{what} names the object asked for");
+                    assert!(what.contains(&wrong.place.pack.to_string()), "{what} names the pack");
+                }
+                other => panic!("{wrong:?} is damage, not {other:?}"),
+            }
+        }
+        assert_eq!(read_one(store, held[there]).await, *bytes_of(&objects[there]), "what is there is read");
+    }
 }
 
 async fn writing_again_is_harmless<B: ObjectStore>(store: &B) {
@@ -167,8 +193,8 @@ async fn writing_again_is_harmless<B: ObjectStore>(store: &B) {
 
 async fn an_object_twice_in_one_put_is_once<B: ObjectStore>(store: &B) {
     let objects = [blob(b"a"), blob(b"b"), blob(b"a")];
-    let places = put(store, &objects).await;
-    for (object, place) in objects.iter().zip(&places) {
+    let held = put(store, &objects).await;
+    for (object, place) in objects.iter().zip(&held) {
         assert_eq!(read_one(store, *place).await, *bytes_of(object), "bytes of {}", object.key);
     }
     check_packs(store).await;
@@ -189,7 +215,8 @@ async fn equal_bytes_under_two_keys_are_two_objects<B: ObjectStore>(store: &B) {
     for (object, place) in objects.iter().zip(located) {
         let place =
             place.unwrap_or_else(|| panic!("{} is found, though its bytes have other names", object.key));
-        assert_eq!(read_one(store, place).await, *bytes_of(object), "bytes of {}", object.key);
+        let located = Located { key: object.key, place };
+        assert_eq!(read_one(store, located).await, *bytes_of(object), "bytes of {}", object.key);
         assert!(listed.remove(&object.key).is_some(), "{} is listed in a pack", object.key);
     }
 }
@@ -209,7 +236,7 @@ async fn variants_of_one_key_are_told_apart_by_place<B: ObjectStore>(store: &B) 
         }
         let located = store.locate(&[variants[0].key]).await.expect("locate");
         let place = located[0].expect("a key with variants is found");
-        let read = read_one(store, place).await;
+        let read = read_one(store, Located { key: variants[0].key, place }).await;
         assert!(
             variants.iter().any(|variant| *bytes_of(variant) == read),
             "locate gives one of the variants"
@@ -221,8 +248,8 @@ async fn variants_of_one_key_are_told_apart_by_place<B: ObjectStore>(store: &B) 
 async fn a_thousand_objects_in_one_put<B: ObjectStore>(store: &B) {
     let payload = |n: usize| noise(n * 7 % 500).into_iter().chain(n.to_le_bytes()).collect::<Vec<u8>>();
     let objects: Vec<NewObject> = (0..1_000).map(|n| blob(&payload(n))).collect();
-    let places = put(store, &objects).await;
-    let read = store.read(&places).await.expect("read");
+    let held = put(store, &objects).await;
+    let read = store.read(&held).await.expect("read");
     assert_eq!(
         read.iter().collect::<Vec<_>>(),
         objects.iter().map(bytes_of).collect::<Vec<_>>(),
@@ -231,24 +258,24 @@ async fn a_thousand_objects_in_one_put<B: ObjectStore>(store: &B) {
     let mut backwards = keys_of(&objects);
     backwards.reverse();
     let located = store.locate(&backwards).await.expect("locate");
-    let expected: Vec<Option<Place>> = places.iter().rev().copied().map(Some).collect();
+    let expected: Vec<Option<Place>> = held.iter().rev().map(|object| Some(object.place)).collect();
     assert_eq!(located, expected, "a thousand objects are found, in the order asked");
     assert_eq!(check_packs(store).await.len(), 1_000, "the pack lists each of them");
 }
 
 async fn a_large_object_streams_as_it_reads<B: ObjectStore>(store: &B) {
     let objects = [blob(b"before"), blob(&noise(5 * 1024 * 1024)), blob(b"after")];
-    let place = put(store, &objects).await[1];
-    let streamed = streamed(store, place).await;
+    let large = put(store, &objects).await[1];
+    let streamed = streamed(store, large).await;
     assert!(streamed == *bytes_of(&objects[1]), "the pieces of a large object are its bytes");
-    assert!(read_one(store, place).await == *bytes_of(&objects[1]), "a large object reads whole");
+    assert!(read_one(store, large).await == *bytes_of(&objects[1]), "a large object reads whole");
 }
 
 async fn small_objects_stream_as_they_read<B: ObjectStore>(store: &B) {
     let objects = one_of_every_kind();
-    let places = put(store, &objects).await;
-    for (object, place) in objects.iter().zip(places) {
-        assert_eq!(streamed(store, place).await, *bytes_of(object), "the pieces of {}", object.key);
+    let held = put(store, &objects).await;
+    for (object, located) in objects.iter().zip(held) {
+        assert_eq!(streamed(store, located).await, *bytes_of(object), "the pieces of {}", object.key);
     }
 }
 
@@ -290,14 +317,14 @@ async fn concurrent_puts_all_succeed<B: ObjectStore>(store: &B) {
         let receipt = receipt.expect("puts at the same time all succeed");
         for (object, packed) in objects.iter().zip(&receipt.objects) {
             assert_eq!(packed.key, object.key, "the receipt is that of this put");
-            assert_eq!(read_one(store, packed.place).await, *bytes_of(object), "bytes of {}", object.key);
+            assert_eq!(read_one(store, packed.located()).await, *bytes_of(object), "bytes of {}", object.key);
         }
     }
     check_packs(store).await;
 }
 
-async fn streamed<B: ObjectStore>(store: &B, place: Place) -> Bytes {
-    let pieces = store.stream(place).await.expect("stream begins");
+async fn streamed<B: ObjectStore>(store: &B, object: Located) -> Bytes {
+    let pieces = store.stream(object).await.expect("stream begins");
     let pieces: Vec<Result<Bytes, BackendError>> = pieces.collect().await;
     let pieces: Vec<Bytes> = pieces.into_iter().map(|piece| piece.expect("every piece comes")).collect();
     pieces.concat().into()
@@ -315,7 +342,7 @@ pub(super) async fn check_packs<B: ObjectStore>(store: &B) -> HashMap<ObjectKey,
             assert_eq!(object.place.pack, pack, "a pack lists its own places");
             assert!(offset >= end, "a pack lists its objects in the order of their records");
             end = offset + length;
-            let bytes = read_one(store, object.place).await;
+            let bytes = read_one(store, object.located()).await;
             let payload =
                 canonical::payload_of(object.key.kind, &bytes).expect("canonical bytes of the key's kind");
             assert_eq!(payload.len() as u64, object.size, "a pack lists the size of the payload");

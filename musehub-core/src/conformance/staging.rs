@@ -78,7 +78,7 @@ async fn put_staged<B: ObjectStore + Staging>(store: &B, repo: &RepoId, payload:
     let receipt = store.put(vec![staged_object(&staged)]).await.expect("put takes a staged blob");
     let expected = canonical::encode(ObjectKind::Blob, payload);
     assert!(
-        read_one(store, receipt.objects[0].place).await == expected,
+        read_one(store, receipt.objects[0].located()).await == expected,
         "a staged blob rests as canonical bytes"
     );
 }
@@ -287,7 +287,7 @@ async fn staged_blobs_go_into_a_put<B: ObjectStore + Staging>(store: &B) {
     assert_eq!(store.expire(FAR_FUTURE).await.expect("expire"), 2, "both uploads go");
     for ((object, packed), bytes) in objects.iter().zip(&receipt.objects).zip(&expected) {
         assert_eq!(packed.key, object.key, "the receipt is in the order given");
-        assert!(read_one(store, packed.place).await == *bytes, "{} outlives its upload", object.key);
+        assert!(read_one(store, packed.located()).await == *bytes, "{} outlives its upload", object.key);
     }
     check_packs(store).await;
 }

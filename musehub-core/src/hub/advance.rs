@@ -77,6 +77,7 @@ impl Hub {
             if position.head == to {
                 return Ok(false);
             }
+            require_stored(branch, position)?;
             self.require_permitted(&advance, position, &novelty.nodes).await?;
             let Some(receipt) = self.store_once(&mut stored, novelty).await? else {
                 self.catch_up_branch(repo, branch).await?;
@@ -202,11 +203,12 @@ impl Hub {
         let packed: HashMap<ObjectKey, &PackedObject> =
             receipt.objects.iter().map(|object| (object.key, object)).collect();
         let commits = novelty.nodes.iter().map(|node| {
-            commit_row(&novelty.incoming.commits[&node.id], node, packed[&node.id.key()].place, &entry.pusher)
+            let place = packed[&node.id.key()].place;
+            commit_row(&novelty.incoming.commits[&node.id], node, Some(place), &entry.pusher)
         });
         let snapshots = novelty.snapshots.iter().map(|snapshot| {
             let PackedObject { size, place, .. } = *packed[&snapshot.id.key()];
-            SnapshotRow { id: snapshot.id, entry_count: snapshot.entry_count, size, place }
+            SnapshotRow { id: snapshot.id, entry_count: snapshot.entry_count, size, place: Some(place) }
         });
         let written = receipt.objects.iter().filter(|object| object.key.kind == ObjectKind::Blob);
         let written = written.map(|object| BlobRow {
@@ -245,6 +247,14 @@ impl Hub {
         }
         made
     }
+}
+
+/// Refuses to move a branch that the log does not know: the hub has it from rows whose objects are not written yet.
+fn require_stored(branch: &BranchName, position: Position) -> Result<(), PushError> {
+    if position.head.is_some() && position.sequence == 0 {
+        return Err(PushError::Unstored { branch: branch.clone() });
+    }
+    Ok(())
 }
 
 impl Novelty {

@@ -201,7 +201,7 @@ impl Hub {
             commits.iter().map(|both| (both.0.id(), both)).collect();
         let commit_rows = nodes.iter().map(|node| {
             let (commit, object) = by_id[&node.id];
-            commit_row(commit, node, object.place, &entry.pusher)
+            commit_row(commit, node, Some(object.place), &entry.pusher)
         });
         Ok(Some(MoveRows {
             commits: commit_rows.collect(),
@@ -219,8 +219,7 @@ impl Hub {
         written: &[PackedObject],
     ) -> Result<Vec<(Commit, PackedObject)>, BackendError> {
         let objects: Vec<PackedObject> = of_kind(written, ObjectKind::Commit).collect();
-        let places: Vec<_> = objects.iter().map(|object| object.place).collect();
-        let bytes = self.backends.objects.read(&places).await?;
+        let bytes = self.read(objects.iter().map(PackedObject::located)).await?;
         let decode = |(object, bytes): (PackedObject, bytes::Bytes)| {
             let commit = Commit::decode(scheme, object.key.id.into(), &bytes);
             commit.map(|commit| (commit, object)).map_err(|error| undecodable(repo, object.key, &error))
@@ -237,13 +236,13 @@ impl Hub {
         let mut blobs = HashSet::new();
         // One at a time: a history's manifests together may be larger than memory.
         for object in of_kind(written, ObjectKind::Snapshot) {
-            let bytes = self.backends.objects.read(&[object.place]).await?.swap_remove(0);
+            let bytes = self.read([object.located()]).await?.swap_remove(0);
             let id: SnapshotId = object.key.id.into();
             let snapshot =
                 Snapshot::decode(id, &bytes).map_err(|error| undecodable(repo, object.key, &error))?;
             blobs.extend(snapshot.manifest().iter().map(|(_, blob)| *blob));
             let entry_count = snapshot.manifest().len() as u64;
-            rows.push(SnapshotRow { id, entry_count, size: object.size, place: object.place });
+            rows.push(SnapshotRow { id, entry_count, size: object.size, place: Some(object.place) });
         }
         Ok((rows, blobs))
     }

@@ -180,6 +180,15 @@ pub enum PushError {
         /// The repository's scheme.
         scheme: IdScheme,
     },
+    /// The repository came as rows of a database, and its objects are not written yet.
+    #[error(
+        "branch '{branch}' was loaded as rows of a database, and this repository is read-only until its objects are \
+         written: the operator has to run `musehub-server backfill`"
+    )]
+    Unstored {
+        /// A branch that the log does not know.
+        branch: BranchName,
+    },
     /// The branch moved again and again while the push was tried.
     #[error("branch '{branch}' is moving too fast; try again")]
     Busy {

@@ -10,7 +10,7 @@ use crate::cpu;
 use crate::graph::{Difference, Reachable};
 use crate::id::{BlobId, CommitId, SnapshotId};
 use crate::object::Snapshot;
-use crate::port::{BackendError, BlobRow, BranchRow, CommitRow, Place, RepositoryRecord, SnapshotRow};
+use crate::port::{BackendError, BlobRow, BranchRow, CommitRow, Located, RepositoryRecord, SnapshotRow};
 use crate::scheme::IdScheme;
 
 /// What is to be sent. Blobs are read while they are sent: small ones together with [`Hub::contents`], a large one with
@@ -94,9 +94,9 @@ impl Hub {
             commits.iter().map(|row| row.size).chain(wanted.iter().map(|row| row.size)).sum();
         within(bytes, records)?;
 
-        let commit_bytes = self.read(commits.iter().map(|row| row.place)).await?;
-        let snapshots = self.read_snapshots(wanted).await?;
-        let known = self.read_snapshots(self.snapshot_rows(repo, &known).await?).await?;
+        let commit_bytes = self.read_commits(repo, &commits).await?;
+        let snapshots = self.decode_snapshots(repo, wanted).await?;
+        let known = self.decode_snapshots(repo, self.snapshot_rows(repo, &known).await?).await?;
         let mut blobs = named(&snapshots);
         for blob in named(&known) {
             blobs.remove(&blob);
@@ -133,8 +133,12 @@ impl Hub {
     }
 
     /// Snapshots, in the order of their rows, decoded on all cores.
-    async fn read_snapshots(&self, rows: Vec<SnapshotRow>) -> Result<Vec<Snapshot>, BackendError> {
-        let bytes = self.read(rows.iter().map(|row| row.place)).await?;
+    async fn decode_snapshots(
+        &self,
+        repo: &RepositoryRecord,
+        rows: Vec<SnapshotRow>,
+    ) -> Result<Vec<Snapshot>, BackendError> {
+        let bytes = self.read_snapshots(repo, &rows).await?;
         cpu::run(move || {
             let decode = |(row, bytes): (SnapshotRow, Bytes)| {
                 Snapshot::decode(row.id, &bytes).map_err(|error| BackendError::Damaged {
@@ -147,16 +151,16 @@ impl Hub {
         .await
     }
 
-    /// Canonical bytes at places that a plan gave.
+    /// Canonical bytes of objects at their places.
     ///
     /// # Errors
     /// [`BackendError`] where the store fails or the bytes are damaged.
-    pub async fn read(&self, places: impl IntoIterator<Item = Place>) -> Result<Vec<Bytes>, BackendError> {
-        let places: Vec<Place> = places.into_iter().collect();
-        if places.is_empty() {
+    pub async fn read(&self, objects: impl IntoIterator<Item = Located>) -> Result<Vec<Bytes>, BackendError> {
+        let objects: Vec<Located> = objects.into_iter().collect();
+        if objects.is_empty() {
             return Ok(Vec::new());
         }
-        self.backends.objects.read(&places).await
+        self.backends.objects.read(&objects).await
     }
 
     /// Finds what a client and the repository share.

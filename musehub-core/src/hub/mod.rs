@@ -17,6 +17,7 @@ mod merging;
 mod new_branch;
 mod push;
 mod read;
+mod records;
 pub mod recovery;
 mod repository;
 mod rows;
@@ -46,7 +47,7 @@ use crate::id::CommitId;
 use crate::name::{BranchName, Handle, RepoId, Slug};
 use crate::port::{
     BackendError, BranchClaims, BranchRow, Clock, HistoryIndex, JobKind, ObjectStore, RefStore,
-    RepositoryIndex, RepositoryRecord, Staging, Visibility,
+    RepositoryIndex, RepositoryRecord, Staging, UnstoredIndex, Visibility,
 };
 use crate::scheme::IdScheme;
 use crate::settings::RepositorySettings;
@@ -67,6 +68,8 @@ pub struct Backends {
     pub repositories: Arc<dyn RepositoryIndex>,
     /// The read model of history.
     pub history: Arc<dyn HistoryIndex>,
+    /// Rows of history whose objects the object store lacks.
+    pub unstored: Arc<dyn UnstoredIndex>,
     /// The names of branches that are about to be made, seen by all processes that serve the same repositories.
     pub claims: Arc<dyn BranchClaims>,
     /// The time.

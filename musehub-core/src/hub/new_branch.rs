@@ -15,13 +15,17 @@ const CLAIM_MILLIS: i64 = 10 * 60 * 1000;
 const MAX_CLAIMS: usize = 64;
 
 impl Hub {
-    /// Refuses the name of a new branch that is in the way of a branch.
+    /// Refuses the name of a new branch that is in the way of a branch, and any in a repository whose objects are not all
+    /// written: the branch could stand on what the log does not know.
     pub(super) async fn require_free_name(
         &self,
         repo: &RepositoryRecord,
         branch: &BranchName,
     ) -> Result<(), PushError> {
         let branches = self.backends.history.branches(&repo.repo_id).await?;
+        if let Some(row) = branches.iter().find(|row| row.sequence == 0) {
+            return Err(PushError::Unstored { branch: row.name.clone() });
+        }
         match branches.into_iter().find(|row| row.name.is_in_the_way_of(branch)) {
             None => Ok(()),
             Some(row) => Err(PushError::BranchConflict { branch: branch.clone(), existing: row.name }),

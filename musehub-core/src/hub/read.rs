@@ -49,7 +49,7 @@ impl Hub {
     pub async fn snapshot(&self, repo: &RepositoryRecord, id: SnapshotId) -> Result<Snapshot, ReadError> {
         let row = self.backends.history.snapshots(&repo.repo_id, &[id]).await?.pop();
         let row = row.ok_or_else(|| ReadError::NotFound { what: format!("snapshot {id}") })?;
-        let bytes = self.read([row.place]).await?.swap_remove(0);
+        let bytes = self.read_snapshots(repo, &[row]).await?.swap_remove(0);
         Snapshot::decode(id, &bytes).map_err(|error| {
             BackendError::Damaged { what: format!("snapshot {id}"), reason: error.to_string() }.into()
         })
@@ -68,7 +68,7 @@ impl Hub {
     /// # Errors
     /// [`BackendError`] where the store fails or the bytes are damaged.
     pub async fn contents(&self, blobs: &[BlobRow]) -> Result<Vec<Bytes>, BackendError> {
-        let canonical = self.read(blobs.iter().map(|row| row.place)).await?;
+        let canonical = self.read(blobs.iter().map(BlobRow::located)).await?;
         let payload = |(bytes, row): (Bytes, &BlobRow)| match canonical::payload_of(ObjectKind::Blob, &bytes)
         {
             Ok(payload) => Ok(bytes.slice_ref(payload)),
@@ -89,7 +89,7 @@ impl Hub {
         blob: &BlobRow,
     ) -> Result<BoxStream<'static, Result<Bytes, BackendError>>, BackendError> {
         let mut header = canonical::header(ObjectKind::Blob, blob.size).len();
-        let pieces = self.backends.objects.stream(blob.place).await?;
+        let pieces = self.backends.objects.stream(blob.located()).await?;
         let payload = pieces.map_ok(move |piece| {
             let cut = header.min(piece.len());
             header -= cut;

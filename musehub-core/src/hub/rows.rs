@@ -6,7 +6,12 @@ use crate::name::Handle;
 use crate::object::Commit;
 use crate::port::{CommitRow, Place};
 
-pub(super) fn commit_row(commit: &Commit, node: &CommitNode, place: Place, pusher: &Handle) -> CommitRow {
+pub(super) fn commit_row(
+    commit: &Commit,
+    node: &CommitNode,
+    place: Option<Place>,
+    pusher: &Handle,
+) -> CommitRow {
     let author = commit.text("author");
     CommitRow {
         id: commit.id(),

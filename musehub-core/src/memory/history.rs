@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::index::MemoryIndex;
 use super::{conflict, missing};
 use crate::graph::CommitNode;
-use crate::id::{BlobId, CommitId, ObjectKind, SnapshotId};
+use crate::id::{BlobId, CommitId, ObjectKey, ObjectKind, SnapshotId};
 use crate::name::{BranchName, RepoId};
 use crate::port::{
     BackendError, BlobRow, BranchRow, CommitRow, HistoryIndex, MoveRows, Place, RefLogEntry, Relocation,
@@ -21,6 +21,8 @@ pub(super) struct Holdings {
     pub(super) commits: HashMap<CommitId, CommitRow>,
     pub(super) snapshots: HashMap<SnapshotId, SnapshotRow>,
     pub(super) blobs: HashMap<BlobId, BlobRow>,
+    /// The records of commits and snapshots that have no place.
+    pub(super) unstored: HashMap<ObjectKey, String>,
 }
 
 #[derive(Debug)]
@@ -44,8 +46,8 @@ impl Holdings {
         let Relocation { key, from, to } = relocation;
         let place = match key.kind {
             ObjectKind::Blob => self.blobs.get_mut(&key.id.into()).map(|row| &mut row.place),
-            ObjectKind::Snapshot => self.snapshots.get_mut(&key.id.into()).map(|row| &mut row.place),
-            ObjectKind::Commit => self.commits.get_mut(&key.id.into()).map(|row| &mut row.place),
+            ObjectKind::Snapshot => self.snapshots.get_mut(&key.id.into()).and_then(|row| row.place.as_mut()),
+            ObjectKind::Commit => self.commits.get_mut(&key.id.into()).and_then(|row| row.place.as_mut()),
         };
         match place {
             Some(place) if *place == *from => {
@@ -119,7 +121,9 @@ impl Holdings {
         {
             return Err(missing(format!("{}, the head of '{}'", new.key(), entry.branch)));
         }
-        let head = self.branches.get(&entry.branch).and_then(|last| last.head);
+        // What came as rows is at no move of the log.
+        let last = self.branches.get(&entry.branch).filter(|last| last.sequence > 0);
+        let head = last.and_then(|last| last.head);
         if entry.sequence == self.last_sequence(&entry.branch) + 1 && entry.old != head {
             return Err(conflict(format!("branch '{}' with another head", entry.branch)));
         }
@@ -128,10 +132,16 @@ impl Holdings {
 
     fn add(&mut self, rows: MoveRows) {
         for row in rows.commits {
-            self.commits.entry(row.id).or_insert(row);
+            if self.commits.get(&row.id).is_none_or(|held| held.place.is_none()) {
+                self.unstored.remove(&row.id.key());
+                self.commits.insert(row.id, row);
+            }
         }
         for row in rows.snapshots {
-            self.snapshots.entry(row.id).or_insert(row);
+            if self.snapshots.get(&row.id).is_none_or(|held| held.place.is_none()) {
+                self.unstored.remove(&row.id.key());
+                self.snapshots.insert(row.id, row);
+            }
         }
         for row in rows.blobs {
             self.blobs.entry(row.id).or_insert(row);

@@ -15,7 +15,7 @@ use crate::name::{BranchName, Handle, RepoId, Slug};
 use crate::port::{BackendError, RepositoryIndex, RepositoryRecord, Timestamp, Visibility};
 
 /// Every port of the read model in memory: [`RepositoryIndex`], [`HistoryIndex`](crate::port::HistoryIndex),
-/// [`BranchClaims`](crate::port::BranchClaims), [`JobQueue`](crate::port::JobQueue), [`BreakageIndex`](crate::port::BreakageIndex),
+/// [`UnstoredIndex`](crate::port::UnstoredIndex), [`BranchClaims`](crate::port::BranchClaims), [`JobQueue`](crate::port::JobQueue), [`BreakageIndex`](crate::port::BreakageIndex),
 /// [`FactCache`](crate::port::FactCache) and [`IdentityStore`](crate::port::IdentityStore).
 ///
 /// # Errors

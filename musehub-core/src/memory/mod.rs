@@ -18,6 +18,7 @@ mod refs;
 mod staging;
 #[cfg(test)]
 mod tests;
+mod unstored;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

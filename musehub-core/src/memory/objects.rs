@@ -16,8 +16,8 @@ use crate::canonical;
 use crate::hash::{self, Hasher};
 use crate::id::{HashAlgorithm, ObjectId, ObjectKey, ObjectKind};
 use crate::port::{
-    BackendError, Clock, NewObject, ObjectBody, ObjectStore, PackId, PackedObject, Place, PutReceipt,
-    SystemClock,
+    BackendError, Clock, Located, NewObject, ObjectBody, ObjectStore, PackId, PackedObject, Place,
+    PutReceipt, SystemClock,
 };
 
 /// The length of a piece of [`ObjectStore::stream`].
@@ -94,12 +94,25 @@ fn check(key: &ObjectKey, bytes: &[u8]) -> Result<u64, BackendError> {
 }
 
 impl State {
+    /// The bytes of an object, where they are its own.
+    fn object(&self, wanted: &Located) -> Result<&Bytes, BackendError> {
+        let (object, bytes) = self.resting(&wanted.place)?;
+        if object.key == wanted.key {
+            return Ok(bytes);
+        }
+        Err(damaged(format!("{} at {}", wanted.key, wanted.place), format!("it is {} there", object.key)))
+    }
+
     pub(super) fn record(&self, place: &Place) -> Result<&Bytes, BackendError> {
+        self.resting(place).map(|(_, bytes)| bytes)
+    }
+
+    fn resting(&self, place: &Place) -> Result<(&PackedObject, &Bytes), BackendError> {
         let records = self.packs.get(&place.pack).ok_or_else(|| missing(format!("pack {}", place.pack)))?;
         let at = records.binary_search_by_key(&place.offset, |(object, _)| object.place.offset).ok();
         at.map(|at| &records[at])
             .filter(|(object, _)| object.place == *place)
-            .map(|(_, bytes)| bytes)
+            .map(|(object, bytes)| (object, bytes))
             .ok_or_else(|| missing(place.to_string()))
     }
 
@@ -190,16 +203,16 @@ impl ObjectStore for MemoryObjects {
         Ok(keys.iter().map(|key| state.places.get(key).and_then(|places| places.first().copied())).collect())
     }
 
-    async fn read(&self, places: &[Place]) -> Result<Vec<Bytes>, BackendError> {
+    async fn read(&self, objects: &[Located]) -> Result<Vec<Bytes>, BackendError> {
         let state = lock(&self.state);
-        places.iter().map(|place| state.record(place).cloned()).collect()
+        objects.iter().map(|object| state.object(object).cloned()).collect()
     }
 
     async fn stream(
         &self,
-        place: Place,
+        object: Located,
     ) -> Result<BoxStream<'static, Result<Bytes, BackendError>>, BackendError> {
-        let bytes = lock(&self.state).record(&place)?.clone();
+        let bytes = lock(&self.state).object(&object)?.clone();
         let starts = (0..bytes.len()).step_by(PIECE_BYTES);
         let pieces = starts.map(move |start| Ok(bytes.slice(start..bytes.len().min(start + PIECE_BYTES))));
         Ok(stream::iter(pieces).boxed())

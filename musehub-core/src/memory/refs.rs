@@ -105,7 +105,8 @@ impl RefStore for MemoryRefs {
         if entry.old != head {
             return Err(conflict(format!("branch '{}' with another head", entry.branch)));
         }
-        if head.is_none() && entry.new.is_none() {
+        // One that makes no branch has to bring something.
+        if head.is_none() && entry.new.is_none() && entry.packs.is_empty() {
             return Err(missing(format!("branch '{}'", entry.branch)));
         }
         let branches = state.moves.entry(entry.repo_id.clone()).or_default();

@@ -12,8 +12,8 @@ use crate::id::{BlobId, CommitId, HashAlgorithm, ObjectKey, ObjectKind, Snapshot
 use crate::name::{BranchName, RepoId};
 use crate::port::{
     BlobRow, BreakageIndex, BreakageIssue, BreakageMeta, Clock, CommitRow, FactCache, HistoryIndex,
-    IdentityStore, JobKind, JobQueue, MoveRows, NewJob, NewObject, NewToken, ObjectBody, ObjectStore, PackId,
-    Place, RefLogEntry, RefStore, RepositoryIndex, RepositoryRecord, Severity, SnapshotRow, Staging,
+    IdentityStore, JobKind, JobQueue, Located, MoveRows, NewJob, NewObject, NewToken, ObjectBody, ObjectStore, PackId,
+    PackedObject, Place, RefLogEntry, RefStore, RepositoryIndex, RepositoryRecord, Severity, SnapshotRow, Staging,
     Timestamp, TokenHash, Visibility,
 };
 use crate::scheme::IdScheme;
@@ -55,9 +55,9 @@ fn object(key: ObjectKey, bytes: impl Into<Bytes>) -> NewObject {
     NewObject { key, body: ObjectBody::Canonical(bytes.into()) }
 }
 
-fn put(store: &MemoryObjects, objects: &[NewObject]) -> Result<Vec<Place>, BackendError> {
+fn put(store: &MemoryObjects, objects: &[NewObject]) -> Result<Vec<Located>, BackendError> {
     let receipt = now(store.put(objects.to_vec()))?;
-    Ok(receipt.objects.iter().map(|object| object.place).collect())
+    Ok(receipt.objects.iter().map(PackedObject::located).collect())
 }
 
 fn repo(n: u32) -> RepoId {
@@ -150,10 +150,11 @@ fn a_record_named_by_its_bytes_has_no_variants() {
 #[test]
 fn places_come_from_receipts_only() {
     let store = MemoryObjects::new();
-    let place = put(&store, &[object(blob_id(b"x").key(), &b"blob 1\0x"[..])]).unwrap()[0];
-    assert_missing(now(store.read(&[Place { offset: 1, ..place }])));
-    assert_missing(now(store.read(&[Place { length: 7, ..place }])));
-    assert_missing(now(store.stream(Place { pack: PackId::new([0; 32]), ..place })));
+    let Located { key, place } = put(&store, &[object(blob_id(b"x").key(), &b"blob 1\0x"[..])]).unwrap()[0];
+    let at = |place| Located { key, place };
+    assert_missing(now(store.read(&[at(Place { offset: 1, ..place })])));
+    assert_missing(now(store.read(&[at(Place { length: 7, ..place })])));
+    assert_missing(now(store.stream(at(Place { pack: PackId::new([0; 32]), ..place }))));
     assert_missing(now(store.pack_objects(PackId::new([0; 32]))));
 }
 
@@ -265,13 +266,13 @@ fn commit(seed: &str, parents: &[&str], generation: u64) -> CommitRow {
         agent_id: String::new(),
         branch: String::new(),
         size: 2,
-        place: place(),
+        place: Some(place()),
     }
 }
 
 fn rows(entry: RefLogEntry, commits: Vec<CommitRow>) -> MoveRows {
     let id = SnapshotId::new(HashAlgorithm::Sha256, [0; 32]);
-    let snapshots = vec![SnapshotRow { id, entry_count: 0, size: 2, place: place() }];
+    let snapshots = vec![SnapshotRow { id, entry_count: 0, size: 2, place: Some(place()) }];
     MoveRows { entry, commits, snapshots, blobs: Vec::new(), jobs: Vec::new() }
 }
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{BackendError, NewJob, Place, RefLogEntry, Timestamp};
+use super::{BackendError, Located, NewJob, Place, RefLogEntry, Timestamp};
 use crate::graph::CommitNode;
 use crate::id::{BlobId, CommitId, SnapshotId};
 use crate::name::{BranchName, RepoId};
@@ -43,8 +43,9 @@ pub struct CommitRow {
     pub branch: String,
     /// Length of the payload of its record, in bytes.
     pub size: u64,
-    /// Where this repository's record of it lies.
-    pub place: Place,
+    /// Where this repository's record of it lies; none while only its row has the record
+    /// ([`UnstoredIndex`](super::UnstoredIndex)).
+    pub place: Option<Place>,
 }
 
 /// A snapshot that a repository holds.
@@ -56,8 +57,9 @@ pub struct SnapshotRow {
     pub entry_count: u64,
     /// Length of its payload, in bytes.
     pub size: u64,
-    /// Where this repository's record of it lies.
-    pub place: Place,
+    /// Where this repository's record of it lies; none while only its row has the record
+    /// ([`UnstoredIndex`](super::UnstoredIndex)).
+    pub place: Option<Place>,
 }
 
 /// A blob.
@@ -69,6 +71,14 @@ pub struct BlobRow {
     pub size: u64,
     /// Where it lies.
     pub place: Place,
+}
+
+impl BlobRow {
+    /// Its name and place.
+    #[must_use]
+    pub const fn located(&self) -> Located {
+        Located { key: self.id.key(), place: self.place }
+    }
 }
 
 /// Everything that one move of a branch adds to the read model.
@@ -90,7 +100,8 @@ pub struct MoveRows {
 ///
 /// # Contract
 /// [`record_move`](Self::record_move) is atomic and idempotent. It never moves a branch back: a move whose number is not
-/// above the branch's present one adds its rows and leaves the head.
+/// above the branch's present one adds its rows and leaves the head. Rows that are there already stay as they are, but for
+/// those of commits and snapshots without a place, which the move's replace.
 #[async_trait]
 pub trait HistoryIndex: Send + Sync {
     /// Adds a move and what came with it.

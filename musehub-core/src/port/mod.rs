@@ -8,6 +8,7 @@
 //! | [`RepositoryIndex`], [`HistoryIndex`] | the queryable read model, rebuilt from the two above |
 //! | [`BranchClaims`] | names of branches that are about to be made |
 //! | [`MaintenanceIndex`] | the same read model, told where objects went |
+//! | [`UnstoredIndex`] | rows whose objects the object store lacks |
 //! | [`IndexPages`] | the same from one end to the other, for checks and copies |
 //! | [`PackAudit`] | packs as files, whatever the index believes |
 //! | [`JobQueue`], [`JobControl`] | background work, for those who do it and those who look after it |
@@ -26,6 +27,7 @@ mod object_store;
 mod pack_audit;
 mod ref_store;
 mod repository_index;
+mod unstored_index;
 
 use std::fmt;
 
@@ -43,12 +45,13 @@ pub use job_queue::{
 };
 pub use maintenance_index::{MAINTENANCE_BATCH, MaintenanceIndex, Relocation};
 pub use object_store::{
-    NewObject, ObjectBody, ObjectStore, PackId, PackedObject, Place, PlaceError, PutReceipt, StageWriter,
-    Staged, Staging,
+    Located, NewObject, ObjectBody, ObjectStore, PackId, PackedObject, Place, PlaceError, PutReceipt,
+    StageWriter, Staged, Staging,
 };
 pub use pack_audit::{PackAudit, PackFault, PackFaultKind, PackReport};
 pub use ref_store::{RefLogEntry, RefStore, RepositoryRecord, Visibility};
 pub use repository_index::RepositoryIndex;
+pub use unstored_index::{Unstored, UnstoredIndex, UnstoredRecord, UnstoredRows};
 
 /// A boxed cause.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;

@@ -103,6 +103,15 @@ impl FromStr for Place {
     }
 }
 
+/// An object by its name, and where its record lies: what a reader asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Located {
+    /// The object.
+    pub key: ObjectKey,
+    /// The place of its record.
+    pub place: Place,
+}
+
 /// An object to be written.
 #[derive(Clone, Debug)]
 pub struct NewObject {
@@ -132,6 +141,14 @@ pub struct PackedObject {
     pub size: u64,
 }
 
+impl PackedObject {
+    /// Its name and place.
+    #[must_use]
+    pub const fn located(&self) -> Located {
+        Located { key: self.key, place: self.place }
+    }
+}
+
 /// What a put wrote.
 #[derive(Clone, Debug)]
 pub struct PutReceipt {
@@ -146,7 +163,7 @@ pub struct PutReceipt {
 /// # Contract
 /// * [`put`](Self::put) writes all objects as one unit, visible whole or not at all, durable when it returns.
 /// * Bytes never change under a place. Reading gives exactly the canonical bytes written, or
-///   [`BackendError::Damaged`], never other bytes.
+///   [`BackendError::Damaged`], never other bytes. Where the record of another object lies at a place, that is damage too.
 /// * Under `flat-v1` the hash of a commit or snapshot does not cover its whole record, so two packs may hold
 ///   different bytes under one key; a place tells them apart, [`locate`](Self::locate) may answer either.
 ///   Blobs and `typed-v2` objects have one content per key.
@@ -158,14 +175,14 @@ pub trait ObjectStore: Send + Sync {
     /// Where each object lies, in the order asked; none for an object that the store does not hold.
     async fn locate(&self, keys: &[ObjectKey]) -> Result<Vec<Option<Place>>, BackendError>;
 
-    /// The canonical bytes at each place, in the order asked. All are in memory at once: callers bound the sum of
+    /// The canonical bytes of each object, in the order asked. All are in memory at once: callers bound the sum of
     /// lengths, and stream single large objects with [`stream`](Self::stream).
-    async fn read(&self, places: &[Place]) -> Result<Vec<Bytes>, BackendError>;
+    async fn read(&self, objects: &[Located]) -> Result<Vec<Bytes>, BackendError>;
 
-    /// The canonical bytes at one place in pieces. A damaged object fails before the last piece.
+    /// The canonical bytes of one object in pieces. A damaged one fails before the last piece.
     async fn stream(
         &self,
-        place: Place,
+        object: Located,
     ) -> Result<BoxStream<'static, Result<Bytes, BackendError>>, BackendError>;
 
     /// Every pack of the store.

@@ -3,7 +3,7 @@
 use futures::executor::block_on;
 use musehub_core::conformance::{
     branch_claims, history_index, identity, index_pages, intel, job_control, job_queue, maintenance_index,
-    object_store, ref_store, repository_index, staging,
+    object_store, ref_store, repository_index, staging, unstored_index,
 };
 use musehub_core::memory::{MemoryIndex, MemoryObjects, MemoryRefs};
 
@@ -70,4 +70,9 @@ fn pages_in_memory_keep_their_contract() {
 #[test]
 fn the_care_of_jobs_in_memory_keeps_its_contract() {
     block_on(job_control::run(async || MemoryIndex::new()));
+}
+
+#[test]
+fn rows_without_objects_in_memory_keep_their_contract() {
+    block_on(unstored_index::run(async || MemoryIndex::new()));
 }

@@ -166,6 +166,7 @@ fn backends(objects: &MemoryObjects, refs: &Arc<MemoryRefs>, index: &Arc<MemoryI
         refs: refs.clone(),
         repositories: index.clone(),
         history: index.clone(),
+        unstored: index.clone(),
         claims: index.clone(),
         clock: Arc::new(FixedClock::new(Timestamp::from_millis(1_800_000_000_000))),
     }

@@ -10,11 +10,14 @@ use futures::stream::BoxStream;
 use musehub_core::graph::CommitNode;
 use musehub_core::hub::Backends;
 use musehub_core::port::{
-    BackendError, BlobRow, BranchClaim, BranchClaims, BranchRow, CommitRow, HistoryIndex, MoveRows,
+    BackendError, BlobRow, BranchClaim, BranchClaims, BranchRow, CommitRow, HistoryIndex, Located, MoveRows,
     NewObject, ObjectStore, PackId, PackedObject, Place, PutReceipt, RefLogEntry, RefStore, RepositoryIndex,
-    RepositoryRecord, SnapshotRow, StageWriter, Staged, Staging, Timestamp,
+    RepositoryRecord, SnapshotRow, StageWriter, Staged, Staging, Timestamp, Unstored, UnstoredIndex,
+    UnstoredRecord, UnstoredRows,
 };
-use musehub_core::{BlobId, BranchName, CommitId, Handle, ObjectKey, RepoId, Slug, SnapshotId};
+use musehub_core::{
+    BlobId, BranchName, CommitId, Handle, ObjectId, ObjectKey, ObjectKind, RepoId, Slug, SnapshotId,
+};
 
 /// What becomes of the call that is to fail, and of those after it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,6 +63,7 @@ impl Disturbed {
             refs: self.clone(),
             repositories: self.clone(),
             history: self.clone(),
+            unstored: self.clone(),
             claims: self.clone(),
             clock: self.inner.clock.clone(),
         }
@@ -118,8 +122,8 @@ macro_rules! pass_on {
 pass_on!(ObjectStore, objects, {
     fn put(objects: Vec<NewObject>) -> PutReceipt;
     fn locate(keys: &[ObjectKey]) -> Vec<Option<Place>>;
-    fn read(places: &[Place]) -> Vec<Bytes>;
-    fn stream(place: Place) -> BoxStream<'static, Result<Bytes, BackendError>>;
+    fn read(objects: &[Located]) -> Vec<Bytes>;
+    fn stream(object: Located) -> BoxStream<'static, Result<Bytes, BackendError>>;
     fn packs() -> Vec<PackId>;
     fn pack_objects(pack: PackId) -> Vec<PackedObject>;
 });
@@ -150,6 +154,14 @@ pass_on!(RepositoryIndex, repositories, {
 pass_on!(BranchClaims, claims, {
     fn claim(repo: &RepoId, claim: &BranchClaim) -> Option<BranchClaim>;
     fn release(repo: &RepoId, claim: &BranchClaim) -> ();
+});
+
+pass_on!(UnstoredIndex, unstored, {
+    fn add_unstored(repo: &RepoId, rows: UnstoredRows) -> ();
+    fn unstored(repo: &RepoId) -> Unstored;
+    fn unstored_commits(repo: &RepoId) -> Vec<(u64, CommitId)>;
+    fn unstored_snapshots(repo: &RepoId, after: Option<SnapshotId>, limit: u32) -> Vec<SnapshotId>;
+    fn unstored_records(repo: &RepoId, kind: ObjectKind, ids: &[ObjectId]) -> Vec<UnstoredRecord>;
 });
 
 pass_on!(HistoryIndex, history, {

@@ -6,7 +6,7 @@ use musehub_core::hub::{
     MAX_MESSAGE_BYTES, NewRepository, PushError, PushOutcome,
 };
 use musehub_core::object::Commit;
-use musehub_core::port::{JobQueue, ObjectStore, RepositoryRecord, Visibility};
+use musehub_core::port::{JobQueue, Located, ObjectStore, RepositoryRecord, Visibility};
 use musehub_core::scheme::{IdScheme, flat_v1};
 use musehub_core::{CommitId, HashAlgorithm, ObjectKind, RepoPath, canonical};
 use serde_json::json;
@@ -60,6 +60,8 @@ pub(crate) async fn canonical_commit(
     let row = world.hub.commit(&repo, id).await.unwrap();
     let places = world.objects.locate(&[id.key(), row.snapshot.key()]).await.unwrap();
     let [Some(of_commit), Some(of_snapshot)] = places[..] else { panic!("exists(commit), exists(snapshot)") };
+    let of_commit = Located { key: id.key(), place: of_commit };
+    let of_snapshot = Located { key: row.snapshot.key(), place: of_snapshot };
     let bytes = world.objects.read(&[of_commit, of_snapshot]).await.unwrap();
     let payload = canonical::payload_of(ObjectKind::Commit, &bytes[0]).unwrap();
     assert!(bytes[0].starts_with(format!("commit {}\0{{", payload.len()).as_bytes()));

@@ -11,6 +11,10 @@ use musehub_store::SqlIndex;
 use super::new_file::NewFile;
 use super::{DataDirectory, Outcome};
 
+/// What keeps the object store and a backup from being everything.
+pub(super) const WAITING: &str =
+    "commits and snapshots are in the database alone: run `musehub-server backfill` first";
+
 /// Write what the database alone holds (identities, tokens, past scans) to a file.
 ///
 /// Writes identities, tokens (their hashes: tokens themselves are kept nowhere) and past scans to FILE, as lines of JSON with
@@ -20,6 +24,9 @@ pub(super) struct BackupArguments {
     /// The file to write; it must not be there.
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Write the backup although commits and snapshots are in the database alone, which the backup lacks.
+    #[arg(long)]
+    without_unstored: bool,
     #[command(flatten)]
     data: DataDirectory,
 }
@@ -48,6 +55,10 @@ pub(super) async fn run_backup(arguments: BackupArguments) -> Outcome {
         return Err(format!("{} is not there", file.display()).into());
     }
     let index = SqlIndex::connect(&database).await?;
+    let unstored = index.unstored_rows().await?;
+    if unstored > 0 && !arguments.without_unstored {
+        return Err(format!("{unstored} {WAITING}, or leave them out with --without-unstored").into());
+    }
     let mut file = NewFile::create(&arguments.file)?;
     let now = musehub_core::port::Clock::now(&musehub_core::port::SystemClock);
     let rows = index.backup(file.out(), now).await?;

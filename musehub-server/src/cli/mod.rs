@@ -1,5 +1,6 @@
 //! The command line.
 
+mod backfill;
 mod backup;
 mod breakage;
 mod demo;
@@ -70,6 +71,8 @@ enum Command {
     RebuildIndex(rebuild::Arguments),
     Export(portable::ExportArguments),
     Import(portable::ImportArguments),
+    LoadRows(backfill::LoadArguments),
+    Backfill(backfill::BackfillArguments),
     Backup(backup::BackupArguments),
     Restore(backup::RestoreArguments),
     Breakage(breakage::Arguments),
@@ -228,6 +231,8 @@ async fn run(command: Command) -> Outcome {
         Command::RebuildIndex(arguments) => rebuild::run(arguments).await,
         Command::Export(arguments) => portable::run_export(arguments).await,
         Command::Import(arguments) => portable::run_import(arguments).await,
+        Command::LoadRows(arguments) => backfill::load_rows(arguments).await,
+        Command::Backfill(arguments) => backfill::backfill(arguments).await,
         Command::Backup(arguments) => backup::run_backup(arguments).await,
         Command::Restore(arguments) => backup::run_restore(arguments).await,
     }

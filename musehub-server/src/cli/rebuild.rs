@@ -8,6 +8,7 @@ use musehub_core::hub::CaughtUp;
 use musehub_core::hub::recovery::Event;
 use musehub_store::Replacement;
 
+use super::backup::WAITING;
 use super::progress::{ProgressLine, ProgressOption};
 use super::{DataDirectory, Outcome};
 use crate::app::{App, Limits};
@@ -35,6 +36,12 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     let started = Instant::now();
     let settings = arguments.data.settings()?;
     let replacement = Replacement::begin(&settings.database).await?;
+    if !arguments.discard_old {
+        let unstored = replacement.unstored_rows().await?;
+        if unstored > 0 {
+            return Err(format!("{unstored} {WAITING}, or give them up with --discard-old").into());
+        }
+    }
     let (backend, refs) = App::open_store(&settings).await?;
     let app = App::over(backend, refs, replacement.index().clone(), Limits::default());
     let mut line = ProgressLine::new(arguments.progress);

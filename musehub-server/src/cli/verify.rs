@@ -78,6 +78,12 @@ fn print_summary(summary: &VerifySummary, seconds: f64) {
         summary.blobs,
         summary.packs
     );
+    if summary.unstored > 0 {
+        println!(
+            "{} commits and snapshots are in the database alone, and wait for `backfill`",
+            summary.unstored
+        );
+    }
     if summary.unused_packs > 0 {
         println!("{} packs are used by nothing, as pushes that failed leave them", summary.unused_packs);
     }

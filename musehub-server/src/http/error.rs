@@ -183,6 +183,7 @@ impl From<PushError> for ApiError {
                     .with("head", id(head))
             }
             PushError::Busy { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string()),
+            PushError::Unstored { .. } => Self::new(StatusCode::CONFLICT, "unstored", error.to_string()),
             PushError::Incomplete(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "incomplete", error.to_string())
             }

@@ -7,7 +7,7 @@ use musehub_core::name::{BranchName, RepoId};
 use musehub_core::port::{
     BackendError, BlobRow, BranchRow, CommitRow, HistoryIndex, MoveRows, RefLogEntry, SnapshotRow,
 };
-use sea_orm::QueryResult;
+use sea_orm::{QueryResult, Value};
 
 use super::SqlIndex;
 use super::dialect::among;
@@ -190,45 +190,39 @@ async fn insert_blobs(write: &Write, repo: &RepoId, blobs: &[BlobRow]) -> Result
     write.insert_new::<object_ref::Entity, 2>([Ref::RepoId, Ref::ObjectId], refs).await
 }
 
+pub(super) const SNAPSHOT_COLUMNS: [snapshot::Column; 5] = {
+    use snapshot::Column as C;
+    [C::RepoId, C::SnapshotId, C::EntryCount, C::Size, C::StorageUri]
+};
+
+pub(super) fn snapshot_values(repo: &RepoId, snapshot: &SnapshotRow) -> Result<[Value; 5], BackendError> {
+    Ok([
+        repo.as_str().into(),
+        snapshot.id.to_string().into(),
+        integer(snapshot.entry_count)?.into(),
+        integer(snapshot.size)?.into(),
+        snapshot.place.map(|place| place.to_string()).into(),
+    ])
+}
+
+/// A row that has a place takes the place of one that has none.
+const STORE_SNAPSHOT: &str = "    ON CONFLICT (repo_id, snapshot_id) DO UPDATE SET \
+        entry_count = excluded.entry_count, size = excluded.size, storage_uri = excluded.storage_uri, record = NULL \
+    WHERE musehub_snapshots.storage_uri IS NULL";
+
 async fn insert_snapshots(
     write: &Write,
     repo: &RepoId,
     snapshots: &[SnapshotRow],
 ) -> Result<(), BackendError> {
-    use snapshot::Column as C;
     let snapshots = sorted(snapshots, |snapshot| snapshot.id);
-    let rows: Rows<'_, 5> = Box::new(snapshots.iter().map(|snapshot| {
-        Ok([
-            repo.as_str().into(),
-            snapshot.id.to_string().into(),
-            integer(snapshot.entry_count)?.into(),
-            integer(snapshot.size)?.into(),
-            snapshot.place.to_string().into(),
-        ])
-    }));
-    let columns = [C::RepoId, C::SnapshotId, C::EntryCount, C::Size, C::StorageUri];
-    write.insert_new::<snapshot::Entity, 5>(columns, rows).await
+    let rows: Rows<'_, 5> = Box::new(snapshots.iter().map(|snapshot| snapshot_values(repo, snapshot)));
+    write.insert::<snapshot::Entity, 5>(SNAPSHOT_COLUMNS, rows, STORE_SNAPSHOT).await
 }
 
-async fn insert_commits(write: &Write, repo: &RepoId, commits: &[CommitRow]) -> Result<(), BackendError> {
-    let commits = sorted(commits, |commit| commit.id);
-    insert_edges(write, repo, &commits).await?;
-    let rows: Rows<'_, 10> = Box::new(commits.iter().map(|commit| {
-        Ok([
-            repo.as_str().into(),
-            commit.id.to_string().into(),
-            commit.snapshot.to_string().into(),
-            commit.author.as_str().into(),
-            commit.message.as_str().into(),
-            commit.committed_at.as_str().into(),
-            commit.agent_id.as_str().into(),
-            commit.branch.as_str().into(),
-            integer(commit.size)?.into(),
-            commit.place.to_string().into(),
-        ])
-    }));
+pub(super) const COMMIT_COLUMNS: [commit::Column; 10] = {
     use commit::Column as C;
-    let columns = [
+    [
         C::RepoId,
         C::CommitId,
         C::SnapshotId,
@@ -239,11 +233,43 @@ async fn insert_commits(write: &Write, repo: &RepoId, commits: &[CommitRow]) -> 
         C::Branch,
         C::Size,
         C::StorageUri,
-    ];
-    write.insert_new::<commit::Entity, 10>(columns, rows).await
+    ]
+};
+
+pub(super) fn commit_values(repo: &RepoId, commit: &CommitRow) -> Result<[Value; 10], BackendError> {
+    Ok([
+        repo.as_str().into(),
+        commit.id.to_string().into(),
+        commit.snapshot.to_string().into(),
+        commit.author.as_str().into(),
+        commit.message.as_str().into(),
+        commit.committed_at.as_str().into(),
+        commit.agent_id.as_str().into(),
+        commit.branch.as_str().into(),
+        integer(commit.size)?.into(),
+        commit.place.map(|place| place.to_string()).into(),
+    ])
 }
 
-async fn insert_edges(write: &Write, repo: &RepoId, commits: &[&CommitRow]) -> Result<(), BackendError> {
+/// A row that has a place takes the place of one that has none.
+const STORE_COMMIT: &str = "    ON CONFLICT (repo_id, commit_id) DO UPDATE SET \
+        snapshot_id = excluded.snapshot_id, author = excluded.author, message = excluded.message, \
+        committed_at = excluded.committed_at, agent_id = excluded.agent_id, branch = excluded.branch, \
+        size = excluded.size, storage_uri = excluded.storage_uri, record = NULL \
+    WHERE musehub_commits.storage_uri IS NULL";
+
+async fn insert_commits(write: &Write, repo: &RepoId, commits: &[CommitRow]) -> Result<(), BackendError> {
+    let commits = sorted(commits, |commit| commit.id);
+    insert_edges(write, repo, &commits).await?;
+    let rows: Rows<'_, 10> = Box::new(commits.iter().map(|commit| commit_values(repo, commit)));
+    write.insert::<commit::Entity, 10>(COMMIT_COLUMNS, rows, STORE_COMMIT).await
+}
+
+pub(super) async fn insert_edges(
+    write: &Write,
+    repo: &RepoId,
+    commits: &[&CommitRow],
+) -> Result<(), BackendError> {
     let mut edges: Vec<(CommitId, i64, Option<CommitId>, u64)> = Vec::with_capacity(commits.len());
     for commit in commits {
         if commit.parents.is_empty() {
@@ -310,7 +336,7 @@ fn commit_row(id: CommitId, row: &Row<'_>) -> Result<CommitRow, BackendError> {
         agent_id: row.get(5, "agent_id")?,
         branch: row.get(6, "branch")?,
         size: row.number(7, "size")?,
-        place: row.parse(8, "storage_uri")?,
+        place: row.parse_nullable(8, "storage_uri")?,
         generation: row.number(9, "generation")?,
         parents: row.parse_nullable(10, "parent_id")?.into_iter().collect(),
     })
@@ -322,7 +348,7 @@ pub(super) fn snapshot_row(row: &QueryResult) -> Result<SnapshotRow, BackendErro
         id: row.parse(0, "snapshot_id")?,
         entry_count: row.number(1, "entry_count")?,
         size: row.number(2, "size")?,
-        place: row.parse(3, "storage_uri")?,
+        place: row.parse_nullable(3, "storage_uri")?,
     })
 }
 

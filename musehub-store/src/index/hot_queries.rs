@@ -8,7 +8,7 @@ use musehub_core::port::{
 use sea_orm::Value;
 
 use super::sql::{id_array, text_array};
-use super::{branch_claims, history, identity, intel, job, job_control, maintenance, places, repository};
+use super::{branch_claims, history, identity, intel, job, job_control, maintenance, places, repository, unstored};
 
 mod tests;
 
@@ -49,6 +49,12 @@ fn all() -> Vec<HotQuery> {
         hot("place of blobs by ids", places::BLOBS, [ids("blob")]),
         hot("place of snapshots by ids", places::SNAPSHOTS, [ids("snapshot")]),
         hot("place of commits by ids", places::COMMITS, [ids("commit")]),
+        hot("records of commits without objects", unstored::COMMIT_RECORDS, [repo(), ids("commit")]),
+        hot("records of snapshots without objects", unstored::SNAPSHOT_RECORDS, [repo(), ids("snapshot")]),
+        hot("number of commits without objects", unstored::COUNT_COMMITS, [repo()]),
+        hot("number of snapshots without objects", unstored::COUNT_SNAPSHOTS, [repo()]),
+        hot("commits without objects", unstored::COMMITS, [repo()]),
+        hot("snapshots without objects", unstored::SNAPSHOTS, [repo(), "".into(), 200_i64.into()]),
         hot("token owner", identity::OWNER, ["token1400".into()]),
         HotQuery {
             whole_index: Some("ix_background_jobs_claim"),

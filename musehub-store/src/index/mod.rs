@@ -28,6 +28,7 @@ mod retry;
 pub mod schema;
 mod sql;
 mod text;
+mod unstored;
 mod upgrade;
 mod url;
 

@@ -14,11 +14,15 @@ use crate::pack::PlaceIndex;
 pub(super) const BLOBS: &str =
     concat!("SELECT object_id, storage_uri FROM musehub_objects WHERE ", among!("object_id", "$1"));
 
-pub(super) const SNAPSHOTS: &str =
-    concat!("SELECT snapshot_id, storage_uri FROM musehub_snapshots WHERE ", among!("snapshot_id", "$1"));
+pub(super) const SNAPSHOTS: &str = concat!(
+    "SELECT snapshot_id, storage_uri FROM musehub_snapshots WHERE storage_uri IS NOT NULL AND ",
+    among!("snapshot_id", "$1")
+);
 
-pub(super) const COMMITS: &str =
-    concat!("SELECT commit_id, storage_uri FROM musehub_commits WHERE ", among!("commit_id", "$1"));
+pub(super) const COMMITS: &str = concat!(
+    "SELECT commit_id, storage_uri FROM musehub_commits WHERE storage_uri IS NOT NULL AND ",
+    among!("commit_id", "$1")
+);
 
 #[async_trait]
 impl PlaceIndex for SqlIndex {

@@ -47,6 +47,20 @@ impl Replacement {
         &self.index
     }
 
+    /// How many commits and snapshots of the old file are in no object store, so that a new one would lack them.
+    ///
+    /// # Errors
+    /// [`BackendError`] where the old database cannot be read.
+    pub async fn unstored_rows(&self) -> Result<u64, BackendError> {
+        let Some(replaced) = self.replaced.as_ref().filter(|replaced| replaced.exists()) else {
+            return Ok(0);
+        };
+        let old = SqlIndex::open(replaced).await?;
+        let unstored = old.unstored_rows().await;
+        old.close().await?;
+        unstored
+    }
+
     /// Copies what the old file alone holds; how many rows there were, none where there is no old file.
     ///
     /// # Errors

@@ -96,9 +96,19 @@ impl Write {
         columns: [E::Column; COLUMNS],
         rows: impl IntoIterator<Item = Result<[Value; COLUMNS], BackendError>, IntoIter: Send> + Send,
     ) -> Result<(), BackendError> {
+        self.insert::<E, COLUMNS>(columns, rows, "ON CONFLICT DO NOTHING").await
+    }
+
+    /// Inserts rows; what becomes of one whose key is there is said by a clause.
+    pub(super) async fn insert<E: EntityTrait, const COLUMNS: usize>(
+        &self,
+        columns: [E::Column; COLUMNS],
+        rows: impl IntoIterator<Item = Result<[Value; COLUMNS], BackendError>, IntoIter: Send> + Send,
+        on_conflict: &str,
+    ) -> Result<(), BackendError> {
         let columns = columns.map(|column| column.as_str());
         let most = rows_per_insert(COLUMNS);
-        let whole = insert_text::<E>(&columns, most);
+        let whole = insert_text::<E>(&columns, most, on_conflict);
         let mut rows = rows.into_iter();
         loop {
             let mut values = Vec::new();
@@ -111,7 +121,7 @@ impl Write {
                 continue;
             }
             if count > 0 {
-                self.execute(&insert_text::<E>(&columns, count), values).await?;
+                self.execute(&insert_text::<E>(&columns, count, on_conflict), values).await?;
             }
             return Ok(());
         }
@@ -133,7 +143,7 @@ const fn rows_per_insert(columns: usize) -> usize {
     if most < ROWS_PER_INSERT { most } else { ROWS_PER_INSERT }
 }
 
-fn insert_text<E: EntityTrait>(columns: &[&str], rows: usize) -> String {
+fn insert_text<E: EntityTrait>(columns: &[&str], rows: usize, on_conflict: &str) -> String {
     let table = E::default();
     let mut text = format!("INSERT INTO {} ({}) VALUES ", table.table_name(), columns.join(", "));
     for row in 0..rows {
@@ -145,7 +155,8 @@ fn insert_text<E: EntityTrait>(columns: &[&str], rows: usize) -> String {
         }
         text.push(')');
     }
-    text.push_str(" ON CONFLICT DO NOTHING");
+    text.push(' ');
+    text.push_str(on_conflict);
     text
 }
 

@@ -1,82 +1,11 @@
-//! The plans of the queries that must be fast, and what the index makes of statements and damaged rows.
+//! What the index makes of statements and damaged rows.
 
 use musehub_core::name::{BranchName, RepoId};
-use musehub_core::port::{
-    BackendError, BreakageFilter, BreakageGrouping, HistoryIndex, RepositoryIndex, Severity,
-};
+use musehub_core::port::{BackendError, HistoryIndex, RepositoryIndex};
 use sea_orm::ConnectionTrait;
 
 use super::entity::object as o;
-use super::{SqlIndex, history, identity, job, places, repository, sql};
-
-#[tokio::test]
-async fn hot_queries_search_an_index_and_never_scan_a_table() {
-    let repo = RepoId::parse("00000000-0000-4000-8000-000000000001").unwrap();
-    let issues = |issue_type: Option<&str>, severity| {
-        let issue_type = issue_type.map(str::to_owned);
-        let filter = BreakageFilter { issue_type, severity, limit: 20, ..BreakageFilter::default() };
-        super::intel::issues_query(&repo, &filter).0
-    };
-    let groups = |by| super::intel::groups_query(&repo, by, &BreakageFilter::default(), 5).0;
-    let queries: [(String, &str); 26] = [
-        (repository::BY_NAME.into(), "ux_repos_name (owner_key=? AND slug_key=?)"),
-        (repository::BY_ID.into(), "(repo_id=?)"),
-        (
-            repository::PUBLIC.into(),
-            "ix_repos_listing (visibility=? AND deleted=? AND (owner_key,slug_key)>(?,?))",
-        ),
-        (history::BRANCHES.into(), "PRIMARY KEY (repo_id=?)"),
-        (history::BRANCH.into(), "PRIMARY KEY (repo_id=? AND name=?)"),
-        (history::NODES.into(), "edge USING PRIMARY KEY (repo_id=? AND commit_id=?)"),
-        (history::NODES.into(), "node USING PRIMARY KEY (repo_id=? AND commit_id=?)"),
-        (history::COMMITS.into(), "(repo_id=? AND commit_id=?)"),
-        (history::SNAPSHOTS.into(), "PRIMARY KEY (repo_id=? AND snapshot_id=?)"),
-        (history::BLOBS.into(), "r USING PRIMARY KEY (repo_id=? AND object_id=?)"),
-        (history::COMMIT_COUNT.into(), "COVERING INDEX"),
-        (places::BLOBS.into(), "PRIMARY KEY (object_id=?)"),
-        (places::SNAPSHOTS.into(), "ix_snapshots_id (snapshot_id=?)"),
-        (places::COMMITS.into(), "ix_commits_id (commit_id=?)"),
-        (identity::OWNER.into(), "PRIMARY KEY (token_hash=?)"),
-        (job::CLAIM.into(), "INDEX ix_background_jobs_claim"),
-        (job::LATEST.into(), "ix_background_jobs_latest (repo_id=? AND job_type=?)"),
-        (super::intel::META.into(), "(repo_id=?)"),
-        (super::intel::HISTORY.into(), "(repo_id=?)"),
-        (groups(BreakageGrouping::File), "ix_intel_breakage_issues_repo"),
-        (groups(BreakageGrouping::Subject), "ix_intel_breakage_issues_repo"),
-        (super::intel::FACTS.into(), "(kind=? AND blob_id=?)"),
-        (issues(None, None), "ix_intel_breakage_issues_repo"),
-        (issues(None, Some(Severity::Error)), "ix_intel_breakage_issues_repo"),
-        (
-            issues(Some("stale_import"), None),
-            "ix_intel_breakage_issues_repo_type (repo_id=? AND issue_type=?)",
-        ),
-        (issues(Some("stale_import"), Some(Severity::Error)), "ix_intel_breakage_issues_repo_type"),
-    ];
-    let database = SqlIndex::in_memory().await.unwrap().writer;
-    for (query, expected) in queries {
-        let explain = format!("EXPLAIN QUERY PLAN {query}");
-        let rows = sql::rows(&database, "explaining", &explain, []).await.unwrap();
-        let plan: Vec<String> = rows.iter().map(|row| row.try_get("", "detail").unwrap()).collect();
-        assert!(plan.iter().any(|step| step.contains(expected)), "{query}\n{plan:#?}");
-        // What is scanned otherwise: the ids asked, the walk, a subquery's rows, and the index of jobs to be claimed.
-        let harmless = [
-            "json_each",
-            "walk",
-            "nearest",
-            "page",
-            "matching",
-            "families",
-            "counted",
-            "members",
-            "numbered",
-            "(subquery",
-            "USING INDEX ix_background_jobs_claim",
-        ];
-        for step in plan.iter().filter(|step| step.starts_with("SCAN")) {
-            assert!(harmless.iter().any(|harmless| step.contains(harmless)), "{query}\n{plan:#?}");
-        }
-    }
-}
+use super::{SqlIndex, sql};
 
 #[tokio::test]
 async fn what_only_reads_cannot_write() {

@@ -187,7 +187,7 @@ impl PackedStore {
             }
         };
         let mut proof = Proof::new(object);
-        let mut pieces = self.stream(object.place).await?;
+        let mut pieces = self.stream(object.located()).await?;
         loop {
             match pieces.try_next().await {
                 Ok(Some(piece)) => proof.update(&piece),

@@ -1,6 +1,6 @@
 //! Canonical bytes of snapshots and commits that were read lately: pages and fetches read the same few again and again.
 //!
-//! What is here was proven by its checksum when it was read, and bytes never change under a place, so it is right whatever
+//! What is here was proven by its checksum and key when it was read, and bytes never change under a place, so it is right whatever
 //! becomes of the file. Who wants to know how the file is reads past this: see [`ObjectStore::stream`].
 //!
 //! [`ObjectStore::stream`]: musehub_core::port::ObjectStore::stream
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use musehub_core::port::Place;
+use musehub_core::port::Located;
 
 /// What an entry costs beyond its bytes.
 const ENTRY: usize = 200;
@@ -25,9 +25,9 @@ pub(super) struct RecordCache {
 
 #[derive(Debug, Default)]
 struct State {
-    records: HashMap<Place, (Bytes, u64)>,
-    /// Places by when they were used last.
-    order: BTreeMap<u64, Place>,
+    records: HashMap<Located, (Bytes, u64)>,
+    /// Objects by when they were used last.
+    order: BTreeMap<u64, Located>,
     uses: u64,
     bytes: usize,
 }
@@ -38,21 +38,21 @@ impl RecordCache {
         Self { limit, state: Mutex::default() }
     }
 
-    pub(super) fn get(&self, place: &Place) -> Option<Bytes> {
+    pub(super) fn get(&self, object: &Located) -> Option<Bytes> {
         if self.limit == 0 {
             return None;
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let state = &mut *state;
-        let (bytes, used) = state.records.get_mut(place)?;
+        let (bytes, used) = state.records.get_mut(object)?;
         state.order.remove(used);
         state.uses += 1;
         *used = state.uses;
-        state.order.insert(state.uses, *place);
+        state.order.insert(state.uses, *object);
         Some(bytes.clone())
     }
 
-    pub(super) fn add(&self, place: Place, bytes: &Bytes) {
+    pub(super) fn add(&self, object: Located, bytes: &Bytes) {
         let cost = bytes.len() + ENTRY;
         if cost > self.limit / LARGEST {
             return;
@@ -61,12 +61,12 @@ impl RecordCache {
         let bytes = Bytes::copy_from_slice(bytes);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let state = &mut *state;
-        if state.records.contains_key(&place) {
+        if state.records.contains_key(&object) {
             return;
         }
         state.uses += 1;
-        state.records.insert(place, (bytes, state.uses));
-        state.order.insert(state.uses, place);
+        state.records.insert(object, (bytes, state.uses));
+        state.order.insert(state.uses, object);
         state.bytes += cost;
         while state.bytes > self.limit
             && let Some((_, oldest)) = state.order.pop_first()
@@ -79,12 +79,15 @@ impl RecordCache {
 
 #[cfg(test)]
 mod tests {
-    use musehub_core::port::PackId;
+    use musehub_core::port::{PackId, Place};
+    use musehub_core::{HashAlgorithm, ObjectId, ObjectKey, ObjectKind};
 
     use super::*;
 
-    fn place(offset: u64) -> Place {
-        Place { pack: PackId::new([1; 32]), offset, length: 10 }
+    fn located(offset: u64) -> Located {
+        let id = ObjectId::new(HashAlgorithm::Sha256, [2; 32]);
+        let place = Place { pack: PackId::new([1; 32]), offset, length: 10 };
+        Located { key: ObjectKey { kind: ObjectKind::Commit, id }, place }
     }
 
     #[test]
@@ -92,24 +95,28 @@ mod tests {
         let cache = RecordCache::new(10 * (100 + ENTRY));
         let bytes = |n: u64| Bytes::from(vec![n as u8; 100]);
         for n in 0..10 {
-            cache.add(place(n), &bytes(n));
+            cache.add(located(n), &bytes(n));
         }
-        assert_eq!(cache.get(&place(0)), Some(bytes(0)));
+        assert_eq!(cache.get(&located(0)), Some(bytes(0)));
         for n in 10..14 {
-            cache.add(place(n), &bytes(n));
+            cache.add(located(n), &bytes(n));
         }
-        let held: Vec<u64> = (0..14).filter(|n| cache.get(&place(*n)).is_some()).collect();
+        let held: Vec<u64> = (0..14).filter(|n| cache.get(&located(*n)).is_some()).collect();
         assert_eq!(held, [0, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
-        assert_eq!(cache.get(&Place { length: 11, ..place(0) }), None, "another length is another place");
+        let elsewhere = Located { place: Place { length: 11, ..located(0).place }, ..located(0) };
+        assert_eq!(cache.get(&elsewhere), None, "another length is another place");
+        let other = ObjectId::new(HashAlgorithm::Sha256, [3; 32]);
+        let other = Located { key: ObjectKey { kind: ObjectKind::Commit, id: other }, ..located(0) };
+        assert_eq!(cache.get(&other), None, "another object is not there");
     }
 
     #[test]
     fn what_would_fill_it_alone_stays_out_and_one_of_no_bytes_keeps_nothing() {
         let cache = RecordCache::new(1_000);
-        cache.add(place(1), &Bytes::from(vec![0; 200]));
-        assert_eq!(cache.get(&place(1)), None);
+        cache.add(located(1), &Bytes::from(vec![0; 200]));
+        assert_eq!(cache.get(&located(1)), None);
         let nothing = RecordCache::new(0);
-        nothing.add(place(1), &Bytes::new());
-        assert_eq!(nothing.get(&place(1)), None);
+        nothing.add(located(1), &Bytes::new());
+        assert_eq!(nothing.get(&located(1)), None);
     }
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use musehub_core::ObjectKey;
 use musehub_core::ObjectKind;
-use musehub_core::port::{BackendError, PackId, PackedObject, Place};
+use musehub_core::port::{BackendError, Located, PackId, PackedObject, Place};
 use object_store::{ObjectStoreExt, PutMode, PutOptions};
 use rayon::prelude::*;
 
@@ -196,7 +196,7 @@ impl PackedStore {
         for ready in ready {
             let ready = match ready {
                 Ok(ready) => ready,
-                Err((place, error)) => return Err(self.damaged(&place, &error.to_string()).await),
+                Err((object, error)) => return Err(super::damaged(&object, &error)),
             };
             let slot = output.add(&ready).await?;
             way.push((ready.from, Some(slot)));
@@ -216,13 +216,13 @@ fn ready(
     start: u64,
     batch: &Bytes,
     effort: Effort,
-) -> Result<Ready, (Place, FormatError)> {
+) -> Result<Ready, (Located, FormatError)> {
     let wanted = range(&from.place);
     // The batch is in memory, so what lies within it fits its index type.
     let record = batch.slice((wanted.start - start) as usize..(wanted.end - start) as usize);
-    let (key, canonical) = format::parse_record(&record).map_err(|error| (from.place, error))?;
+    let (key, canonical) = format::parse_record(&record).map_err(|error| (from.located(), error))?;
     if key != from.key {
-        return Err((from.place, FormatError::OtherObject { expected: from.key, found: key }));
+        return Err((from.located(), FormatError::OtherObject { expected: from.key, found: key }));
     }
     // A blob has one content. Of other objects, records under one key may differ.
     let content = (key.kind != ObjectKind::Blob).then(|| *blake3::hash(&canonical).as_bytes());

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use bytes::Bytes;
-use musehub_core::ObjectKey;
-use musehub_core::port::{BackendError, PackId, PackedObject, Place};
+use musehub_core::port::{BackendError, Located, PackId, PackedObject, Place};
 
 use super::format::{self, FormatError, PACK_FOOTER, PACK_HEADER};
 use super::forward::Forward;
@@ -84,26 +83,28 @@ impl PackedStore {
         places.iter().map(|place| moved.get(place).copied().ok_or_else(|| lost(place))).collect()
     }
 
-    /// Reads records of a pack that is not there from where they went.
+    /// Reads objects of a pack that is not there from where they went.
     pub(super) async fn read_forwarded(
         &self,
         pack: PackId,
-        places: &[Place],
-    ) -> Result<Vec<(ObjectKey, Bytes)>, BackendError> {
-        let moved = self.forwarded(pack, places).await?;
+        objects: &[Located],
+    ) -> Result<Vec<Bytes>, BackendError> {
+        let places: Vec<Place> = objects.iter().map(|object| object.place).collect();
+        let moved = self.forwarded(pack, &places).await?;
         let mut by_pack: HashMap<PackId, Vec<usize>> = HashMap::new();
         for (at, place) in moved.iter().enumerate() {
             by_pack.entry(place.pack).or_default().push(at);
         }
-        let mut answer: Vec<Option<(ObjectKey, Bytes)>> = vec![None; moved.len()];
+        let mut answer = vec![Bytes::new(); moved.len()];
         for (pack, positions) in by_pack {
-            let wanted: Vec<Place> = positions.iter().map(|at| moved[*at]).collect();
+            let located = |at: &usize| Located { key: objects[*at].key, place: moved[*at] };
+            let wanted: Vec<Located> = positions.iter().map(located).collect();
             let read = Box::pin(self.read_pack(pack, &wanted)).await?;
-            for (at, object) in positions.into_iter().zip(read) {
-                answer[at] = Some(object);
+            for (at, bytes) in positions.into_iter().zip(read) {
+                answer[at] = bytes;
             }
         }
-        Ok(answer.into_iter().flatten().collect())
+        Ok(answer)
     }
 }
 

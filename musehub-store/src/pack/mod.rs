@@ -20,7 +20,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
-use musehub_core::port::{BackendError, NewObject, ObjectStore, PackId, PackedObject, Place, PutReceipt};
+use musehub_core::port::{
+    BackendError, Located, NewObject, ObjectStore, PackId, PackedObject, Place, PutReceipt,
+};
 use musehub_core::{ObjectKey, ObjectKind};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload, WriteMultipart};
@@ -220,24 +222,24 @@ impl ObjectStore for PackedStore {
         Ok(found)
     }
 
-    async fn read(&self, places: &[Place]) -> Result<Vec<Bytes>, BackendError> {
+    async fn read(&self, objects: &[Located]) -> Result<Vec<Bytes>, BackendError> {
         let mut by_pack: HashMap<PackId, Vec<usize>> = HashMap::new();
-        for (at, place) in places.iter().enumerate() {
-            by_pack.entry(place.pack).or_default().push(at);
+        for (at, object) in objects.iter().enumerate() {
+            by_pack.entry(object.place.pack).or_default().push(at);
         }
-        let mut answer = vec![Bytes::new(); places.len()];
+        let mut answer = vec![Bytes::new(); objects.len()];
         for (pack, positions) in by_pack {
             let mut lacking = Vec::with_capacity(positions.len());
             for at in positions {
-                match self.cache.get(&places[at]) {
+                match self.cache.get(&objects[at]) {
                     Some(bytes) => answer[at] = bytes,
                     None => lacking.push(at),
                 }
             }
-            let wanted: Vec<Place> = lacking.iter().map(|at| places[*at]).collect();
-            for (at, (key, bytes)) in lacking.into_iter().zip(self.read_pack(pack, &wanted).await?) {
-                if key.kind != ObjectKind::Blob {
-                    self.cache.add(places[at], &bytes);
+            let wanted: Vec<Located> = lacking.iter().map(|at| objects[*at]).collect();
+            for (at, bytes) in lacking.into_iter().zip(self.read_pack(pack, &wanted).await?) {
+                if objects[at].key.kind != ObjectKind::Blob {
+                    self.cache.add(objects[at], &bytes);
                 }
                 answer[at] = bytes;
             }
@@ -247,34 +249,28 @@ impl ObjectStore for PackedStore {
 
     async fn stream(
         &self,
-        place: Place,
+        object: Located,
     ) -> Result<BoxStream<'static, Result<Bytes, BackendError>>, BackendError> {
+        let Located { key, place } = object;
         if place.length <= compress::MAX_COMPRESSED + RECORD_FRAMING {
-            let (_, bytes) = self.read_pack(place.pack, &[place]).await?.swap_remove(0);
+            let bytes = self.read_pack(place.pack, &[object]).await?.swap_remove(0);
             return Ok(stream::once(async { Ok(bytes) }).boxed());
         }
         let found = match self.backend.stream(&pack_path(place.pack), range(&place)).await {
             Ok(found) => found,
             Err(error) => {
                 return match self.unread(place.pack, range(&place).end, error).await {
-                    Unread::Short(_) => Err(self.damaged(&place, &FormatError::Truncated.to_string()).await),
+                    Unread::Short(_) => Err(damaged(&object, &FormatError::Truncated)),
                     Unread::Failed(error) => Err(error),
-                    Unread::Gone => self.stream(self.forwarded(place.pack, &[place]).await?[0]).await,
+                    Unread::Gone => {
+                        let place = self.forwarded(place.pack, &[place]).await?[0];
+                        self.stream(Located { key, place }).await
+                    }
                 };
             }
         };
         let pieces = found.map_err(|error| failed("reading a pack", error)).boxed();
-        let store = self.clone();
-        let name = move |error| {
-            let store = store.clone();
-            async move {
-                Err(match error {
-                    BackendError::Damaged { reason, .. } => store.damaged(&place, &reason).await,
-                    other => other,
-                })
-            }
-        };
-        Ok(source::checked(pieces, place).or_else(name).boxed())
+        Ok(source::checked(pieces, object))
     }
 
     async fn packs(&self) -> Result<Vec<PackId>, BackendError> {
@@ -301,33 +297,26 @@ impl ObjectStore for PackedStore {
 }
 
 impl PackedStore {
-    /// The objects at places of one pack, read from the store, neighbours together.
-    async fn read_pack(
-        &self,
-        pack: PackId,
-        places: &[Place],
-    ) -> Result<Vec<(ObjectKey, Bytes)>, BackendError> {
-        let ranges: Vec<_> = places.iter().map(range).collect();
+    /// Objects of one pack, read from the store, neighbours together. A record that is not of the object asked for is damage.
+    async fn read_pack(&self, pack: PackId, objects: &[Located]) -> Result<Vec<Bytes>, BackendError> {
+        let ranges: Vec<_> = objects.iter().map(|object| range(&object.place)).collect();
         let records =
             object_store::coalesce_ranges(&ranges, |range| self.read_range(pack, range), READ_GAP).await;
         let records = match records {
             Ok(records) => records,
             Err(Unread::Failed(error)) => return Err(error),
-            Err(Unread::Gone) => return self.read_forwarded(pack, places).await,
+            Err(Unread::Gone) => return self.read_forwarded(pack, objects).await,
             Err(Unread::Short(length)) => {
-                let beyond = places.iter().find(|place| range(place).end > length);
-                let place = beyond.unwrap_or(&places[0]);
-                return Err(self.damaged(place, &FormatError::Truncated.to_string()).await);
+                let beyond = objects.iter().find(|object| range(&object.place).end > length);
+                return Err(damaged(beyond.unwrap_or(&objects[0]), &FormatError::Truncated));
             }
         };
-        let mut canonical = Vec::with_capacity(records.len());
-        for (record, place) in records.iter().zip(places) {
-            match format::parse_record(record) {
-                Ok(object) => canonical.push(object),
-                Err(error) => return Err(self.damaged(place, &error.to_string()).await),
-            }
-        }
-        Ok(canonical)
+        let canonical = |(record, object): (&Bytes, &Located)| match format::parse_record(record) {
+            Ok((key, bytes)) if key == object.key => Ok(bytes),
+            Ok((found, _)) => Err(damaged(object, &FormatError::OtherObject { expected: object.key, found })),
+            Err(error) => Err(damaged(object, &error)),
+        };
+        records.iter().zip(objects).map(canonical).collect()
     }
 
     /// Exactly the bytes of a range of a pack.
@@ -347,15 +336,6 @@ impl PackedStore {
             (error, _) => Unread::Failed(failed("reading a pack", error)),
         }
     }
-
-    /// Says which object of which pack is damaged. Its name is the one that the index has for the place: the record's own
-    /// header may be what is damaged.
-    async fn damaged(&self, place: &Place, reason: &str) -> BackendError {
-        let listed = self.index_objects(place.pack).await.unwrap_or_default();
-        let object = listed.iter().find(|object| object.place.offset == place.offset);
-        let name = object.map_or_else(|| "an object".to_owned(), |object| object.key.to_string());
-        BackendError::Damaged { what: format!("{name} at {place}"), reason: reason.to_owned() }
-    }
 }
 
 /// Why a range of a pack was not read.
@@ -371,11 +351,9 @@ fn range(place: &Place) -> Range<u64> {
     place.offset..place.offset.saturating_add(place.length)
 }
 
-/// Says which staged object is damaged, as far as its own header can still be read.
-fn damaged_record(place: &Place, record: &[u8], error: &FormatError) -> BackendError {
-    let object = format::parse_record_header(record)
-        .map_or_else(|_| "an object".to_owned(), |header| header.key.to_string());
-    BackendError::Damaged { what: format!("{object} at {place}"), reason: error.to_string() }
+/// Says which object of which pack is damaged: the one that was asked for, as the record's own header may be what is damaged.
+fn damaged(object: &Located, error: &FormatError) -> BackendError {
+    BackendError::Damaged { what: format!("{} at {}", object.key, object.place), reason: error.to_string() }
 }
 
 /// Where a pack lies in the object store; two digits in front keep directories short.

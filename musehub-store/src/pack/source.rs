@@ -5,7 +5,7 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use musehub_core::ObjectKey;
 use musehub_core::canonical;
-use musehub_core::port::{BackendError, NewObject, ObjectBody, PackId, PackedObject, Place, Staged};
+use musehub_core::port::{BackendError, Located, NewObject, ObjectBody, PackId, PackedObject, Place, Staged};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use rayon::prelude::*;
@@ -14,7 +14,7 @@ use super::compress::Effort;
 use super::format::{
     self, Encoding, FormatError, PACK_FOOTER, PACK_HEADER, RECORD_FRAMING, RECORD_HEADER, RECORD_TRAILER,
 };
-use super::{damaged_record, staging};
+use super::{damaged, staging};
 use crate::backend::{Backend, failed};
 
 /// A stretch of bytes of a pack.
@@ -124,13 +124,11 @@ impl PackSource {
             match body {
                 Body::Record(record) => runs.push(Run::Record(record)),
                 Body::Canonical(key, bytes) => runs.push(Run::Canonical(*key, bytes)),
-                Body::Staged(staged) if staged.length > COPY_WHOLE => runs.push(Run::Large {
-                    path: staging::pack_path(&staged.upload),
-                    place: staged_place(staged),
-                    key: staged.id.key(),
-                }),
-                Body::Resting(PackedObject { key, place, .. }) => {
-                    runs.push(Run::Large { path: super::pack_path(place.pack), place: *place, key: *key });
+                Body::Staged(staged) if staged.length > COPY_WHOLE => {
+                    runs.push(Run::Large(staging::pack_path(&staged.upload), located(staged)));
+                }
+                Body::Resting(object) => {
+                    runs.push(Run::Large(super::pack_path(object.place.pack), object.located()));
                 }
                 Body::Staged(staged) => match runs.last_mut() {
                     Some(Run::Small(batch, bytes))
@@ -152,11 +150,7 @@ enum Run<'a> {
     Canonical(ObjectKey, &'a Bytes),
     /// Small records of one upload, and their length together.
     Small(Vec<&'a Staged>, u64),
-    Large {
-        path: Path,
-        place: Place,
-        key: ObjectKey,
-    },
+    Large(Path, Located),
 }
 
 /// An object ready to be written: its name, the lengths of its record and of its payload, and where the record comes from.
@@ -204,11 +198,11 @@ async fn read_run<'a>(
             let records = read_staged(backend, &batch).await?;
             Ok(stream::iter(records.into_iter().map(Ok)).boxed())
         }
-        Run::Large { path, place, key } => {
-            let found = backend.stream(&path, super::range(&place)).await;
+        Run::Large(path, object) => {
+            let found = backend.stream(&path, super::range(&object.place)).await;
             let found = found.map_err(|error| failed("copying a large object", error))?;
             let pieces = found.map_err(|error| failed("copying a large object", error)).boxed();
-            let record = verified_record(pieces, place, Some(key));
+            let record = verified_record(pieces, object);
             Ok(record.map_ok(|(piece, _)| piece).boxed())
         }
     }
@@ -217,7 +211,7 @@ async fn read_run<'a>(
 /// The records of a batch of one upload, each proven.
 async fn read_staged(backend: &Backend, batch: &[&Staged]) -> Result<Vec<Bytes>, BackendError> {
     let path = staging::pack_path(&batch[0].upload);
-    let ranges: Vec<_> = batch.iter().map(|staged| super::range(&staged_place(staged))).collect();
+    let ranges: Vec<_> = batch.iter().map(|staged| super::range(&located(staged).place)).collect();
     let records = object_store::coalesce_ranges(
         &ranges,
         |range| {
@@ -229,28 +223,27 @@ async fn read_staged(backend: &Backend, batch: &[&Staged]) -> Result<Vec<Bytes>,
     .await
     .map_err(|error| failed("reading from staging", error))?;
     for (record, staged) in records.iter().zip(batch) {
-        let place = staged_place(staged);
-        let (key, _) =
-            format::parse_record(record).map_err(|error| damaged_record(&place, record, &error))?;
-        if key != staged.id.key() {
-            let error = FormatError::OtherObject { expected: staged.id.key(), found: key };
-            return Err(damaged_record(&place, record, &error));
+        let object = located(staged);
+        let (found, _) = format::parse_record(record).map_err(|error| damaged(&object, &error))?;
+        if found != object.key {
+            return Err(damaged(&object, &FormatError::OtherObject { expected: object.key, found }));
         }
     }
     Ok(records)
 }
 
-/// A staged record as a place, for messages; its pack has no name yet.
-fn staged_place(staged: &Staged) -> Place {
-    Place { pack: PackId::new([0; 32]), offset: staged.offset, length: staged.length }
+/// A staged record; its pack has no name yet.
+fn located(staged: &Staged) -> Located {
+    let place = Place { pack: PackId::new([0; 32]), offset: staged.offset, length: staged.length };
+    Located { key: staged.id.key(), place }
 }
 
 /// The canonical bytes of a record that arrives in pieces; fails before the end where its checksum does not fit.
 pub(super) fn checked(
     pieces: BoxStream<'static, Result<Bytes, BackendError>>,
-    place: Place,
+    object: Located,
 ) -> BoxStream<'static, Result<Bytes, BackendError>> {
-    let canonical_end = place.length.saturating_sub(RECORD_TRAILER);
+    let canonical_end = object.place.length.saturating_sub(RECORD_TRAILER);
     let cut = move |(piece, start): (Bytes, u64)| {
         let end = start + piece.len() as u64;
         let from = RECORD_HEADER.clamp(start, end) - start;
@@ -258,23 +251,20 @@ pub(super) fn checked(
         // Offsets within a piece in memory fit its index type.
         if from < to { piece.slice(from as usize..to as usize) } else { Bytes::new() }
     };
-    verified_record(pieces, place, None)
+    verified_record(pieces, object)
         .map_ok(cut)
         .try_filter(|bytes| futures::future::ready(!bytes.is_empty()))
         .boxed()
 }
 
-/// A whole record in pieces, each with its offset in the record; it is of `expected` where that is said. The last canonical
-/// bytes are held back until the checksum, which ends the record, has been compared: who has all bytes has the right ones.
+/// The whole record of an object in pieces, each with its offset in the record. The last canonical bytes are held back until the checksum, which ends the record, has been compared: who has all bytes has the right ones.
 fn verified_record<'a>(
     pieces: BoxStream<'a, Result<Bytes, BackendError>>,
-    place: Place,
-    expected: Option<ObjectKey>,
+    object: Located,
 ) -> impl futures::Stream<Item = Result<(Bytes, u64), BackendError>> + Send + 'a {
     let state = Verification {
         pieces,
-        place,
-        expected,
+        object,
         held: BytesMut::new(),
         ready: None,
         start: 0,
@@ -297,8 +287,7 @@ fn verified_record<'a>(
 /// How far a record has been verified.
 struct Verification<'a> {
     pieces: BoxStream<'a, Result<Bytes, BackendError>>,
-    place: Place,
-    expected: Option<ObjectKey>,
+    object: Located,
     /// Bytes that may belong to the checksum.
     held: BytesMut,
     /// The last piece that has been hashed, with its offset.
@@ -329,35 +318,32 @@ impl Verification<'_> {
 
     fn check_header(&self) -> Result<(), BackendError> {
         let fits = format::parse_record_header(&self.held).and_then(|header| {
-            if header.stored.checked_add(RECORD_FRAMING) != Some(self.place.length) {
+            if header.stored.checked_add(RECORD_FRAMING) != Some(self.object.place.length) {
                 return Err(FormatError::Length);
             }
-            match self.expected {
-                Some(expected) if expected != header.key => {
-                    Err(FormatError::OtherObject { expected, found: header.key })
-                }
-                // Compressed records are short, and are read whole.
-                _ if header.encoding != Encoding::Raw => Err(FormatError::Unknown),
-                _ => Ok(()),
+            if header.key != self.object.key {
+                return Err(FormatError::OtherObject { expected: self.object.key, found: header.key });
             }
+            // Compressed records are short, and are read whole.
+            if header.encoding == Encoding::Raw { Ok(()) } else { Err(FormatError::Unknown) }
         });
-        fits.map_err(|error| damaged_record(&self.place, &self.held, &error))
+        fits.map_err(|error| damaged(&self.object, &error))
     }
 
     /// Compares the checksum; gives the last piece, which ends with it.
     fn finish(&mut self) -> Result<(Bytes, u64), BackendError> {
         let (ready, checksum) = (self.ready.take(), self.held.split());
-        let complete = self.start + checksum.len() as u64 == self.place.length;
+        let complete = self.start + checksum.len() as u64 == self.object.place.length;
         match ready {
             Some((ready, start)) if complete => {
                 if self.hash.finalize().as_bytes()[..] != checksum[..] {
-                    return Err(damaged_record(&self.place, &ready, &FormatError::Checksum));
+                    return Err(damaged(&self.object, &FormatError::Checksum));
                 }
                 let mut last = BytesMut::from(ready);
                 last.extend_from_slice(&checksum);
                 Ok((last.freeze(), start))
             }
-            _ => Err(damaged_record(&self.place, &checksum, &FormatError::Truncated)),
+            _ => Err(damaged(&self.object, &FormatError::Truncated)),
         }
     }
 }

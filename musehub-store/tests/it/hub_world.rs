@@ -90,6 +90,7 @@ impl World {
             refs: Arc::new(log.clone()),
             repositories: index.clone(),
             history: index.clone(),
+            unstored: index.clone(),
             claims: index.clone(),
             clock: clock.clone(),
         };

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use musehub_core::conformance::{
     branch_claims, history_index, identity, index_pages, intel, job_control, job_queue, maintenance_index,
-    repository_index,
+    repository_index, unstored_index,
 };
 
 use crate::index_fixtures::{Database, SqlIndex};
@@ -34,6 +34,7 @@ async fn run<F: Future<Output = SqlIndex>>(fresh: impl Fn() -> F) {
     repository_index::run(&fresh).await;
     history_index::run(&fresh).await;
     index_pages::run(&fresh).await;
+    unstored_index::run(&fresh).await;
     branch_claims::run(&fresh).await;
     job_queue::run(&fresh).await;
     job_control::run(&fresh).await;

@@ -158,12 +158,12 @@ pub(crate) fn commit_row(n: u64, parents: &[u64], generation: u64) -> CommitRow 
         agent_id: String::new(),
         branch: "main".to_owned(),
         size: 300 + n,
-        place: place(n),
+        place: Some(place(n)),
     }
 }
 
 pub(crate) fn snapshot_row(n: u64) -> SnapshotRow {
-    SnapshotRow { id: snapshot_id(n), entry_count: n, size: 1_000 + n, place: place(n) }
+    SnapshotRow { id: snapshot_id(n), entry_count: n, size: 1_000 + n, place: Some(place(n)) }
 }
 
 pub(crate) fn blob_row(n: u64) -> BlobRow {

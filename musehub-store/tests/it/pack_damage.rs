@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures::StreamExt;
-use musehub_core::port::{BackendError, NewObject, ObjectStore, PackId, PackedObject, Place};
+use musehub_core::port::{BackendError, Located, NewObject, ObjectStore, PackId, PackedObject};
 use musehub_core::{ObjectKey, ObjectKind};
 use musehub_store::{Backend, PackedStore};
 
@@ -11,9 +11,9 @@ use crate::pack_fixtures::{
 };
 
 /// What a stream gave before it ended, and how it ended.
-async fn streamed(store: &PackedStore, place: Place) -> (Vec<u8>, Result<(), BackendError>) {
+async fn streamed(store: &PackedStore, object: Located) -> (Vec<u8>, Result<(), BackendError>) {
     let mut given = Vec::new();
-    let mut pieces = match store.stream(place).await {
+    let mut pieces = match store.stream(object).await {
         Ok(pieces) => pieces,
         Err(error) => return (given, Err(error)),
     };
@@ -33,8 +33,8 @@ fn assert_names(what: &str, object: &PackedObject) {
 
 /// Every way of reading a damaged object says so, naming it, and a stream ends before the object is whole.
 async fn assert_damaged(store: &PackedStore, object: &PackedObject) {
-    assert_names(&damage(store.read(&[object.place]).await), object);
-    let (given, end) = streamed(store, object.place).await;
+    assert_names(&damage(store.read(&[object.located()]).await), object);
+    let (given, end) = streamed(store, object.located()).await;
     assert_names(&damage(end), object);
     assert!((given.len() as u64) < object.size + 5, "a stream keeps its end back");
 }
@@ -54,14 +54,14 @@ async fn a_flipped_byte_anywhere_in_a_record_is_found_and_the_object_named() {
             bytes[byte] ^= 0x41;
             std::fs::write(&path, &bytes).unwrap();
             assert_damaged(&disk.store, object).await;
-            let neighbour = packed.objects[(at + 1) % objects.len()].place;
+            let neighbour = packed.objects[(at + 1) % objects.len()].located();
             let read = disk.store.read(&[neighbour]).await.unwrap();
             assert_eq!(read, [bytes_of(&objects[(at + 1) % objects.len()])], "others stay");
-            let all: Vec<Place> = packed.objects.iter().map(|object| object.place).collect();
+            let all: Vec<Located> = packed.objects.iter().map(PackedObject::located).collect();
             assert_names(&damage(disk.store.read(&all).await), object);
         }
         std::fs::write(&path, &whole).unwrap();
-        assert_eq!(disk.store.read(&[object.place]).await.unwrap(), [bytes_of(new)]);
+        assert_eq!(disk.store.read(&[object.located()]).await.unwrap(), [bytes_of(new)]);
     }
 }
 
@@ -88,7 +88,7 @@ async fn a_truncated_pack_is_damaged_where_it_ends_and_reads_before_that() {
     let packed = put(&disk.store, &objects).await;
     let path = disk.path(packed.pack.unwrap(), "pack");
     let whole = std::fs::read(&path).unwrap();
-    let all: Vec<Place> = packed.objects.iter().map(|object| object.place).collect();
+    let all: Vec<Located> = packed.objects.iter().map(PackedObject::located).collect();
     let middle = packed.objects[1];
     for length in middle.place.offset..middle.place.offset + middle.place.length {
         std::fs::write(&path, &whole[..length as usize]).unwrap();
@@ -108,8 +108,8 @@ async fn a_missing_pack_is_missing_by_name() {
     let packed = put(&disk.store, &[blob(b"gone")]).await;
     let pack = packed.pack.unwrap();
     std::fs::remove_file(disk.path(pack, "pack")).unwrap();
-    let place = packed.objects[0].place;
-    for result in [disk.store.read(&[place]).await.map(|_| ()), streamed(&disk.store, place).await.1] {
+    let gone = packed.objects[0].located();
+    for result in [disk.store.read(&[gone]).await.map(|_| ()), streamed(&disk.store, gone).await.1] {
         match result {
             Err(BackendError::Missing { what }) => assert!(what.contains(&pack.to_string()), "{what}"),
             other => panic!("expected a missing pack, got {other:?}"),
@@ -130,7 +130,7 @@ async fn a_pack_without_its_index_is_no_pack() {
     assert_eq!(again.locate(&[lost.key]).await.unwrap(), [None]);
     let listed = again.pack_objects(lost_pack).await;
     assert!(matches!(listed, Err(BackendError::Missing { .. })), "{listed:?}");
-    let read = again.read(&[packed.objects[0].place]).await.unwrap();
+    let read = again.read(&[packed.objects[0].located()]).await.unwrap();
     assert_eq!(read, [bytes_of(&lost)], "who knows the place still reads it");
     put(&again, std::slice::from_ref(&lost)).await;
     assert_eq!(again.packs().await.unwrap().len(), 2, "the next put heals it");
@@ -189,7 +189,7 @@ async fn an_index_that_lies_is_refused_by_name() {
         assert!(what.contains(&pack.to_string()), "lie {n}: {what}");
         let scanned = PackedStore::scan(Backend::local(disk.directory.path()).unwrap()).await;
         assert!(damage(scanned).contains(&pack.to_string()), "lie {n} is found at start");
-        let read = disk.store.read(&[packed.objects[0].place]).await.unwrap();
+        let read = disk.store.read(&[packed.objects[0].located()]).await.unwrap();
         assert_eq!(read, [bytes_of(&blob(b"one"))], "reading does not need the index");
     }
     std::fs::write(&path, truth).unwrap();

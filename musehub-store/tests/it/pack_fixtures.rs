@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use musehub_core::port::{
-    BackendError, NewObject, ObjectBody, ObjectStore, PackId, Place, PutReceipt, Staged, Staging,
+    BackendError, Located, NewObject, ObjectBody, ObjectStore, PackId, PackedObject, PutReceipt, Staged,
+    Staging,
 };
 use musehub_core::scheme::flat_v1;
 use musehub_core::{BlobId, ObjectKey, ObjectKind, RepoId, canonical, hash};
@@ -113,8 +114,8 @@ pub(crate) async fn put(store: &PackedStore, objects: &[NewObject]) -> PutReceip
     store.put(objects.to_vec()).await.unwrap()
 }
 
-pub(crate) fn places(receipt: &PutReceipt) -> Vec<Place> {
-    receipt.objects.iter().map(|object| object.place).collect()
+pub(crate) fn places(receipt: &PutReceipt) -> Vec<Located> {
+    receipt.objects.iter().map(PackedObject::located).collect()
 }
 
 /// Uploads one payload in pieces of the given lengths, which repeat.

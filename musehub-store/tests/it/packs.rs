@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use musehub_core::port::{NewObject, ObjectStore, PackId, Place, PutReceipt};
+use musehub_core::port::{Located, NewObject, ObjectStore, PackId, PutReceipt};
 use musehub_core::{ObjectKey, ObjectKind, canonical};
 use musehub_store::{Backend, PackedStore};
 
@@ -95,7 +95,7 @@ async fn a_pack_too_large_for_one_request_is_no_different() {
 
     let read = disk.store.read(&places(&receipt)).await.unwrap();
     assert!(read.iter().eq(in_memory.iter().map(bytes_of)), "it reads as it was");
-    let pieces = disk.store.stream(receipt.objects[2].place).await.unwrap();
+    let pieces = disk.store.stream(receipt.objects[2].located()).await.unwrap();
     let pieces: Vec<Bytes> = pieces.try_collect().await.unwrap();
     assert!(pieces.len() > 1, "a large object comes in pieces");
     assert!(pieces.concat() == *bytes_of(&in_memory[2]), "and streams as it was");
@@ -122,12 +122,12 @@ async fn many_reads_at_once_equal_single_reads_in_any_order() {
     let store = PackedStore::scan(Backend::memory()).await.unwrap();
     let mut dice = Dice::new(1);
     let objects: Vec<NewObject> = (0..5_000).map(|n| blob(&noise(n, dice.below(2_000)))).collect();
-    let mut asked: Vec<(Place, &NewObject)> = Vec::new();
+    let mut asked: Vec<(Located, &NewObject)> = Vec::new();
     for part in objects.chunks(1_700) {
         asked.extend(places(&put(&store, part).await).into_iter().zip(part));
     }
     for _ in 0..3 {
-        let order: Vec<Place> = asked.iter().map(|(place, _)| *place).collect();
+        let order: Vec<Located> = asked.iter().map(|(place, _)| *place).collect();
         let together = store.read(&order).await.unwrap();
         assert!(together.iter().eq(asked.iter().map(|(_, object)| bytes_of(object))));
         dice.shuffle(&mut asked);
@@ -138,7 +138,7 @@ async fn many_reads_at_once_equal_single_reads_in_any_order() {
     // Far apart in one pack, so that they are not read with one request; some twice.
     let mut sparse: Vec<_> = asked.iter().step_by(97).chain(asked.iter().step_by(41)).collect();
     sparse.reverse();
-    let order: Vec<Place> = sparse.iter().map(|(place, _)| *place).collect();
+    let order: Vec<Located> = sparse.iter().map(|(place, _)| *place).collect();
     let read = store.read(&order).await.unwrap();
     assert!(read.iter().eq(sparse.iter().map(|(_, object)| bytes_of(object))));
 }
@@ -164,24 +164,25 @@ async fn whatever_is_put_comes_back_from_this_store_and_from_the_next() {
         let mut dice = Dice::new(seed * 1_000_000);
         let backend = Backend::memory();
         let store = PackedStore::scan(backend.clone()).await.unwrap();
-        let mut expected: Vec<(ObjectKey, Place, Bytes)> = Vec::new();
+        let mut expected: Vec<(ObjectKey, Located, Bytes)> = Vec::new();
         for _ in 0..1 + dice.below(5) {
             let objects = random_objects(&mut dice);
             let receipt = put(&store, &objects).await;
             for (object, packed) in objects.iter().zip(&receipt.objects) {
                 assert_eq!(object.key, packed.key);
-                expected.push((object.key, packed.place, bytes_of(object).clone()));
+                expected.push((object.key, packed.located(), bytes_of(object).clone()));
             }
         }
         dice.shuffle(&mut expected);
-        let order: Vec<Place> = expected.iter().map(|(_, place, _)| *place).collect();
+        let order: Vec<Located> = expected.iter().map(|(_, place, _)| *place).collect();
         let keys: Vec<ObjectKey> = expected.iter().map(|(key, ..)| *key).collect();
         let again = PackedStore::scan(backend).await.unwrap();
         for store in [&store, &again] {
             let read = store.read(&order).await.unwrap();
             assert!(read.iter().eq(expected.iter().map(|(_, _, bytes)| bytes)), "seed {seed}");
             let located = store.locate(&keys).await.unwrap();
-            let located: Vec<Place> = located.into_iter().map(Option::unwrap).collect();
+            let at = |(key, place): (&ObjectKey, _)| Located { key: *key, place: Option::unwrap(place) };
+            let located: Vec<Located> = keys.iter().zip(located).map(at).collect();
             let read = store.read(&located).await.unwrap();
             assert!(read.iter().eq(expected.iter().map(|(_, _, bytes)| bytes)), "seed {seed}");
         }
@@ -197,13 +198,13 @@ async fn two_stores_over_one_directory_read_each_other_s_packs() {
     let their_place = places(&put(&other, std::slice::from_ref(&theirs)).await)[0];
     assert_eq!(other.read(&[our_place]).await.unwrap(), [bytes_of(&ours)]);
     assert_eq!(disk.store.read(&[their_place]).await.unwrap(), [bytes_of(&theirs)]);
-    let mut packs: Vec<PackId> = vec![our_place.pack, their_place.pack];
+    let mut packs: Vec<PackId> = vec![our_place.place.pack, their_place.place.pack];
     packs.sort_unstable();
     for store in [&disk.store, &other] {
         assert_eq!(store.packs().await.unwrap(), packs);
-        assert_eq!(store.pack_objects(our_place.pack).await.unwrap()[0].key, ours.key);
+        assert_eq!(store.pack_objects(our_place.place.pack).await.unwrap()[0].key, ours.key);
     }
     let third = disk.reopened().await;
     let located = third.locate(&[ours.key, theirs.key]).await.unwrap();
-    assert_eq!(located, [Some(our_place), Some(their_place)]);
+    assert_eq!(located, [Some(our_place.place), Some(their_place.place)]);
 }

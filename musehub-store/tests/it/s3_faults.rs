@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use musehub_core::port::{BackendError, ObjectStore, Place, RefStore};
+use musehub_core::port::{BackendError, Located, ObjectStore, RefStore};
 use musehub_store::{PackedStore, RefLog};
 use musehub_test_services::proxy::{Call, Fault, Proxy};
 use musehub_test_services::s3::{Kind, Server, fresh_prefix};
@@ -51,8 +51,8 @@ where
     move |call| of(call).then(|| faults.next()).flatten()
 }
 
-async fn streamed(store: &PackedStore, place: Place) -> Result<Bytes, BackendError> {
-    let pieces: Vec<Bytes> = store.stream(place).await?.try_collect().await?;
+async fn streamed(store: &PackedStore, object: Located) -> Result<Bytes, BackendError> {
+    let pieces: Vec<Bytes> = store.stream(object).await?.try_collect().await?;
     Ok(pieces.concat().into())
 }
 
@@ -94,7 +94,7 @@ async fn parts_that_fail_are_sent_again() {
     }));
     let receipt = put(&store, &[staged(&upload)]).await;
     assert_eq!(behind.proxy.faults(), 3);
-    assert!(streamed(&store, receipt.objects[0].place).await.unwrap().ends_with(&payload));
+    assert!(streamed(&store, receipt.objects[0].located()).await.unwrap().ends_with(&payload));
 }
 
 /// The store has completed the upload and then knows of none by that name.
@@ -123,8 +123,8 @@ async fn an_answer_that_is_short_and_says_it_is_whole_gives_no_wrong_bytes() {
         let mut wrong = 0;
         for (object, packed) in objects.iter().zip(&receipt.objects) {
             for read in [
-                store.read(&[packed.place]).await.map(|mut read| read.remove(0)),
-                streamed(&store, packed.place).await,
+                store.read(&[packed.located()]).await.map(|mut read| read.remove(0)),
+                streamed(&store, packed.located()).await,
             ] {
                 match read {
                     Ok(read) => assert_eq!(read, *bytes_of(object)),

@@ -45,7 +45,7 @@ async fn everything(world: &World) -> Vec<(PackedObject, Bytes)> {
     let mut all = Vec::new();
     for pack in world.store.packs().await.unwrap() {
         for object in world.store.pack_objects(pack).await.unwrap() {
-            all.push((object, world.store.read(&[object.place]).await.unwrap().remove(0)));
+            all.push((object, world.store.read(&[object.located()]).await.unwrap().remove(0)));
         }
     }
     all
@@ -82,7 +82,7 @@ async fn many_packs_become_one_and_every_old_name_and_place_leads_there() {
     assert_eq!((world.count("packs", ".pack").await, world.count("packs", ".fwd").await), (1, 10));
     expect_both(&world, &histories, "after the collection").await;
     for (object, bytes) in before {
-        let read = world.store.read(&[object.place]).await.unwrap();
+        let read = world.store.read(&[object.located()]).await.unwrap();
         assert_eq!(read, [bytes], "whoever knows an old place still reads it");
     }
 }
@@ -129,7 +129,7 @@ async fn names_lead_on_through_many_folds() {
         expect_both(&world, &histories, &name).await;
     }
     for (object, bytes) in first {
-        assert_eq!(world.store.read(&[object.place]).await.unwrap(), [bytes]);
+        assert_eq!(world.store.read(&[object.located()]).await.unwrap(), [bytes]);
     }
 }
 
@@ -170,7 +170,7 @@ async fn variants_under_one_key_are_both_kept() {
     let mut places = Vec::new();
     for (variant, name) in variants.iter().zip(["one", "two"]) {
         let receipt = world.store.put(vec![variant.clone()]).await.unwrap();
-        places.push(receipt.objects[0].place);
+        places.push(receipt.objects[0].located());
         name_in_log(&world, name, receipt.pack.unwrap()).await;
     }
     let done = world.repack_all().await;
@@ -236,7 +236,7 @@ async fn an_orphaned_pack_goes_in_two_steps_and_its_name_is_not_used_meanwhile()
     let collected = world.collect().await;
     assert_eq!(of(&collected, Reason::Orphaned, Action::Removed), 1);
     assert!(!is_there().await);
-    let read = world.store.read(&[again.objects[0].place]).await.unwrap();
+    let read = world.store.read(&[again.objects[0].located()]).await.unwrap();
     assert!(read[0].ends_with(b"nobody's"));
     world.wait(2);
     assert_eq!(of(&world.collect().await, Reason::Marker, Action::Removed), 1, "then the name is free");
@@ -255,7 +255,7 @@ async fn a_pack_that_is_named_after_it_was_condemned_is_reprieved() {
     assert_eq!(of(&world.collect().await, Reason::Orphaned, Action::Reprieved), 1);
     world.wait(2);
     assert!(world.collect().await.collected.is_empty());
-    assert!(world.store.read(&[receipt.objects[0].place]).await.is_ok());
+    assert!(world.store.read(&[receipt.objects[0].located()]).await.is_ok());
 }
 
 #[tokio::test]

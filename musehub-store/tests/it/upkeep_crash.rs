@@ -83,7 +83,7 @@ async fn assert_tidy(world: &World, context: &str) {
     assert!(packs <= 2, "{context}: {packs} packs");
     for pack in world.store.packs().await.unwrap() {
         let objects = world.store.pack_objects(pack).await.unwrap();
-        let places: Vec<_> = objects.iter().map(|object| object.place).collect();
+        let places: Vec<_> = objects.iter().map(|object| object.located()).collect();
         world.store.read(&places).await.unwrap();
     }
 }

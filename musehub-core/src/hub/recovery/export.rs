@@ -10,7 +10,7 @@ use super::portable::FrameWriter;
 use super::{Event, PortableError, Recovery};
 use crate::id::{BlobId, ObjectKey, ObjectKind};
 use crate::object::Snapshot;
-use crate::port::{BackendError, BlobRow, PackedObject, Place, RefLogEntry, RepositoryRecord, Timestamp};
+use crate::port::{BackendError, BlobRow, PackedObject, RefLogEntry, RepositoryRecord, Timestamp, Unstored};
 
 /// Bytes of blobs that are in memory together; a larger one is streamed.
 const BATCH: u64 = 8 << 20;
@@ -64,6 +64,11 @@ impl Recovery {
         out: &mut (dyn AsyncWrite + Send + Unpin),
         report: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Transferred, PortableError> {
+        let Unstored { commits, snapshots } = self.backends().unstored.unstored(&repo.repo_id).await?;
+        if commits > 0 || snapshots > 0 {
+            let (owner, slug) = (repo.owner.clone(), repo.slug.clone());
+            return Err(PortableError::Unstored { owner, slug, commits, snapshots });
+        }
         let moves = self.moves_in_order(repo).await?;
         let mut out = FrameWriter::begin(out).await?;
         out.record(&serde_json::to_vec(repo).map_err(std::io::Error::from)?).await?;
@@ -123,7 +128,7 @@ impl Export<'_> {
         object: &PackedObject,
         named: &mut HashSet<BlobId>,
     ) -> Result<(), PortableError> {
-        let bytes = self.recovery.backends().objects.read(&[object.place]).await?.swap_remove(0);
+        let bytes = self.recovery.backends().objects.read(&[object.located()]).await?.swap_remove(0);
         if object.key.kind == ObjectKind::Snapshot {
             let snapshot = Snapshot::decode(object.key.id.into(), &bytes).map_err(|error| {
                 BackendError::Damaged { what: object.key.to_string(), reason: error.to_string() }
@@ -165,8 +170,7 @@ impl Export<'_> {
     }
 
     async fn blob_batch(&mut self, rows: &[BlobRow]) -> Result<(), PortableError> {
-        let places: Vec<Place> = rows.iter().map(|row| row.place).collect();
-        let contents = self.recovery.hub.read(places).await?;
+        let contents = self.recovery.hub.read(rows.iter().map(BlobRow::located)).await?;
         for (row, bytes) in rows.iter().zip(contents) {
             self.object(row.id.key(), &bytes).await?;
         }
@@ -177,7 +181,7 @@ impl Export<'_> {
         let header = crate::canonical::header(ObjectKind::Blob, row.size).len() as u64;
         let length = header + row.size;
         self.out.object(row.id.key(), length).await?;
-        let mut pieces = self.recovery.backends().objects.stream(row.place).await?;
+        let mut pieces = self.recovery.backends().objects.stream(row.located()).await?;
         let mut written = 0;
         while let Some(piece) = pieces.try_next().await? {
             written += piece.len() as u64;

@@ -76,18 +76,43 @@ impl Recovery {
         import.publish().await
     }
 
+    /// The id of the repository that an earlier try left under a name when it was cut off; none where the name is free.
+    pub(super) async fn claimable(
+        &self,
+        owner: &Handle,
+        slug: &Slug,
+    ) -> Result<Option<RepoId>, PortableError> {
+        match self.backends().refs.repository(owner, slug).await? {
+            None => Ok(None),
+            Some(left) if left.deleted && left.version == 1 => Ok(Some(left.repo_id)),
+            Some(_) => Err(PortableError::Exists { owner: owner.clone(), slug: slug.clone() }),
+        }
+    }
+
+    /// Claims a name with a record that nobody sees.
+    pub(super) async fn claim(&self, unseen: &RepositoryRecord) -> Result<(), PortableError> {
+        let refs = &self.backends().refs;
+        match refs.put_repository(unseen).await {
+            Ok(()) => Ok(()),
+            Err(BackendError::Conflict { .. }) => {
+                let present = refs.repository(&unseen.owner, &unseen.slug).await?;
+                // An earlier try's is as good as this one's.
+                if present.is_some_and(|present| present.repo_id == unseen.repo_id && present.deleted) {
+                    return Ok(());
+                }
+                Err(PortableError::Exists { owner: unseen.owner.clone(), slug: unseen.slug.clone() })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn begin_import(
         &self,
         record: RepositoryRecord,
         name: Option<(Handle, Slug)>,
     ) -> Result<Import<'_>, PortableError> {
         let (owner, slug) = name.unwrap_or((record.owner, record.slug));
-        let repo_id = match self.backends().refs.repository(&owner, &slug).await? {
-            None => RepoId::random(),
-            // What an earlier try left when it was cut off.
-            Some(left) if left.deleted && left.version == 1 => left.repo_id,
-            Some(_) => return Err(PortableError::Exists { owner, slug }),
-        };
+        let repo_id = self.claimable(&owner, &slug).await?.unwrap_or_else(RepoId::random);
         let repo = RepositoryRecord { version: 1, repo_id, owner, slug, deleted: true, ..record };
         Ok(Import {
             recovery: self,
@@ -236,17 +261,7 @@ impl Import<'_> {
     /// Claims the name with a record that nobody sees, writes the log, and then shows the repository.
     async fn publish(self) -> Result<(RepositoryRecord, Transferred), PortableError> {
         let backends = self.recovery.backends();
-        match backends.refs.put_repository(&self.repo).await {
-            Ok(()) => {}
-            Err(BackendError::Conflict { .. }) => {
-                let present = backends.refs.repository(&self.repo.owner, &self.repo.slug).await?;
-                // An earlier try's is as good as this one's.
-                if present.is_none_or(|present| present.repo_id != self.repo.repo_id || !present.deleted) {
-                    return Err(PortableError::Exists { owner: self.repo.owner, slug: self.repo.slug });
-                }
-            }
-            Err(error) => return Err(error.into()),
-        }
+        self.recovery.claim(&self.repo).await?;
         for entry in &self.moves {
             let appended = backends.refs.append(entry).await;
             if let Err(BackendError::Conflict { .. }) = appended {

@@ -1,7 +1,9 @@
 //! Keeping the truth and its index whole: use cases of the operator, which nobody reaches over the network.
 
+mod backfill;
 mod export;
 mod import;
+mod load_rows;
 mod portable;
 mod report;
 mod verify;
@@ -10,7 +12,9 @@ mod verify_objects;
 use std::fmt;
 use std::sync::Arc;
 
+pub use backfill::{BackfillOptions, Backfilled};
 pub use export::Transferred;
+pub use load_rows::LoadedRows;
 pub use report::{Event, Problem, ProblemKind};
 pub use verify::{VerifyOptions, VerifySummary};
 
@@ -34,6 +38,20 @@ pub enum PortableError {
         owner: Handle,
         /// The name.
         slug: Slug,
+    },
+    /// Some of it is in the database alone.
+    #[error(
+        "{commits} commits and {snapshots} snapshots of {owner}/{slug} are rows without objects: run `musehub-server backfill` first"
+    )]
+    Unstored {
+        /// The owner.
+        owner: Handle,
+        /// The name.
+        slug: Slug,
+        /// How many commits.
+        commits: u64,
+        /// How many snapshots.
+        snapshots: u64,
     },
     /// The stream cannot be read or written.
     #[error("the file cannot be read or written")]

@@ -36,6 +36,8 @@ pub enum ProblemKind {
     WrongRow,
     /// A branch points at a commit that the repository does not hold.
     MissingHead,
+    /// No object can be made of the record that a row without an object keeps.
+    UnstorableRow,
     /// A commit names a parent that the repository does not hold.
     MissingParent,
     /// A commit names a snapshot that the repository does not hold.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::report::finding;
 use super::verify::Verification;
 use super::{Problem, ProblemKind};
-use crate::id::{BlobId, CommitId, ObjectKey, SnapshotId};
+use crate::id::{BlobId, CommitId, ObjectId, ObjectKey, ObjectKind, SnapshotId};
 use crate::object::{Commit, Snapshot};
 use crate::port::{
     BackendError, BlobRow, CommitRow, PackFaultKind, PackId, PackedObject, Place, RepositoryRecord,
@@ -26,27 +26,62 @@ const HELD_BLOBS: usize = 1_000_000;
 impl Verification<'_> {
     /// Every commit: read, its id computed again, its row compared, its parents and its snapshot there.
     pub(super) async fn commits(&mut self, repo: &RepositoryRecord) -> Result<(), BackendError> {
+        self.recorded(repo, ObjectKind::Commit).await
+    }
+
+    /// Every snapshot: read, its id computed again, its row compared, its blobs there.
+    pub(super) async fn snapshots(&mut self, repo: &RepositoryRecord) -> Result<(), BackendError> {
+        self.recorded(repo, ObjectKind::Snapshot).await
+    }
+
+    /// Goes through the rows of commits or snapshots, a page at a time.
+    async fn recorded(&mut self, repo: &RepositoryRecord, kind: ObjectKind) -> Result<(), BackendError> {
         let mut after = None;
         loop {
-            let page = self.recovery.pages.commit_page(&repo.repo_id, after, PAGE).await?;
-            let Some(last) = page.last() else {
+            let page = self.page(repo, kind, after).await?;
+            let wanted = page.wanted();
+            let Some(last) = wanted.last() else {
                 return Ok(());
             };
-            after = Some(last.id);
-            let objects: Vec<(ObjectKey, Place, u64)> =
-                page.iter().map(|row| (row.id.key(), row.place, row.size)).collect();
-            for batch in batches(&objects) {
-                let bytes = self.read(repo, &objects[batch.clone()]).await?;
-                for (row, bytes) in page[batch].iter().zip(bytes) {
-                    if let Some(bytes) = bytes {
-                        self.commit(repo, row, &bytes);
+            after = Some(last.key.id);
+            self.summary.unstored += wanted.iter().filter(|row| row.place.is_none()).count() as u64;
+            for batch in batches(&wanted) {
+                let bytes = self.read(repo, &wanted[batch.clone()]).await?;
+                for (at, bytes) in batch.zip(bytes) {
+                    match (&page, bytes) {
+                        (Page::Commits(rows), Some(bytes)) => self.commit(repo, &rows[at], &bytes),
+                        (Page::Snapshots(rows), Some(bytes)) => {
+                            self.snapshot(repo, &rows[at], &bytes).await?;
+                        }
+                        (_, None) => {}
                     }
                 }
             }
-            self.ancestry(repo, &page).await?;
-            self.summary.commits += page.len() as u64;
-            self.progress("commits", self.summary.commits, None);
+            match &page {
+                Page::Commits(rows) => {
+                    self.ancestry(repo, rows).await?;
+                    self.summary.commits += rows.len() as u64;
+                    self.progress("commits", self.summary.commits, None);
+                }
+                Page::Snapshots(rows) => {
+                    self.summary.snapshots += rows.len() as u64;
+                    self.progress("snapshots", self.summary.snapshots, None);
+                }
+            }
         }
+    }
+
+    async fn page(
+        &self,
+        repo: &RepositoryRecord,
+        kind: ObjectKind,
+        after: Option<ObjectId>,
+    ) -> Result<Page, BackendError> {
+        let (pages, repo) = (&self.recovery.pages, &repo.repo_id);
+        Ok(match kind {
+            ObjectKind::Commit => Page::Commits(pages.commit_page(repo, after.map(Into::into), PAGE).await?),
+            _ => Page::Snapshots(pages.snapshot_page(repo, after.map(Into::into), PAGE).await?),
+        })
     }
 
     fn commit(&mut self, repo: &RepositoryRecord, row: &CommitRow, bytes: &Bytes) {
@@ -104,30 +139,6 @@ impl Verification<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Every snapshot: read, its id computed again, its row compared, its blobs there.
-    pub(super) async fn snapshots(&mut self, repo: &RepositoryRecord) -> Result<(), BackendError> {
-        let mut after = None;
-        loop {
-            let page = self.recovery.pages.snapshot_page(&repo.repo_id, after, PAGE).await?;
-            let Some(last) = page.last() else {
-                return Ok(());
-            };
-            after = Some(last.id);
-            let objects: Vec<(ObjectKey, Place, u64)> =
-                page.iter().map(|row| (row.id.key(), row.place, row.size)).collect();
-            for batch in batches(&objects) {
-                let bytes = self.read(repo, &objects[batch.clone()]).await?;
-                for (row, bytes) in page[batch].iter().zip(bytes) {
-                    if let Some(bytes) = bytes {
-                        self.snapshot(repo, row, &bytes).await?;
-                    }
-                }
-            }
-            self.summary.snapshots += page.len() as u64;
-            self.progress("snapshots", self.summary.snapshots, None);
-        }
     }
 
     async fn snapshot(
@@ -233,26 +244,26 @@ impl Verification<'_> {
     async fn read(
         &mut self,
         repo: &RepositoryRecord,
-        objects: &[(ObjectKey, Place, u64)],
+        wanted: &[Wanted],
     ) -> Result<Vec<Option<Bytes>>, BackendError> {
-        let places: Vec<Place> = objects.iter().map(|(_, place, _)| *place).collect();
-        self.used.extend(places.iter().map(|place| place.pack));
-        let store = &self.recovery.backends().objects;
-        if let Ok(all) = store.read(&places).await {
+        let asked: Vec<(ObjectKey, Option<Place>)> = wanted.iter().map(|row| (row.key, row.place)).collect();
+        self.used.extend(asked.iter().filter_map(|(_, place)| place.map(|place| place.pack)));
+        let hub = &self.recovery.hub;
+        if let Ok(all) = hub.records(repo, &asked).await {
             return Ok(all.into_iter().map(Some).collect());
         }
         // One of them is damaged: which ones, they say one by one.
-        let mut read = Vec::with_capacity(objects.len());
-        for (key, place, _) in objects {
-            match store.read(&[*place]).await {
+        let mut read = Vec::with_capacity(asked.len());
+        for (key, place) in asked {
+            match hub.records(repo, &[(key, place)]).await {
                 Ok(mut one) => read.push(one.pop()),
                 Err(error @ BackendError::Missing { .. }) => {
                     let problem = Problem::new(ProblemKind::RowWithoutObject, error.to_string());
-                    self.problem(problem.of(repo).object(*key).pack(place.pack));
+                    self.problem(in_pack(problem.of(repo).object(key), place));
                     read.push(None);
                 }
                 Err(error) => {
-                    self.damaged(repo, *key, *place, finding(error)?);
+                    self.damaged(repo, key, place, finding(error)?);
                     read.push(None);
                 }
             }
@@ -260,25 +271,63 @@ impl Verification<'_> {
         Ok(read)
     }
 
-    fn damaged(&mut self, repo: &RepositoryRecord, key: ObjectKey, place: Place, reason: String) {
-        let problem = Problem::new(ProblemKind::Pack(PackFaultKind::DamagedObject), reason);
-        self.problem(problem.of(repo).object(key).pack(place.pack));
+    fn damaged(&mut self, repo: &RepositoryRecord, key: ObjectKey, place: Option<Place>, reason: String) {
+        let kind = match place {
+            Some(_) => ProblemKind::Pack(PackFaultKind::DamagedObject),
+            None => ProblemKind::UnstorableRow,
+        };
+        self.problem(in_pack(Problem::new(kind, reason).of(repo).object(key), place));
+    }
+}
+
+fn in_pack(problem: Problem, place: Option<Place>) -> Problem {
+    match place {
+        Some(place) => problem.pack(place.pack),
+        None => problem,
+    }
+}
+
+/// A page of rows that have records.
+enum Page {
+    Commits(Vec<CommitRow>),
+    Snapshots(Vec<SnapshotRow>),
+}
+
+/// An object to be read: where it lies, if anywhere, and the length of its payload.
+struct Wanted {
+    key: ObjectKey,
+    place: Option<Place>,
+    size: u64,
+}
+
+impl Page {
+    fn wanted(&self) -> Vec<Wanted> {
+        match self {
+            Self::Commits(rows) => rows
+                .iter()
+                .map(|row| Wanted { key: row.id.key(), place: row.place, size: row.size })
+                .collect(),
+            Self::Snapshots(rows) => rows
+                .iter()
+                .map(|row| Wanted { key: row.id.key(), place: row.place, size: row.size })
+                .collect(),
+        }
     }
 }
 
 /// Stretches of objects whose payloads are in memory together.
-fn batches(objects: &[(ObjectKey, Place, u64)]) -> Vec<std::ops::Range<usize>> {
+fn batches(wanted: &[Wanted]) -> Vec<std::ops::Range<usize>> {
     let mut batches = Vec::new();
     let (mut start, mut bytes) = (0, 0);
-    for (at, (_, _, size)) in objects.iter().enumerate() {
+    for (at, Wanted { size, .. }) in wanted.iter().enumerate() {
         if at > start && bytes + size > BATCH_BYTES {
             batches.push(start..at);
             (start, bytes) = (at, 0);
         }
         bytes += size;
     }
-    if start < objects.len() {
-        batches.push(start..objects.len());
+    if start < wanted.len() {
+        batches.push(start..wanted.len());
     }
     batches
 }

@@ -96,7 +96,8 @@ pub(in crate::index) mod commit {
     /// A commit that a repository holds. Its parents and generation are in the graph.
     ///
     /// Read by id for pages, fetches and membership (`HistoryIndex::commits`), counted (`commit_count`), and
-    /// by id alone where the packed store asks for a place (`PlaceIndex::locate`).
+    /// by id alone where the packed store asks for a place (`PlaceIndex::locate`). Those that wait to be back-filled are
+    /// listed (`UnstoredIndex::unstored_commits`), and their records read by id (`unstored_records`).
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "musehub_commits")]
     pub struct Model {
@@ -126,9 +127,12 @@ pub(in crate::index) mod commit {
         pub branch: String,
         /// Length of the payload of its record, in bytes.
         pub size: i64,
-        /// Where this repository's record of it lies.
-        #[sea_orm(column_type = "Text")]
-        pub storage_uri: String,
+        /// Where this repository's record of it lies; none while it waits to be back-filled.
+        #[sea_orm(column_type = "Text", nullable)]
+        pub storage_uri: Option<String>,
+        /// The record in JSON, while there is no `storage_uri`.
+        #[sea_orm(column_type = "Text", nullable)]
+        pub record: Option<String>,
     }
 
     /// What it refers to.
@@ -147,7 +151,11 @@ pub(in crate::index) mod commit {
     impl ActiveModelBehavior for ActiveModel {}
 
     impl Declared for Entity {
-        const INDEXES: &'static [Index<Column>] = &[Index::of("ix_commits_id", &[Column::CommitId])];
+        const INDEXES: &'static [Index<Column>] = &[
+            Index::of("ix_commits_id", &[Column::CommitId]),
+            Index::of("ix_commits_unstored", &[Column::RepoId, Column::CommitId])
+                .only_where("storage_uri IS NULL"),
+        ];
     }
 }
 
@@ -206,7 +214,8 @@ pub(in crate::index) mod snapshot {
     /// A snapshot that a repository holds.
     ///
     /// Read by id for pages, fetches and membership (`HistoryIndex::snapshots`), and by id alone where the packed store
-    /// asks for a place (`PlaceIndex::locate`).
+    /// asks for a place (`PlaceIndex::locate`). Those that wait to be back-filled are listed
+    /// (`UnstoredIndex::unstored_snapshots`), and their records read by id (`unstored_records`).
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "musehub_snapshots")]
     pub struct Model {
@@ -220,9 +229,12 @@ pub(in crate::index) mod snapshot {
         pub entry_count: i64,
         /// Length of its payload, in bytes.
         pub size: i64,
-        /// Where this repository's record of it lies.
-        #[sea_orm(column_type = "Text")]
-        pub storage_uri: String,
+        /// Where this repository's record of it lies; none while it waits to be back-filled.
+        #[sea_orm(column_type = "Text", nullable)]
+        pub storage_uri: Option<String>,
+        /// The record in JSON, while there is no `storage_uri`.
+        #[sea_orm(column_type = "Text", nullable)]
+        pub record: Option<String>,
     }
 
     /// What it refers to.
@@ -241,6 +253,10 @@ pub(in crate::index) mod snapshot {
     impl ActiveModelBehavior for ActiveModel {}
 
     impl Declared for Entity {
-        const INDEXES: &'static [Index<Column>] = &[Index::of("ix_snapshots_id", &[Column::SnapshotId])];
+        const INDEXES: &'static [Index<Column>] = &[
+            Index::of("ix_snapshots_id", &[Column::SnapshotId]),
+            Index::of("ix_snapshots_unstored", &[Column::RepoId, Column::SnapshotId])
+                .only_where("storage_uri IS NULL"),
+        ];
     }
 }

@@ -5,6 +5,7 @@ mod m0001_first_schema;
 mod m0002_breakage_help;
 mod m0003_branch_claims;
 mod m0004_repository_settings;
+mod m0005_unstored_rows;
 mod m0007_job_turns;
 
 #[cfg(test)]
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_breakage_help::BreakageHelp),
             Box::new(m0003_branch_claims::BranchClaims),
             Box::new(m0004_repository_settings::RepositorySettings),
+            Box::new(m0005_unstored_rows::UnstoredRows),
             Box::new(m0007_job_turns::JobTurns),
         ]
     }
