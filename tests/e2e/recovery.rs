@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use musehub_test_services::postgres;
-use musehub_test_support::History;
+use musehub_test_support::{History, rows};
 
 use crate::http::client;
 use crate::process::{Server, run};
@@ -146,5 +146,80 @@ async fn a_repository_goes_from_one_hub_to_another_as_a_file() {
     let _ = run(elsewhere.path(), &["verify", "--objects"]).expect(0);
     let server = Server::start(elsewhere.path());
     let clone = client(&server, "bob", "song", None).clone_repository().await.unwrap();
+    assert_same(&clone, &source);
+}
+
+#[tokio::test]
+async fn a_repository_that_came_as_rows_is_served_before_and_after_its_objects_are_written() {
+    let (data, token) = repository();
+    let mut source = History::new();
+    for number in 0..5 {
+        let _ = source.commit_file("main", &format!("change {number}"), &format!("{number}.txt"));
+    }
+    source.fork("side/line", "main");
+    let _ = source.commit_file("side/line", "aside", "aside.txt");
+    let _ = source.merge("main", "side/line");
+    let file = data.path().join("rows.jsonl");
+    let name = file.to_str().unwrap();
+    fs::write(&file, rows::file(&source, "alice", "rows")).unwrap();
+
+    let server = Server::start(data.path());
+    let loaded = run(data.path(), &["load-rows", name]).expect(0);
+    assert!(loaded.out.contains("alice/rows: 2 branches, 7 commits, 7 snapshots, 6 blobs"), "{loaded:?}");
+    let again = run(data.path(), &["load-rows", name]).expect(2);
+    assert!(again.err.contains("alice/rows exists already"), "{again:?}");
+    let mut remote = client(&server, "alice", "rows", Some(&token));
+    assert_same(&remote.clone_repository().await.unwrap(), &source);
+    let mut next = source.clone();
+    let _ = next.commit_file("main", "more", "more.txt");
+    let refused = remote.push(&next, "main", false).await.unwrap_err();
+    assert_eq!(refused.status, 409, "{refused:?}");
+    let waiting = run(data.path(), &["verify", "--objects"]).expect(0);
+    assert!(waiting.out.contains("14 commits and snapshots are in the database alone"), "{waiting:?}");
+    let backup = data.path().join("alone.jsonl");
+    let backup = run(data.path(), &["backup", backup.to_str().unwrap()]).expect(2);
+    assert!(backup.err.contains("run `musehub-server backfill` first"), "{backup:?}");
+    let exported = data.path().join("rows.mhex");
+    let _ = run(data.path(), &["export", "alice/rows", exported.to_str().unwrap()]).expect(2);
+
+    let dry = run(data.path(), &["backfill", "--dry-run"]).expect(0);
+    assert!(dry.out.contains("7 commits and 7 snapshots of 1 repositories would be stored"), "{dry:?}");
+    let done = run(data.path(), &["backfill", "--json", "--progress"]).expect(0);
+    let printed: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+    assert_eq!(
+        (&printed["done"]["commits"], &printed["done"]["branches"]),
+        (&7.into(), &2.into()),
+        "{done:?}"
+    );
+    assert!(done.err.contains("commits and snapshots: 14 of 14"), "{done:?}");
+    let nothing = run(data.path(), &["backfill"]).expect(0);
+    assert!(nothing.out.contains("0 commits and 0 snapshots of 0 repositories"), "{nothing:?}");
+    assert_same(&remote.clone_repository().await.unwrap(), &source);
+    let _ = remote.push(&next, "main", false).await.unwrap();
+    let _ = run(data.path(), &["verify", "--objects"]).expect(0);
+
+    server.process.signal("TERM");
+    let _ = server.process.wait();
+    let _ = run(data.path(), &["rebuild-index"]).expect(0);
+    let server = Server::start(data.path());
+    let clone = client(&server, "alice", "rows", None).clone_repository().await.unwrap();
+    assert_same(&clone, &next);
+    let _ = run(data.path(), &["verify", "--objects"]).expect(0);
+}
+
+#[tokio::test]
+async fn an_index_is_not_made_anew_while_the_old_one_alone_has_rows() {
+    let (data, _) = repository();
+    let mut source = History::new();
+    let _ = source.commit_file("main", "one", "one.txt");
+    let file = data.path().join("rows.jsonl");
+    fs::write(&file, rows::file(&source, "alice", "rows")).unwrap();
+    let _ = run(data.path(), &["load-rows", file.to_str().unwrap(), "--as", "alice/other"]).expect(0);
+    let refused = run(data.path(), &["rebuild-index"]).expect(2);
+    assert!(refused.err.contains("2 commits and snapshots are in the database alone"), "{refused:?}");
+    let _ = run(data.path(), &["backfill", "--repo", "alice/other"]).expect(0);
+    let _ = run(data.path(), &["rebuild-index"]).expect(0);
+    let server = Server::start(data.path());
+    let clone = client(&server, "alice", "other", None).clone_repository().await.unwrap();
     assert_same(&clone, &source);
 }

@@ -4,6 +4,7 @@
 //!   which must never call the hub's.
 //! - [`client`] makes the calls that the Muse client of March 2026 makes, over any [`transport`], and believes nothing
 //!   that it gets.
+//! - [`rows`] writes a history as rows of a hub that has no objects.
 //! - [`app`] runs a server in process.
 
 #![warn(missing_docs)]
@@ -15,6 +16,7 @@ mod described;
 pub mod history;
 pub mod id;
 pub mod record;
+pub mod rows;
 pub mod transport;
 
 pub use app::{Call, TestApp};
