@@ -23,6 +23,7 @@ use crate::port::{
     SnapshotRow, Timestamp, UnstoredRows, Visibility,
 };
 use crate::scheme::{BlobHasher, IdScheme};
+use crate::settings::RepositorySettings;
 
 const FORMAT: &str = "musehub-rows";
 const VERSION: u32 = 1;
@@ -146,6 +147,7 @@ impl Recovery {
             scheme: Some(repository.scheme),
             default_branch: Some(repository.default_branch),
             created_at: repository.created_at,
+            settings: RepositorySettings::default(),
             deleted: true,
         };
         self.claim(&repo).await?;
