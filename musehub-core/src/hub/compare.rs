@@ -19,7 +19,7 @@ impl Hub {
     /// [`ReadError::NotFound`] where the repository does not hold it.
     pub async fn commit_record(&self, repo: &RepositoryRecord, id: CommitId) -> Result<Commit, ReadError> {
         let row = self.commit(repo, id).await?;
-        let bytes = self.read([row.place]).await?.swap_remove(0);
+        let bytes = self.read_commits(repo, &[row]).await?.swap_remove(0);
         Commit::decode(scheme_of(repo), id, &bytes).map_err(|error| {
             BackendError::Damaged { what: format!("commit {id}"), reason: error.to_string() }.into()
         })

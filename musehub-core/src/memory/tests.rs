@@ -12,9 +12,9 @@ use crate::id::{BlobId, CommitId, HashAlgorithm, ObjectKey, ObjectKind, Snapshot
 use crate::name::{BranchName, RepoId};
 use crate::port::{
     BlobRow, BreakageIndex, BreakageIssue, BreakageMeta, Clock, CommitRow, FactCache, HistoryIndex,
-    IdentityStore, JobKind, JobQueue, Located, MoveRows, NewJob, NewObject, NewToken, ObjectBody, ObjectStore, PackId,
-    PackedObject, Place, RefLogEntry, RefStore, RepositoryIndex, RepositoryRecord, Severity, SnapshotRow, Staging,
-    Timestamp, TokenHash, Visibility,
+    IdentityStore, JobKind, JobQueue, Located, MoveRows, NewJob, NewObject, NewToken, ObjectBody,
+    ObjectStore, PackId, PackedObject, Place, RefLogEntry, RefStore, RepositoryIndex, RepositoryRecord,
+    Severity, SnapshotRow, Staging, Timestamp, TokenHash, Visibility,
 };
 use crate::scheme::IdScheme;
 use crate::settings::RepositorySettings;

@@ -8,7 +8,9 @@ use musehub_core::port::{
 use sea_orm::Value;
 
 use super::sql::{id_array, text_array};
-use super::{branch_claims, history, identity, intel, job, job_control, maintenance, places, repository, unstored};
+use super::{
+    branch_claims, history, identity, intel, job, job_control, maintenance, places, repository, unstored,
+};
 
 mod tests;
 
