@@ -5,7 +5,7 @@
 use musehub_core::hub::{HistoryStrategy, MergeRequest};
 use musehub_core::merge::FileStrategy;
 use musehub_core::object::{Commit, Snapshot};
-use musehub_core::port::{ObjectStore, RepositoryRecord};
+use musehub_core::port::{Located, ObjectStore, RepositoryRecord};
 use musehub_core::{BranchName, CommitId, Handle, ObjectKind, canonical};
 use musehub_store::{Backend, PackedStore, StoreLocation};
 use musehub_test_support::history::write;
@@ -43,8 +43,9 @@ async fn assert_canonical(app: &TestApp, commits: impl IntoIterator<Item = Commi
 /// The bytes of objects, each of which must exist.
 async fn stored<const N: usize>(store: &PackedStore, keys: [musehub_core::ObjectKey; N]) -> [Vec<u8>; N] {
     let places = store.locate(&keys).await.unwrap();
-    let places: Vec<_> = places.into_iter().map(|place| place.expect("it exists in the store")).collect();
-    let bytes = store.read(&places).await.unwrap();
+    let located = keys.into_iter().zip(places);
+    let located = located.map(|(key, place)| Located { key, place: place.expect("it exists in the store") });
+    let bytes = store.read(&located.collect::<Vec<_>>()).await.unwrap();
     bytes.into_iter().map(|bytes| bytes.to_vec()).collect::<Vec<_>>().try_into().unwrap()
 }
 
