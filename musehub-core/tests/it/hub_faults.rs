@@ -2,12 +2,16 @@
 
 use futures::executor::block_on;
 use futures::future::join;
-use musehub_core::hub::{Push, PushError, PushOutcome};
-use musehub_core::port::{BackendError, RefStore, RepositoryRecord};
+use musehub_core::hub::{InitialCommit, InitialiseError, Need, NewRepository, Push, PushError, PushOutcome};
+use musehub_core::port::{BackendError, RefStore, RepositoryRecord, Visibility};
+use musehub_core::scheme::IdScheme;
 use musehub_core::{CommitId, Hub};
 
-use crate::hub_fixtures::{Cloned, Made, World, branch, chain, commit, hub, push_of};
+use crate::hub_fixtures::{
+    Cloned, Made, World, alice, branch, chain, commit, handle, hub, new_repository, push_of, slug,
+};
 use crate::hub_ports::{Disturbed, Fault};
+use crate::hub_writes::{canonical_commit, commit_files, put};
 
 const FAULTS: [Fault; 4] = [Fault::Refused, Fault::AnswerLost, Fault::DiesBefore, Fault::DiesAfter];
 
@@ -137,6 +141,70 @@ fn a_later_push_that_fails_anywhere_is_whole_or_not_there_and_succeeds_again() {
                 }
                 assert!(at > 8, "{at} calls");
             }
+        }
+    });
+}
+
+fn first_commit() -> InitialCommit {
+    InitialCommit {
+        branch: branch("trunk"),
+        author: handle("alice"),
+        readme: "# demo\n".to_owned(),
+        licence: Some("Do as you like.\n".to_owned()),
+    }
+}
+
+/// One creation of a repository with a first commit, with one fault; false once it makes fewer calls than that.
+async fn survive_creation(fault: Fault, at: u64) -> bool {
+    let context = format!("call {at} {fault:?}");
+    let world = World::new();
+    let new = || NewRepository {
+        scheme: Some(IdScheme::FlatV1),
+        ..new_repository("alice", "demo", Visibility::Public)
+    };
+    let failing = Disturbed::failing(world.backends(), fault, at);
+    let answer = hub(failing.backends()).create_initialised(new(), first_commit()).await;
+    if !failing.struck() {
+        assert!(answer.is_ok(), "{context}");
+        return false;
+    }
+    let survivor = world.restarted();
+    survivor.hub.catch_up().await.unwrap();
+    let found = survivor.hub.open(&handle("alice"), &slug("demo"), &alice(), Need::Read).await;
+    let Ok(repo) = found else {
+        assert!(
+            matches!(answer, Err(InitialiseError::Create(_))),
+            "{context}: what says that it is there is there"
+        );
+        assert!(
+            survivor.hub.create_initialised(new(), first_commit()).await.is_ok(),
+            "{context}: the name is free"
+        );
+        return true;
+    };
+    let heads = survivor.heads(&repo).await;
+    let head = match heads.get("trunk") {
+        Some(head) => *head,
+        None => {
+            assert!(answer.is_err() && heads.is_empty(), "{context}: empty, and nobody was told otherwise");
+            let made =
+                commit_files(&survivor, &repo, "trunk", None, vec![put("README.md", "# demo\n")]).await;
+            made.unwrap_or_else(|error| panic!("{context}: it takes a first commit: {error}")).head
+        }
+    };
+    canonical_commit(&survivor, &repo, head).await;
+    true
+}
+
+#[test]
+fn a_creation_that_fails_anywhere_leaves_nothing_an_empty_repository_or_all_of_it() {
+    block_on(async {
+        for fault in FAULTS {
+            let mut at = 0;
+            while survive_creation(fault, at).await {
+                at += 1;
+            }
+            assert!(at > 8, "{at} calls");
         }
     });
 }

@@ -143,10 +143,10 @@ pub(crate) async fn commit_files(exchange: &Exchange<'_>, body: &mut RequestBody
     };
     let content_type = exchange.header(&CONTENT_TYPE).to_owned();
     let (commit, upload) = if content_type.trim_start().to_ascii_lowercase().starts_with("multipart/") {
-        body.decode(app.limits.upload, move |reader| intake.from_form(&content_type, reader)).await?
+        body.decode(app.limits.upload, move |reader| intake.take_form(&content_type, reader)).await?
     } else {
         let bytes = body.collect(app.limits.request).await?;
-        let taken = tokio::task::spawn_blocking(move || intake.from_json(&bytes));
+        let taken = tokio::task::spawn_blocking(move || intake.take_json(&bytes));
         taken.await.map_err(ApiError::internal)??
     };
     // On its own task: a client that hangs up must not stop a commit between the log and the index.
@@ -177,14 +177,14 @@ struct Intake {
 }
 
 impl Intake {
-    fn from_json(self, bytes: &[u8]) -> Result<(CommitFiles, Option<String>), ApiError> {
+    fn take_json(self, bytes: &[u8]) -> Result<(CommitFiles, Option<String>), ApiError> {
         self.take(from_json_bytes(bytes)?, |_, parts| match parts.iter().next() {
             None => Ok(()),
             Some(part) => Err(no_part(part)),
         })
     }
 
-    fn from_form(
+    fn take_form(
         self,
         content_type: &str,
         reader: &mut BodyReader,

@@ -195,20 +195,22 @@ impl From<PushError> for ApiError {
 
 impl From<CommitError> for ApiError {
     fn from(error: CommitError) -> Self {
-        let refused = |code| Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, error.to_string());
-        match &error {
-            CommitError::NoSuchFile { path } => refused("no_such_file").with("path", path.as_str()),
-            CommitError::FileExists { path } => refused("file_exists").with("path", path.as_str()),
-            CommitError::WrittenTwice { path } => refused("written_twice").with("path", path.as_str()),
-            CommitError::NoExecutables { path, .. } => refused("no_executables").with("path", path.as_str()),
-            CommitError::NothingChanged => refused("nothing_changed"),
-            CommitError::TooManyChanges => Self::too_large(error.to_string()),
-            CommitError::Text { .. } | CommitError::Manifest(_) => Self::invalid(error.to_string()),
-            CommitError::Push(_) | CommitError::Read(_) => match error {
-                CommitError::Push(error) => error.into(),
-                CommitError::Read(error) => error.into(),
-                other => Self::internal(other),
-            },
+        let detail = error.to_string();
+        let (code, path) = match error {
+            CommitError::Push(error) => return error.into(),
+            CommitError::Read(error) => return error.into(),
+            CommitError::TooManyChanges => return Self::too_large(detail),
+            CommitError::Text { .. } | CommitError::Manifest(_) => return Self::invalid(detail),
+            CommitError::NothingChanged => ("nothing_changed", None),
+            CommitError::NoSuchFile { path } => ("no_such_file", Some(path)),
+            CommitError::FileExists { path } => ("file_exists", Some(path)),
+            CommitError::WrittenTwice { path } => ("written_twice", Some(path)),
+            CommitError::NoExecutables { path, .. } => ("no_executables", Some(path)),
+        };
+        let refused = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
+        match path {
+            Some(path) => refused.with("path", path.as_str()),
+            None => refused,
         }
     }
 }
