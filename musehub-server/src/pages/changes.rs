@@ -187,6 +187,8 @@ pub struct BranchEntry {
     pub name: String,
     /// Whether it is the default branch.
     pub is_default: bool,
+    /// Whether pushes to it are restricted.
+    pub is_protected: bool,
     /// Its head.
     pub head: CommitRow,
     /// When it moved last.

@@ -391,6 +391,7 @@ pub(super) fn branch_list() -> BranchListPage {
     let branch = |name: &str, n: usize, apart| BranchEntry {
         name: name.into(),
         is_default: name == "main",
+        is_protected: n < 3,
         head: commits()[n].clone(),
         moved_at: "2026-03-20T17:42:12.000Z".into(),
         apart,

@@ -51,6 +51,7 @@ pub(crate) async fn branches(exchange: &Exchange<'_>) -> Result<Reply, ApiError>
         branches.push(BranchEntry {
             name: row.name.to_string(),
             is_default: row.name == refs.default_branch,
+            is_protected: repo.settings.protection(&row.name).is_some(),
             head: views::commit(heads[&row.head].clone()),
             moved_at: row.moved_at.to_string(),
             apart,

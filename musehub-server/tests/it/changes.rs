@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use musehub_core::hub::{Need, RepositoryChange, Viewer};
+use musehub_core::settings::{BranchPattern, BranchProtection, Protection, RepositorySettings};
+use musehub_core::{Handle, Slug};
 use musehub_test_support::history::write;
 use musehub_test_support::record::{map, set, texts};
 use musehub_test_support::{Answer, History, MuseClient, TestApp};
@@ -403,6 +406,18 @@ async fn branches_are_listed_with_how_far_they_are_from_the_default_one() {
     for odd in ["?page=0", "?page=3", "?page=x"] {
         assert!(site.page(&format!("branches{odd}")).await.contains("page 1 of 2"), "{odd}");
     }
+    let (owner, slug) = (Handle::parse("alice").unwrap(), Slug::parse("demo").unwrap());
+    let hub = &site.app.app.hub;
+    let repo = hub.open(&owner, &slug, &Viewer::Anonymous, Need::Read).await.unwrap();
+    let pattern = BranchPattern::parse("topic/*").unwrap();
+    let protected = BranchProtection { pattern, protection: Protection::default() };
+    let settings = RepositorySettings { protected_branches: vec![protected], ..repo.settings.clone() };
+    let change = RepositoryChange { settings: Some(settings), ..RepositoryChange::default() };
+    hub.update_repository(&repo, &change).await.unwrap();
+    assert!(!html.contains("protected"));
+    let marked = [site.page("branches").await, site.page("branches?page=2").await].concat();
+    assert_eq!(marked.matches("protected</span>").count(), 1, "{marked}");
+
     let empty = TestApp::new().await;
     let _ = empty.repository("alice", "demo").await;
     assert!(empty.get("/alice/demo/branches").send().await.expect(200).text().contains("No branches yet"));
