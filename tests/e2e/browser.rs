@@ -12,7 +12,7 @@ use crate::process::{PATIENCE, create_token, run};
 use crate::webdriver::{Browser, ENTER, TAB};
 
 /// Pages by the names of their pictures.
-const PAGES: [(&str, &str); 18] = [
+const PAGES: [(&str, &str); 22] = [
     ("home", "/"),
     ("repository", "/demo/starship"),
     ("commits", "/demo/starship/commits/main"),
@@ -27,6 +27,10 @@ const PAGES: [(&str, &str); 18] = [
     ("breakage-empty", "/demo/new/intel/breakage"),
     ("intel-many", "/demo/fleet/intel"),
     ("intel-clean", "/demo/calm/intel"),
+    ("branches", "/demo/starship/branches"),
+    ("compare", "/demo/starship/compare/main...feature/shields"),
+    ("compare-side-by-side", "/demo/starship/compare/feature/shields...main?view=split"),
+    ("branches-of-nothing", "/demo/new/branches"),
     ("folder", "/demo/starship/tree/feature/shields/starship"),
     ("file", "/demo/starship/blob/main/starship/bridge.py"),
     ("not-found", "/demo/nothing"),
@@ -239,6 +243,55 @@ async fn a_person_gets_from_the_home_page_to_the_stale_imports_by_links() {
         assert_fits(&browser, link, width).await;
         browser.screenshot(&format!("file-at-a-line-{width}")).await;
     }
+}
+
+#[tokio::test]
+async fn a_commit_is_reached_by_links_and_its_lines_by_theirs() {
+    let site = Site::start().await;
+    let browser = Browser::start(false).await;
+    browser.open(&site.url("/demo/starship/commits/main")).await;
+    let subject = "[...document.querySelectorAll('.commit-subject')].find(link => link.innerText.includes('ignite')).href";
+    let commit = browser.evaluate(subject).await;
+    let commit = commit.as_str().unwrap().to_owned();
+    for view in ["unified", "split"] {
+        let url = format!("{commit}?view={view}");
+        browser.open(&url).await;
+        let shown = browser
+            .evaluate("[...document.querySelectorAll('.diff-file .diff-path')].map(path => path.innerText)")
+            .await;
+        assert_eq!(shown, json!(["starship/engine.py", "starship/hull.py"]));
+        let words = browser
+            .evaluate("[...document.querySelectorAll('.diff-word')].map(word => word.innerText)")
+            .await;
+        assert_eq!(words, json!(["ignite", "start"]), "{view}");
+        for width in WIDTHS {
+            browser.resize(width).await;
+            assert_fits(&browser, &url, width).await;
+            browser.screenshot(&format!("commit-{view}-{width}")).await;
+        }
+    }
+    // A line has an address, and what it names is in sight and marked.
+    let link = browser.evaluate("document.querySelector('.diff-no--added a').href").await;
+    browser.open(link.as_str().unwrap()).await;
+    let line = "(line => [line.getBoundingClientRect().top >= 0, line.getBoundingClientRect().bottom < innerHeight,\
+                getComputedStyle(line).boxShadow !== 'none'])(document.querySelector(':target'))";
+    assert_eq!(browser.evaluate(line).await, json!([true, true, true]));
+    browser.screenshot("commit-at-a-line").await;
+    // The fold of a file is a stop of the keyboard and folds without scripts.
+    let folded = "document.querySelector('.diff-fold').open === false";
+    let mut stops = 0;
+    browser.open(&commit).await;
+    while browser.evaluate("document.activeElement.matches('.diff-head')").await != true {
+        browser.press(TAB).await;
+        stops += 1;
+        assert!(stops < 40, "no file is reached by the keyboard");
+    }
+    browser.press(ENTER).await;
+    assert_eq!(browser.evaluate(folded).await, true);
+    // From what removed a name to the commit that did.
+    browser.open(&site.url("/demo/starship/intel/breakage")).await;
+    let removal = browser.evaluate("document.querySelector('.bk-help-commit').href").await;
+    assert_eq!(removal.as_str(), Some(&*commit));
 }
 
 #[tokio::test]
