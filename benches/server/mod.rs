@@ -28,7 +28,7 @@ impl Server {
         let data = tempfile::tempdir()?;
         let log = data.path().join("log");
         let mut process = Command::new(std::env::current_exe()?)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--rate-limit", "off", "--data"])
             .arg(data.path())
             .args(options)
             .stderr(std::fs::File::create(&log)?)

@@ -8,16 +8,17 @@ use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt;
 use hyper::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use musehub_core::hub::recovery::Recovery;
 use musehub_core::hub::{Backends, Need, Opened, Viewer};
+use musehub_core::memory::MemoryRates;
 use musehub_core::port::{
-    BackendError, BreakageIndex, Clock, FactCache, IdentityStore, JobControl, JobQueue, RepositoryIndex,
-    RepositoryRecord, SystemClock,
+    BackendError, BreakageIndex, Clock, FactCache, IdentityStore, JobControl, JobQueue, RateLimits,
+    RepositoryIndex, RepositoryRecord, SystemClock,
 };
 use musehub_core::{Handle, Hub, RepoId};
 use musehub_store::{Backend, Creation, DatabaseUrl, PackedStore, RefLog, SqlIndex, StoreLocation, Upkeep};
@@ -26,8 +27,9 @@ use tokio::sync::Notify;
 use crate::auth::{self, Admitted};
 use crate::config::{Config, ConnectionLimits};
 use crate::http::origin::{Origin, TrustedProxies};
+use crate::http::rate::{Class, Limiter, Rates, Reserving, Who};
 use crate::http::route::{Entry, NoRoute, Params, Route, Router};
-use crate::http::{ApiError, Counted, Reply, RequestBody, health, html, plain};
+use crate::http::{ApiError, Counted, Reply, RequestBody, health, html, plain, unsupported};
 use crate::jobs::Registry;
 use crate::metrics::Metrics;
 use crate::pages::{self, ErrorPage, Pages};
@@ -117,6 +119,8 @@ pub struct App {
     pub connections: ConnectionLimits,
     /// The proxies in front.
     pub proxies: TrustedProxies,
+    /// How often somebody may ask.
+    pub limiter: Limiter,
     /// What is counted.
     pub metrics: Metrics,
     /// Whether the process has been told to stop.
@@ -190,8 +194,9 @@ impl App {
     /// A server over an object store, its ref log and an index that are open.
     #[must_use]
     pub fn over(backend: Backend, refs: RefLog, index: SqlIndex, config: impl Into<Config>) -> Arc<Self> {
-        let Config { limits, connections, proxies, handlers, lease } = config.into();
+        let Config { limits, connections, proxies, rates, handlers, lease } = config.into();
         let index = Arc::new(index);
+        let limiter = rates.map_or_else(Limiter::off, |rates| limiter(rates, &index));
         let store = PackedStore::new(backend, index.clone()).with_cache(RECORD_CACHE);
         let objects = Arc::new(store.clone());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -225,6 +230,7 @@ impl App {
             limits,
             connections,
             proxies,
+            limiter,
             metrics: Metrics::default(),
             stopping: AtomicBool::new(false),
             pages: Pages::new(),
@@ -272,7 +278,10 @@ impl App {
         let found = self.router.find(&parts.method, path);
         let entry = found.as_ref().ok().map(|(entry, _)| *entry);
         let (page, answer) = match found {
-            Err(NoRoute::NotFound) => (prefers_html(&parts), Err(ApiError::no_such_address())),
+            Err(NoRoute::NotFound) => {
+                let told = unsupported(&parts.method, path).ok_or_else(ApiError::no_such_address);
+                (prefers_html(&parts), told)
+            }
             Err(NoRoute::Method(allowed)) => (false, Ok(wrong_method(&allowed))),
             Ok((entry, params)) => {
                 (entry.is_page, self.answer(entry, &parts, &params, &origin, &mut body).await)
@@ -338,18 +347,77 @@ impl App {
         origin: &Origin,
         body: &mut RequestBody,
     ) -> Result<Reply, ApiError> {
-        let admitted = self.admit(entry.rule, parts, params).await?;
+        let counted = self.count_sender(entry, parts, origin);
+        counted.await?;
+        let admitted = self.admit(entry.rule, parts, params).await;
+        self.count_credentials(entry, parts, origin, admitted.as_ref()).await?;
+        let admitted = admitted?;
         Exchange { app: self, parts, params, origin, admitted }.dispatch(entry.route, body).await
+    }
+
+    /// Counts a request without credentials, by where it comes from.
+    async fn count_sender(&self, entry: &Entry, parts: &Parts, origin: &Origin) -> Result<(), ApiError> {
+        if parts.headers.contains_key(AUTHORIZATION) {
+            return Ok(());
+        }
+        let (Some((class, cost)), Some(client)) = (entry.charge(), origin.client) else {
+            return Ok(());
+        };
+        self.limit(Who::Address(client), class, cost).await
+    }
+
+    /// Counts a request with credentials: by who sent it, where they are valid.
+    async fn count_credentials(
+        &self,
+        entry: &Entry,
+        parts: &Parts,
+        origin: &Origin,
+        admitted: Result<&Admitted, &ApiError>,
+    ) -> Result<(), ApiError> {
+        if !parts.headers.contains_key(AUTHORIZATION) {
+            return Ok(());
+        }
+        let Some((class, cost)) = entry.charge() else {
+            return Ok(());
+        };
+        if let Some(handle) = admitted.ok().and_then(|admitted| admitted.viewer.handle()) {
+            return self.limit(Who::Identity(handle), class, cost).await;
+        }
+        let refused = admitted.is_err_and(|error| error.status == StatusCode::UNAUTHORIZED);
+        let (class, cost) = if refused { (Class::Failure, 1) } else { (class, cost) };
+        match origin.client {
+            Some(client) => self.limit(Who::Address(client), class, cost).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn limit(&self, who: Who<'_>, class: Class, cost: u32) -> Result<(), ApiError> {
+        let counted = self.limiter.count(who, class, cost, self.clock.now()).await;
+        counted.inspect_err(|_| self.metrics.limited(class.as_str()))
     }
 
     fn error_page(&self, error: &ApiError) -> Reply {
         let title = error.status.canonical_reason().unwrap_or("Error").to_owned();
         let page = ErrorPage { status: error.status.as_u16(), title, sentence: error.detail.clone() };
         match self.pages.render(&page) {
-            Ok(text) => html(error.status, text),
+            Ok(text) => {
+                let mut reply = html(error.status, text);
+                error.add_headers(&mut reply);
+                reply
+            }
             Err(_) => error.reply(),
         }
     }
+}
+
+/// Buckets in memory, or in the database where several processes may share it.
+fn limiter(rates: Rates, index: &Arc<SqlIndex>) -> Limiter {
+    let buckets: Arc<dyn RateLimits> = if index.is_shared() {
+        Arc::new(Reserving::from(index.clone()))
+    } else {
+        Arc::new(MemoryRates::default())
+    };
+    Limiter::over(rates, buckets)
 }
 
 /// The id of a repository that is never there.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::app::Limits;
 use crate::http::origin::TrustedProxies;
+use crate::http::rate::Rates;
 use crate::jobs::{LEASE, Registry};
 
 /// What the listener takes.
@@ -32,6 +33,8 @@ pub struct Config {
     pub connections: ConnectionLimits,
     /// The proxies in front.
     pub proxies: TrustedProxies,
+    /// How often somebody may ask; none for as often as they like.
+    pub rates: Option<Rates>,
     /// The kinds of jobs.
     pub handlers: Registry,
     /// How long a job is its worker's without a sign of life.
@@ -50,6 +53,7 @@ impl From<Limits> for Config {
             limits,
             connections: ConnectionLimits::default(),
             proxies: TrustedProxies::default(),
+            rates: None,
             handlers: Registry::standard(),
             lease: LEASE,
         }

@@ -156,6 +156,7 @@ pub(crate) fn musehub(arguments: &[&str]) -> Command {
         "MUSEHUB_TRUSTED_PROXY",
         "MUSEHUB_PROXY_HEADERS",
         "MUSEHUB_METRICS_LISTEN",
+        "MUSEHUB_RATE_LIMIT",
     ] {
         command.env_remove(name);
     }

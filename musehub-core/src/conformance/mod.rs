@@ -49,6 +49,7 @@ pub mod job_control;
 pub mod job_queue;
 pub mod maintenance_index;
 pub mod object_store;
+pub mod rate_limits;
 pub mod ref_store;
 pub mod repository_index;
 pub mod staging;

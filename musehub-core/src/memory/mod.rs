@@ -14,6 +14,7 @@ mod jobs;
 mod maintenance;
 mod objects;
 mod pages;
+mod rates;
 mod refs;
 mod staging;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use clock::FixedClock;
 pub use index::MemoryIndex;
 pub use objects::MemoryObjects;
+pub use rates::MemoryRates;
 pub use refs::MemoryRefs;
 
 use crate::name::{Handle, Slug};

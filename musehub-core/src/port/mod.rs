@@ -14,6 +14,7 @@
 //! | [`JobQueue`], [`JobControl`] | background work, for those who do it and those who look after it |
 //! | [`BreakageIndex`], [`FactCache`] | what intelligence found |
 //! | [`IdentityStore`] | who holds which token |
+//! | [`RateLimits`] | how often somebody may ask |
 //! | [`Clock`] | now |
 
 mod branch_claims;
@@ -25,6 +26,7 @@ mod job_queue;
 mod maintenance_index;
 mod object_store;
 mod pack_audit;
+mod rate_limits;
 mod ref_store;
 mod repository_index;
 mod unstored_index;
@@ -49,6 +51,7 @@ pub use object_store::{
     StageWriter, Staged, Staging,
 };
 pub use pack_audit::{PackAudit, PackFault, PackFaultKind, PackReport};
+pub use rate_limits::{Rate, RateLimits, Taken};
 pub use ref_store::{RefLogEntry, RefStore, RepositoryRecord, Visibility};
 pub use repository_index::RepositoryIndex;
 pub use unstored_index::{Unstored, UnstoredIndex, UnstoredRecord, UnstoredRows};

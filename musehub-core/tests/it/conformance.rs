@@ -3,9 +3,9 @@
 use futures::executor::block_on;
 use musehub_core::conformance::{
     branch_claims, history_index, identity, index_pages, intel, job_control, job_queue, maintenance_index,
-    object_store, ref_store, repository_index, staging, unstored_index,
+    object_store, rate_limits, ref_store, repository_index, staging, unstored_index,
 };
-use musehub_core::memory::{MemoryIndex, MemoryObjects, MemoryRefs};
+use musehub_core::memory::{MemoryIndex, MemoryObjects, MemoryRates, MemoryRefs};
 
 #[test]
 fn objects_in_memory_keep_their_contract() {
@@ -75,4 +75,9 @@ fn the_care_of_jobs_in_memory_keeps_its_contract() {
 #[test]
 fn rows_without_objects_in_memory_keep_their_contract() {
     block_on(unstored_index::run(async || MemoryIndex::new()));
+}
+
+#[test]
+fn rate_limits_in_memory_keep_their_contract() {
+    block_on(rate_limits::run(async || MemoryRates::default()));
 }

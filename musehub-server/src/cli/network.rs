@@ -1,7 +1,9 @@
 //! How a server is reached: TLS, the proxies in front, limits of connections, and where its operators look.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use clap::Args;
 
 use crate::config::ConnectionLimits;
 use crate::http::origin::{Network, ProxyHeaders, TrustedProxies};
+use crate::http::rate::Rates;
 use crate::http::tls::{Tls, TlsError};
 
 #[derive(Args, Debug, Clone)]
@@ -36,6 +39,10 @@ pub(super) struct NetworkOptions {
     /// Seconds that a client may take to send the head of a request.
     #[arg(long, value_name = "SECONDS", default_value_t = ConnectionLimits::default().head_time.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600))]
     head_timeout: u64,
+    /// How often somebody may ask, by who they are or their address: requests per second, a slash, and how many at once, of each
+    /// class. Or off.
+    #[arg(long, value_name = "LIMITS", default_value_t, env = "MUSEHUB_RATE_LIMIT")]
+    rate_limit: RateLimit,
     #[command(flatten)]
     pub(super) operations: OperationsOptions,
 }
@@ -48,7 +55,38 @@ pub(super) struct OperationsOptions {
     pub(super) metrics_listen: Option<SocketAddr>,
 }
 
+/// Limits, or none.
+#[derive(Clone, Copy, Debug)]
+struct RateLimit(Option<Rates>);
+
+impl Default for RateLimit {
+    fn default() -> Self {
+        Self(Some(Rates::default()))
+    }
+}
+
+impl FromStr for RateLimit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" { Ok(Self(None)) } else { text.parse().map(|rates| Self(Some(rates))) }
+    }
+}
+
+impl fmt::Display for RateLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(rates) => rates.fmt(f),
+            None => f.write_str("off"),
+        }
+    }
+}
+
 impl NetworkOptions {
+    pub(super) const fn rates(&self) -> Option<Rates> {
+        self.rate_limit.0
+    }
+
     /// The certificate, read.
     pub(super) fn tls(&self) -> Result<Option<Arc<Tls>>, TlsError> {
         let files = self.tls_cert.as_deref().zip(self.tls_key.as_deref());

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use tokio::sync::watch;
@@ -19,6 +19,8 @@ use crate::jobs::{self, Worker};
 
 /// How often measurements are summed up.
 const FOLD: Duration = Duration::from_secs(5);
+/// How often what limits of requests need no more is forgotten.
+const TIDY: Duration = Duration::from_secs(60);
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -80,6 +82,7 @@ pub(super) async fn start(
     let config = Config {
         connections: network.connections(),
         proxies: network.proxies(),
+        rates: network.rates(),
         lease: work.lease(),
         ..options.limits().into()
     };
@@ -126,9 +129,14 @@ pub(super) async fn until_stopped(
     let mut beside = JoinSet::new();
     let folded = app.clone();
     beside.spawn(async move {
+        let mut swept = Instant::now();
         loop {
             tokio::time::sleep(FOLD).await;
             folded.metrics.fold();
+            if swept.elapsed() > TIDY {
+                folded.limiter.tidy(folded.clock.now()).await;
+                swept = Instant::now();
+            }
         }
     });
     if let Some(tls) = tls {

@@ -1,7 +1,7 @@
 //! Bodies of requests: read within a limit and a time, or piece by piece by a decoder that blocks.
 
 use std::io::{self, Read};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -12,6 +12,8 @@ use tokio::time::timeout;
 
 /// How long a client may be silent in the middle of a body.
 const IDLE: Duration = Duration::from_secs(60);
+/// The least bytes of a body in a second, after the first `IDLE`: below it somebody holds the connection on purpose.
+const SLOWEST: u64 = 256;
 /// What is still read of a request that was answered already, so that its sender gets to read the answer.
 const DRAIN_BYTES: u64 = 1 << 30;
 /// For how long.
@@ -31,15 +33,24 @@ pub enum BodyError {
     /// The client was silent for too long.
     #[error("the request body stopped arriving")]
     Idle,
+    /// The client sent less than a few bytes in a second, for long.
+    #[error("the request body arrived too slowly")]
+    Slow,
     /// The connection failed.
     #[error("the request body could not be read")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+fn is_too_slow(read: u64, waited: Duration) -> bool {
+    waited > IDLE && read < (waited - IDLE).as_secs().saturating_mul(SLOWEST)
 }
 
 /// The body of a request.
 pub struct RequestBody {
     inner: UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>,
     read: u64,
+    /// How long the client was waited for.
+    waited: Duration,
     ended: bool,
 }
 
@@ -59,7 +70,7 @@ impl RequestBody {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        Self { inner: body.map_err(Into::into).boxed_unsync(), read: 0, ended: false }
+        Self { inner: body.map_err(Into::into).boxed_unsync(), read: 0, waited: Duration::ZERO, ended: false }
     }
 
     /// How many bytes were read.
@@ -71,7 +82,14 @@ impl RequestBody {
     /// The next piece; none at the end.
     async fn next(&mut self, limit: u64) -> Result<Option<Bytes>, BodyError> {
         while !self.ended {
+            let asked = Instant::now();
             let frame = timeout(IDLE, self.inner.frame()).await.map_err(|_| BodyError::Idle)?;
+            // Only what the client lets the server wait for: not how long the server takes for a piece.
+            self.waited += asked.elapsed();
+            if is_too_slow(self.read, self.waited) {
+                self.ended = true;
+                return Err(BodyError::Slow);
+            }
             match frame {
                 None => self.ended = true,
                 Some(Err(error)) => {
@@ -206,5 +224,27 @@ impl Read for BodyReader {
         let length = piece.len();
         piece.copy_to_slice(&mut buffer[..length]);
         Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_sends_a_byte_now_and_then_is_too_slow_and_a_poor_line_is_not() {
+        let second = Duration::from_secs(1);
+        for (read, waited, slow) in [
+            (0, second, false),
+            (2, 60 * second, false),
+            (2, 62 * second, true),
+            (256 * 60, 120 * second, false),
+            (255 * 60, 120 * second, true),
+            // 56 kbit/s, for a day.
+            (7_000 * 86_400, 86_400 * second, false),
+            (86_400, 86_400 * second, true),
+        ] {
+            assert_eq!(is_too_slow(read, waited), slow, "{read} bytes in {waited:?}");
+        }
     }
 }

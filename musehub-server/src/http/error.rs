@@ -1,7 +1,7 @@
 //! The one place where errors become a status, a stable code and a sentence that is safe to show.
 
 use hyper::StatusCode;
-use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use musehub_core::CommitId;
 use musehub_core::hub::{
     AccessError, CommitError, CreateError, FetchError, InitialiseError, PushError, ReadError,
@@ -26,6 +26,8 @@ pub struct ApiError {
     pub detail: String,
     /// What a program needs besides to act on it.
     pub fields: Map<String, Value>,
+    /// In how many seconds to try again, where that is known.
+    pub retry_after: Option<u64>,
     /// What the log is told besides; never sent.
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -45,7 +47,7 @@ pub(crate) struct ErrorAnswer<'a> {
 impl ApiError {
     /// An error whose sentence says everything.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), fields: Map::new(), cause: None }
+        Self { status, code, detail: detail.into(), fields: Map::new(), retry_after: None, cause: None }
     }
 
     /// This error, with a field more.
@@ -95,16 +97,39 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
     }
 
+    /// Too many requests of a class.
+    #[must_use]
+    pub fn too_many(class: &str, wait_millis: i64) -> Self {
+        let seconds = u64::try_from(wait_millis).unwrap_or(0).div_ceil(1000).max(1);
+        let detail = format!("too many requests of the class '{class}': try again in {seconds} seconds");
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
+        error.retry_after = Some(seconds);
+        error
+    }
+
+    /// A body in a format that the address does not take.
+    pub fn unsupported_media(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    }
+
     /// The answer as JSON, whatever format the request asked for: no client decodes it, people read it.
     #[must_use]
     pub fn reply(&self) -> Reply {
         let body = ErrorAnswer { detail: &self.detail, code: self.code, fields: &self.fields };
         let body = serde_json::to_vec(&body).expect("texts and JSON values are always JSON");
         let mut reply = plain(self.status, "application/json", body);
+        self.add_headers(&mut reply);
+        reply
+    }
+
+    /// The headers that go with the status, whatever the body is.
+    pub(crate) fn add_headers(&self, reply: &mut Reply) {
+        if let Some(seconds) = self.retry_after {
+            reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        reply
     }
 
     /// Logs what the client is not told. Once, here.
@@ -143,7 +168,9 @@ impl From<BodyError> for ApiError {
     fn from(error: BodyError) -> Self {
         match error {
             BodyError::TooLarge { .. } => Self::too_large(error.to_string()),
-            BodyError::Idle => Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", error.to_string()),
+            BodyError::Idle | BodyError::Slow => {
+                Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", error.to_string())
+            }
             BodyError::Failed(_) => Self::undecodable(error.to_string()),
         }
     }

@@ -6,11 +6,14 @@ pub(crate) mod health;
 mod listen;
 pub mod multipart;
 pub mod origin;
+pub mod rate;
 mod reply;
 pub mod route;
 pub mod tls;
+mod unsupported;
 
 pub use body::{BodyError, BodyReader, Pieces, RequestBody};
 pub use error::ApiError;
 pub use listen::{Listener, Purpose, serve};
 pub use reply::{Body, Counted, Reply, html, json, msgpack, plain};
+pub(crate) use unsupported::unsupported;

@@ -6,6 +6,7 @@ use hyper::Method;
 use musehub_core::hub::Need;
 use percent_encoding::percent_decode_str;
 
+use super::rate::Class;
 use crate::metrics::Transfer;
 
 /// What a request asks for.
@@ -119,6 +120,21 @@ pub struct Entry {
     pub rule: Rule,
     /// Whether the answer is for people, so that its errors are pages too.
     pub is_page: bool,
+}
+
+impl Entry {
+    /// What a request counts as, and how much; none for what is not counted.
+    #[must_use]
+    pub fn charge(&self) -> Option<(Class, u32)> {
+        match self.route {
+            Route::Health | Route::Ready | Route::Static => None,
+            Route::Fetch => Some((Class::Read, 5)),
+            Route::FilterObjects | Route::Presign | Route::Negotiate => Some((Class::Read, 1)),
+            Route::Push => Some((Class::Write, 5)),
+            _ if self.method == "GET" => Some((Class::Read, 1)),
+            _ => Some((Class::Write, 1)),
+        }
+    }
 }
 
 const fn row(method: &'static str, path: &'static str, route: Route, rule: Rule) -> Entry {

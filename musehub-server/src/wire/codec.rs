@@ -24,19 +24,33 @@ pub(super) enum Format {
 }
 
 impl Exchange<'_> {
-    /// How the request's body is written: msgpack where it says so, else JSON.
-    pub(super) fn request_format(&self) -> Format {
-        if self.header(&CONTENT_TYPE).contains("application/x-msgpack") {
-            Format::Msgpack
-        } else {
-            Format::Json
+    /// How the request's body is written: msgpack or JSON as it says, JSON where it says nothing.
+    ///
+    /// # Errors
+    /// 415 where it says something else.
+    pub(super) fn request_format(&self) -> Result<Format, ApiError> {
+        let said = self.header(&CONTENT_TYPE);
+        let essence = said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match essence.as_str() {
+            "application/x-msgpack" | "application/msgpack" | "application/vnd.msgpack" => {
+                Ok(Format::Msgpack)
+            }
+            "" | "application/json" => Ok(Format::Json),
+            _ => {
+                let shown: String = essence.chars().take(100).collect();
+                Err(ApiError::unsupported_media(format!(
+                    "this address takes no '{shown}': send msgpack with Content-Type: application/x-msgpack, or JSON with \
+                     Content-Type: application/json"
+                )))
+            }
         }
     }
 
     /// Decodes a body that is small enough to be in memory.
     pub(crate) async fn decode<T: DeserializeOwned>(&self, body: &mut RequestBody) -> Result<T, ApiError> {
+        let format = self.request_format()?;
         let bytes = body.collect(self.app.limits.request).await?;
-        match self.request_format() {
+        match format {
             Format::Msgpack => from_msgpack(&bytes[..]),
             Format::Json => from_json_bytes(&bytes),
         }
@@ -48,7 +62,7 @@ impl Exchange<'_> {
         body: &mut RequestBody,
         limit: u64,
     ) -> Result<T, ApiError> {
-        let format = self.request_format();
+        let format = self.request_format()?;
         body.decode(limit, move |reader| match format {
             Format::Msgpack => from_msgpack(reader),
             Format::Json => from_json(std::io::BufReader::new(reader)),

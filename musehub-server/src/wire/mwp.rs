@@ -124,7 +124,7 @@ pub(crate) async fn push_objects(exchange: &Exchange<'_>, body: &mut RequestBody
         runtime: Runtime::current(),
         object_limit: limits.object,
     };
-    let uploaded = match exchange.request_format() {
+    let uploaded = match exchange.request_format()? {
         Format::Msgpack => {
             body.decode(limits.upload, move |reader| upload::from_msgpack(reader, sink)).await?
         }

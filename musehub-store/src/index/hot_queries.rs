@@ -9,7 +9,8 @@ use sea_orm::Value;
 
 use super::sql::{id_array, text_array};
 use super::{
-    branch_claims, history, identity, intel, job, job_control, maintenance, places, repository, unstored,
+    branch_claims, history, identity, intel, job, job_control, maintenance, places, rate_limits, repository,
+    unstored,
 };
 
 mod tests;
@@ -65,6 +66,11 @@ fn all() -> Vec<HotQuery> {
         hot("lease of a job", job::HEARTBEAT, ["job1400".into(), "worker".into(), 2_000_000_i64.into()]),
         hot("newest job of a kind", job::LATEST, [repo(), "kind1".into()]),
         hot("last turn of a kind", &last_turn(), [repo(), "kind1".into()]),
+        hot(
+            "taking tokens",
+            rate_limits::TAKE,
+            ["bucket1400".into(), 2_000_i64.into(), 1_i64.into(), 2_001_i64.into(), 3_000_i64.into()],
+        ),
         hot("job by id", job_control::BY_ID, ["job1400".into()]),
         hot("facts by blob ids", intel::FACTS, ["kind1".into(), ids("blob")]),
         hot("sums of breakage", intel::META, [repo()]),

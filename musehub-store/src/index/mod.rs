@@ -22,6 +22,7 @@ mod maintenance;
 mod migration;
 mod pages;
 mod places;
+mod rate_limits;
 pub(crate) mod rebuild;
 mod repository;
 mod retry;
@@ -39,8 +40,8 @@ use std::path::Path;
 
 use musehub_core::port::BackendError;
 use sea_orm::{
-    DatabaseConnection, DbErr, QueryResult, SqliteTransactionMode, TransactionOptions, TransactionTrait,
-    Value,
+    DatabaseConnection, DbBackend, DbErr, QueryResult, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait, Value,
 };
 
 use schema::SchemaReport;
@@ -115,6 +116,12 @@ impl SqlIndex {
         };
         let report = schema::check(&reader).await.map_err(|error| sql::failure(ACTION, error))?;
         report.map_err(|error| BackendError::unavailable(ACTION, error))
+    }
+
+    /// Whether other machines may use the same database: whether what must be counted once is to be counted there.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.writer.get_database_backend() == DbBackend::Postgres
     }
 
     /// Waits for running statements and closes the connections of all clones.

@@ -6,6 +6,7 @@
 #![expect(unreachable_pub, reason = "sea-orm's derives make public items beside these")]
 #![allow(dead_code, reason = "a model mirrors the whole of its table; bulk reads and writes go by column")]
 
+pub(super) mod abuse;
 pub(super) mod history;
 pub(super) mod identity;
 pub(super) mod intel;

@@ -65,6 +65,7 @@ fn filled() -> Vec<(&'static str, &'static str)> {
             "musehub_intel_breakage_scans (repo_id, total_issues, warning_count, error_count, file_count, ref, scanned_at)",
             "{repo}, 1, 1, 0, 1, 'commit' || i, i",
         ),
+        ("musehub_rate_limits (bucket, full_at)", "'bucket' || i, i"),
         ("musehub_intel_facts (kind, blob_id, facts)", "'kind1', 'blob' || i, '{}'"),
     ]
 }

@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use super::catalogue::{self, Catalogue, Columns, DataType, Reference, Table};
-use crate::index::entity::{history, identity, intel, job, object, repo};
+use crate::index::entity::{abuse, history, identity, intel, job, object, repo};
 
 /// What an entity declares beside what sea-orm's attributes say.
 pub(in crate::index) trait Declared: EntityTrait {
@@ -62,6 +62,7 @@ pub(in crate::index) fn catalogue(engine: DbBackend) -> Catalogue {
         table::<intel::breakage_meta::Entity>(engine),
         table::<intel::breakage_scan::Entity>(engine),
         table::<intel::fact::Entity>(engine),
+        table::<abuse::rate_limit::Entity>(engine),
     ];
     Catalogue { tables: tables.into_iter().collect() }
 }
