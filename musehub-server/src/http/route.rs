@@ -77,6 +77,8 @@ impl Route {
         match self {
             Self::Push => Some((Transfer::Push, "mwp")),
             Self::Fetch => Some((Transfer::Fetch, "mwp")),
+            Self::SyncPush => Some((Transfer::Push, "sync")),
+            Self::SyncPull => Some((Transfer::Fetch, "sync")),
             _ => None,
         }
     }
@@ -128,9 +130,9 @@ impl Entry {
     pub fn charge(&self) -> Option<(Class, u32)> {
         match self.route {
             Route::Health | Route::Ready | Route::Static => None,
-            Route::Fetch => Some((Class::Read, 5)),
+            Route::Fetch | Route::SyncPull => Some((Class::Read, 5)),
             Route::FilterObjects | Route::Presign | Route::Negotiate => Some((Class::Read, 1)),
-            Route::Push => Some((Class::Write, 5)),
+            Route::Push | Route::SyncPush | Route::CommitFiles => Some((Class::Write, 5)),
             _ if self.method == "GET" => Some((Class::Read, 1)),
             _ => Some((Class::Write, 1)),
         }
