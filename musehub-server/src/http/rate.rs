@@ -58,7 +58,9 @@ impl Default for Rates {
 
 impl fmt::Display for Rates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |rate: Rate| format!("{}/{}", 1e6 / rate.micros_per_token as f64, rate.burst);
+        // To thousandths: 30 in a second are one in 33,333 microseconds, which is a little more.
+        let per_second = |rate: Rate| (1e9 / rate.micros_per_token as f64).round() / 1e3;
+        let shown = |rate: Rate| format!("{}/{}", per_second(rate), rate.burst);
         write!(f, "read={},write={},failure={}", shown(self.read), shown(self.write), shown(self.failure))
     }
 }
