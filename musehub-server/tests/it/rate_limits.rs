@@ -105,7 +105,7 @@ async fn wrong_credentials_have_the_strictest_limit_and_right_ones_do_not_suffer
 
 #[tokio::test]
 async fn writes_and_reads_are_counted_apart() {
-    let app = limited("read=0.001/1000,write=0.001/2").await;
+    let app = limited("read=0.001/1000,write=0.001/3").await;
     let bob = app.token("bob").await;
     for expected in [403, 403, 403, 403, 403] {
         // Not allowed, and counted by address: nothing says that an identity pays for what it may not do.
@@ -114,6 +114,7 @@ async fn writes_and_reads_are_counted_apart() {
             expected
         );
     }
+    // One of three was to make the repository.
     let alice = app.token("alice").await;
     let create = async || ask(&app.app, "POST", "/api/v1/repos", "192.0.2.1", Some(&alice)).await.status;
     assert_eq!([create().await, create().await, create().await], [400, 400, 429]);
