@@ -29,6 +29,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
             history: index.clone(),
             unstored: index.clone(),
             claims: index.clone(),
+            collaborators: index.clone(),
+            keys: index.clone(),
             clock: Arc::new(SystemClock),
         },
         Options::default(),

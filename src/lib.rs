@@ -93,7 +93,9 @@ pub fn in_memory() -> Hub {
         repositories: index.clone(),
         history: index.clone(),
         unstored: index.clone(),
-        claims: index,
+        claims: index.clone(),
+        collaborators: index.clone(),
+        keys: index,
         clock: Arc::new(SystemClock),
     };
     Hub::new(backends, Options::default())

@@ -24,6 +24,7 @@ pub mod path;
 pub mod port;
 pub mod scheme;
 pub mod settings;
+pub mod signature;
 
 pub use hub::Hub;
 pub use id::{BlobId, CommitId, HashAlgorithm, ObjectId, ObjectKey, ObjectKind, SnapshotId};

@@ -14,17 +14,17 @@ use hyper::header::{
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use musehub_core::hub::recovery::Recovery;
-use musehub_core::hub::{Backends, Need, Opened, Viewer};
+use musehub_core::hub::{Backends, Keyring, Need, Opened, Viewer};
 use musehub_core::memory::MemoryRates;
 use musehub_core::port::{
-    BackendError, BreakageIndex, Clock, FactCache, IdentityStore, JobControl, JobQueue, RateLimits,
-    RepositoryIndex, RepositoryRecord, SystemClock,
+    BackendError, BreakageIndex, Clock, FactCache, IdentityStore, JobControl, JobQueue, ProofGuard,
+    RateLimits, RepositoryIndex, RepositoryRecord, SystemClock,
 };
 use musehub_core::{Handle, Hub, RepoId};
 use musehub_store::{Backend, Creation, DatabaseUrl, PackedStore, RefLog, SqlIndex, StoreLocation, Upkeep};
 use tokio::sync::Notify;
 
-use crate::auth::{self, Admitted};
+use crate::auth::{self, AccessOptions, Admitted};
 use crate::config::{Config, ConnectionLimits};
 use crate::http::origin::{Origin, TrustedProxies};
 use crate::http::rate::{Class, Limiter, Rates, Reserving, Who};
@@ -91,6 +91,12 @@ pub struct App {
     pub recovery: Recovery,
     /// Who is who.
     pub identities: Arc<dyn IdentityStore>,
+    /// The keys that they sign with.
+    pub keyring: Keyring,
+    /// What was proven once.
+    pub proofs: Arc<dyn ProofGuard>,
+    /// Who may come in, and as whom.
+    pub access: AccessOptions,
     /// The read model of repositories.
     pub repositories: Arc<dyn RepositoryIndex>,
     /// Background work.
@@ -194,7 +200,7 @@ impl App {
     /// A server over an object store, its ref log and an index that are open.
     #[must_use]
     pub fn over(backend: Backend, refs: RefLog, index: SqlIndex, config: impl Into<Config>) -> Arc<Self> {
-        let Config { limits, connections, proxies, rates, handlers, lease } = config.into();
+        let Config { limits, connections, proxies, rates, access, handlers, lease } = config.into();
         let index = Arc::new(index);
         let limiter = rates.map_or_else(Limiter::off, |rates| limiter(rates, &index));
         let store = PackedStore::new(backend, index.clone()).with_cache(RECORD_CACHE);
@@ -208,6 +214,8 @@ impl App {
             history: index.clone(),
             unstored: index.clone(),
             claims: index.clone(),
+            collaborators: index.clone(),
+            keys: index.clone(),
             clock: clock.clone(),
         };
         let hub = Hub::new(backends.clone(), handlers.hub_options());
@@ -217,6 +225,15 @@ impl App {
             upkeep: Upkeep::new(store, refs.clone(), index.clone(), clock.clone()),
             log: refs,
             identities: index.clone(),
+            keyring: Keyring::new(
+                index.clone(),
+                index.clone(),
+                index.clone(),
+                clock.clone(),
+                access.open_registration,
+            ),
+            proofs: index.clone(),
+            access,
             repositories: index.clone(),
             queue: index.clone(),
             control: index.clone(),
@@ -354,10 +371,25 @@ impl App {
             _ => {}
         }
         self.count_sender(entry, parts, origin).await?;
-        let admitted = self.admit(entry.rule, parts, params).await;
-        self.count_credentials(entry, parts, origin, admitted.as_ref()).await?;
-        let admitted = admitted?;
-        Exchange { app: self, parts, params, origin, admitted }.dispatch(entry.route, body).await
+        let admitted = match self.identify(entry, parts, body).await {
+            Ok(viewer) => self.admit(entry.rule, viewer, params).await,
+            Err(refusal) => Err(refusal),
+        };
+        // Whoever has still to be proven is counted as the address they come from.
+        let known = admitted.as_ref().ok().filter(|_| body.is_proven());
+        self.count_credentials(entry, parts, origin, known, admitted.as_ref().err()).await?;
+        let answer = match admitted {
+            Ok(admitted) => {
+                Exchange { app: self, parts, params, origin, admitted }.dispatch(entry.route, body).await
+            }
+            Err(refusal) => Err(refusal),
+        };
+        // Nothing is said to who is not proven, not even that there is nothing: the answer would tell.
+        if let Err(refusal) = body.settle().await {
+            self.count_failure(origin).await?;
+            return Err(refusal);
+        }
+        answer
     }
 
     /// Counts a request without credentials, by where it comes from.
@@ -377,7 +409,8 @@ impl App {
         entry: &Entry,
         parts: &Parts,
         origin: &Origin,
-        admitted: Result<&Admitted, &ApiError>,
+        known: Option<&Admitted>,
+        refusal: Option<&ApiError>,
     ) -> Result<(), ApiError> {
         if !parts.headers.contains_key(AUTHORIZATION) {
             return Ok(());
@@ -385,15 +418,38 @@ impl App {
         let Some((class, cost)) = entry.charge() else {
             return Ok(());
         };
-        if let Some(handle) = admitted.ok().and_then(|admitted| admitted.viewer.handle()) {
+        if let Some(handle) = known.and_then(|admitted| admitted.viewer.handle()) {
             return self.limit(Who::Identity(handle), class, cost).await;
         }
-        let refused = admitted.is_err_and(|error| error.status == StatusCode::UNAUTHORIZED);
-        let (class, cost) = if refused { (Class::Failure, 1) } else { (class, cost) };
+        if refusal.is_some_and(|error| error.status == StatusCode::UNAUTHORIZED) {
+            return self.count_failure(origin).await;
+        }
         match origin.client {
             Some(client) => self.limit(Who::Address(client), class, cost).await,
             None => Ok(()),
         }
+    }
+
+    /// Counts credentials that are not valid, by the address they come from.
+    async fn count_failure(&self, origin: &Origin) -> Result<(), ApiError> {
+        match origin.client {
+            Some(client) => self.limit(Who::Address(client), Class::Failure, 1).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Who asks, proven where the handler does not read the body as it arrives.
+    async fn identify(
+        &self,
+        entry: &Entry,
+        parts: &Parts,
+        body: &mut RequestBody,
+    ) -> Result<Viewer, ApiError> {
+        let viewer = self.viewer(parts, body).await?;
+        if !entry.is_streamed {
+            body.prove(self.limits.request).await?;
+        }
+        Ok(viewer)
     }
 
     async fn limit(&self, who: Who<'_>, class: Class, cost: u32) -> Result<(), ApiError> {
@@ -460,6 +516,15 @@ impl Exchange<'_> {
             Route::CommitFiles => api::commits::commit_files(self, body).await,
             Route::SyncPush => api::sync::push(self, body).await,
             Route::SyncPull => api::sync::pull(self, body).await,
+            Route::Challenge => api::keys::challenge(self, body).await,
+            Route::Register => api::keys::register(self, body).await,
+            Route::Keys => api::keys::list(self).await,
+            Route::AddKey => api::keys::add(self, body).await,
+            Route::RetireKey => api::keys::retire(self).await,
+            Route::RegisterAgent => api::keys::register_agent(self, body).await,
+            Route::Collaborators => api::collaborators::list(self).await,
+            Route::PutCollaborator => api::collaborators::put(self, body).await,
+            Route::RemoveCollaborator => api::collaborators::remove(self).await,
             Route::Refs => wire::mwp::refs(self).await,
             Route::FilterObjects => wire::mwp::filter_objects(self, body).await,
             Route::Presign => wire::mwp::presign(self, body).await,

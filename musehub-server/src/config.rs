@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::app::Limits;
+use crate::auth::AccessOptions;
 use crate::http::origin::TrustedProxies;
 use crate::http::rate::Rates;
 use crate::jobs::{LEASE, Registry};
@@ -35,6 +36,8 @@ pub struct Config {
     pub proxies: TrustedProxies,
     /// How often somebody may ask; none for as often as they like.
     pub rates: Option<Rates>,
+    /// Who may come in, and as whom.
+    pub access: AccessOptions,
     /// The kinds of jobs.
     pub handlers: Registry,
     /// How long a job is its worker's without a sign of life.
@@ -54,6 +57,7 @@ impl From<Limits> for Config {
             connections: ConnectionLimits::default(),
             proxies: TrustedProxies::default(),
             rates: None,
+            access: AccessOptions::default(),
             handlers: Registry::standard(),
             lease: LEASE,
         }

@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
 use musehub_test_support::History;
+use musehub_test_support::signing::Signer;
 
 use crate::http::{client, get};
 use crate::process::{Process, Ran, Server, create_token, musehub, run};
@@ -19,8 +20,16 @@ fn every_command_explains_itself() {
         (&["demo"], &["--data", "--listen", "127.0.0.1:1337"]),
         (&["repo"], &["create"]),
         (&["repo", "create"], &["OWNER/SLUG", "--private", "--data"]),
-        (&["token"], &["create"]),
-        (&["token", "create"], &["HANDLE", "--data"]),
+        (&["repo", "collaborator"], &["add", "remove", "list"]),
+        (&["repo", "collaborator", "add"], &["OWNER/SLUG", "HANDLE", "--role", "--data"]),
+        (&["token"], &["create", "list", "revoke"]),
+        (&["token", "create"], &["HANDLE", "--scope", "--expires", "--data"]),
+        (&["token", "list"], &["HANDLE", "--data"]),
+        (&["token", "revoke"], &["HANDLE", "TOKEN_ID", "--data"]),
+        (&["key"], &["add", "list", "revoke"]),
+        (&["key", "add"], &["HANDLE", "PUBLIC_KEY", "--data"]),
+        (&["key", "list"], &["HANDLE", "--data"]),
+        (&["key", "revoke"], &["HANDLE", "KEY_ID", "--data"]),
         (&["verify"], &["--repo", "--objects", "--json", "--data"]),
         (&["rebuild-index"], &["--discard-old", "--progress", "--data"]),
         (&["export"], &["OWNER/SLUG", "FILE", "--data"]),
@@ -123,6 +132,62 @@ async fn a_token_made_beside_a_running_server_is_valid_at_once_and_no_other_is()
         assert!(!refused.detail().is_empty());
     }
     assert_absent(data.path(), &token);
+}
+
+#[tokio::test]
+async fn tokens_end_and_are_revoked_beside_a_running_server() {
+    let data = tempfile::tempdir().unwrap();
+    let _ = run(data.path(), &["repo", "create", "alice/diary", "--private"]).expect(0);
+    let server = Server::start(data.path());
+    let made =
+        run(data.path(), &["token", "create", "alice", "--scope", "read", "--expires", "2h"]).expect(0);
+    let token = made.out.lines().last().unwrap().to_owned();
+    let _ = get(&server, "/alice/diary/refs", Some(&token)).await.expect(200);
+    let listed = run(data.path(), &["token", "list", "alice"]).expect(0);
+    let line = listed.out.lines().next().unwrap().to_owned();
+    assert!(line.contains("read") && line.contains("until"), "{listed:?}");
+    assert!(!listed.out.contains(&token), "{listed:?}");
+    let id = line.split_whitespace().next().unwrap();
+    let _ = run(data.path(), &["token", "revoke", "bob", id]).expect(2);
+    let _ = run(data.path(), &["token", "revoke", "alice", id]).expect(0);
+    let _ = get(&server, "/alice/diary/refs", Some(&token)).await.expect(401);
+    let _ = run(data.path(), &["token", "revoke", "alice", id]).expect(2);
+    assert!(run(data.path(), &["token", "list", "alice"]).expect(0).out.contains("revoked"));
+    for age in ["0d", "90", "d", "-1h", "1y", "99999999999d"] {
+        let _ = run(data.path(), &["token", "create", "alice", &format!("--expires={age}")]).expect(2);
+    }
+    let _ = run(data.path(), &["token", "create", "alice", "--scope", "root"]).expect(2);
+}
+
+#[tokio::test]
+async fn collaborators_and_keys_are_told_to_a_running_server() {
+    let data = tempfile::tempdir().unwrap();
+    let _ = run(data.path(), &["repo", "create", "alice/diary", "--private"]).expect(0);
+    let server = Server::start(data.path());
+    let bob = create_token(data.path(), "bob");
+    let sees = async || get(&server, "/alice/diary/refs", Some(&bob)).await.status;
+    assert_eq!(sees().await, 404);
+    let add =
+        |who: &str| run(data.path(), &["repo", "collaborator", "add", "alice/diary", who, "--role", "read"]);
+    let _ = add("bob").expect(0);
+    assert_eq!(sees().await, 200);
+    let listed = run(data.path(), &["repo", "collaborator", "list", "alice/diary"]).expect(0);
+    assert!(listed.out.starts_with("bob  read  by alice"), "{listed:?}");
+    let _ = run(data.path(), &["repo", "collaborator", "remove", "alice/diary", "bob"]).expect(0);
+    assert_eq!(sees().await, 404);
+    for who in ["ghost", "alice"] {
+        let _ = add(who).expect(2);
+    }
+
+    let signer = Signer::new("alice", 1);
+    let (key, id) = (signer.public().to_string(), signer.public().id().to_string());
+    let _ = run(data.path(), &["key", "add", "alice", &key]).expect(0);
+    let _ = run(data.path(), &["key", "add", "bob", &key]).expect(2);
+    let _ = run(data.path(), &["key", "add", "bob", "AAAA"]).expect(2);
+    assert!(run(data.path(), &["key", "list", "alice"]).expect(0).out.contains("in force"));
+    let _ = run(data.path(), &["key", "revoke", "bob", &id]).expect(2);
+    let _ = run(data.path(), &["key", "revoke", "alice", &id]).expect(0);
+    assert!(run(data.path(), &["key", "list", "alice"]).expect(0).out.contains("retired"));
 }
 
 /// Checks that no file below a directory holds a text.

@@ -38,6 +38,7 @@
 //! });
 //! ```
 
+pub mod access;
 pub mod branch_claims;
 mod fixtures;
 pub mod history_index;

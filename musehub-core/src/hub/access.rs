@@ -2,7 +2,7 @@
 
 use super::{AccessError, Hub};
 use crate::name::{Handle, Slug};
-use crate::port::{RepositoryRecord, Visibility};
+use crate::port::{BackendError, RepositoryRecord, Role, Scope, Visibility};
 
 /// Who asks.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,6 +38,16 @@ impl Viewer {
         }
     }
 
+    /// The holder of a token that counts.
+    #[must_use]
+    pub const fn by_token(handle: Handle, scope: Scope) -> Self {
+        match scope {
+            Scope::Read => Self::Limited(handle, Need::Read),
+            Scope::Push => Self::Limited(handle, Need::Write),
+            Scope::Admin => Self::Identity(handle),
+        }
+    }
+
     fn is(&self, owner: &Handle) -> bool {
         self.handle().is_some_and(|handle| handle.as_str().eq_ignore_ascii_case(owner.as_str()))
     }
@@ -68,6 +78,16 @@ impl Need {
             Self::Write => "write",
             Self::Admin => "admin",
             Self::Owner => "owner",
+        }
+    }
+}
+
+impl From<Role> for Need {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Read => Self::Read,
+            Role::Write => Self::Write,
+            Role::Admin => Self::Admin,
         }
     }
 }
@@ -108,7 +128,7 @@ impl Hub {
         }
         let repository = self.backends.repositories.repository(owner, slug).await?;
         let repository = repository.filter(|repo| !repo.deleted).ok_or(AccessError::NotFound)?;
-        let granted = self.granted(&repository, viewer).ok_or(AccessError::NotFound)?;
+        let granted = self.granted(&repository, viewer).await?.ok_or(AccessError::NotFound)?;
         viewer.require_scope(need)?;
         let granted = match viewer {
             Viewer::Limited(_, scope) => granted.min(*scope),
@@ -134,10 +154,15 @@ impl Hub {
     }
 
     /// The most that somebody may do with a repository; none where they may not see it.
-    fn granted(&self, repo: &RepositoryRecord, viewer: &Viewer) -> Option<Need> {
+    async fn granted(&self, repo: &RepositoryRecord, viewer: &Viewer) -> Result<Option<Need>, BackendError> {
         if viewer.is(&repo.owner) {
-            return Some(Need::Owner);
+            return Ok(Some(Need::Owner));
         }
-        (repo.visibility == Visibility::Public).then_some(Need::Read)
+        let role = match viewer.handle() {
+            Some(handle) => self.backends.collaborators.role(&repo.repo_id, handle).await?,
+            None => None,
+        };
+        let open = (repo.visibility == Visibility::Public).then_some(Need::Read);
+        Ok(role.map(Need::from).max(open))
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::advance::Expected;
 use super::compose::{Composer, Says};
+use super::push::Origin;
 use super::{
     CommitError, CreateError, Hub, InitialiseError, InlineBlob, NewRepository, Push, PushError, PushOutcome,
     ReadError,
@@ -173,7 +174,7 @@ impl Hub {
             snapshots: vec![snapshot],
             blobs,
         };
-        Ok(self.receive(repo, committer, push, Expected::Head(expected_head)).await?)
+        Ok(self.receive(repo, committer, push, Expected::Head(expected_head), Origin::Hub).await?)
     }
 
     /// Whether a branch stands where it is expected, by the index: asked before work that would be for nothing. The move

@@ -9,10 +9,13 @@ use crate::path::RepoPath;
 use crate::port::BackendError;
 use crate::scheme::IdScheme;
 use crate::settings::SettingsError;
+use crate::signature::KeyId;
 
 use super::access::Need;
+use super::collaborators::MAX_COLLABORATORS;
 use super::commit_files::MAX_FILE_CHANGES;
 use super::first_few;
+use super::keyring::MAX_KEYS;
 use super::merging::MAX_REPLAYED_COMMITS;
 use super::repository::MAX_DESCRIPTION_BYTES;
 
@@ -51,6 +54,82 @@ fn forbidden(need: Need) -> &'static str {
         Need::Admin => "this is for those who administer the repository",
         Need::Owner => "this is for the owner of the repository",
     }
+}
+
+/// Why the collaborators of a repository stay as they are.
+#[derive(Debug, thiserror::Error)]
+pub enum CollaboratorError {
+    /// The owner may do everything, and cannot be made to do less.
+    #[error("{handle} owns this repository")]
+    Owner {
+        /// The owner.
+        handle: Handle,
+    },
+    /// Nobody has that name.
+    #[error("there is no identity '{handle}' here")]
+    Unknown {
+        /// The name.
+        handle: Handle,
+    },
+    /// They are no collaborator.
+    #[error("{handle} is no collaborator of this repository")]
+    None {
+        /// Who.
+        handle: Handle,
+    },
+    /// No more fit.
+    #[error("a repository has at most {MAX_COLLABORATORS} collaborators")]
+    TooMany,
+    /// A backend failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+/// Why a key is not registered or retired.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// Names are given out by the operator.
+    #[error("this hub registers nobody by themselves: ask its operator for a token, and add a key with it")]
+    Closed,
+    /// The name is somebody's.
+    #[error("the name '{handle}' is taken")]
+    Taken {
+        /// The name.
+        handle: Handle,
+    },
+    /// Nobody has that name.
+    #[error("there is no identity '{handle}' here")]
+    Unknown {
+        /// The name.
+        handle: Handle,
+    },
+    /// An agent registers no agents.
+    #[error("only who runs agents registers them, and no agent does")]
+    AgentOfAgent,
+    /// Not a challenge of this hub for that name, or one that has ended or was answered.
+    #[error("challenge_token is no challenge for this name that can still be answered: ask for a new one")]
+    Challenge,
+    /// The key did not sign the challenge.
+    #[error("signature_b64 is not the key's signature of challenge_token")]
+    Proof,
+    /// Somebody's key already, or a retired one.
+    #[error("the key {key} was registered before")]
+    Registered {
+        /// The key.
+        key: KeyId,
+    },
+    /// No more fit.
+    #[error("an identity has at most {MAX_KEYS} keys in force")]
+    TooMany,
+    /// There is no such key in force.
+    #[error("there is no key {key} of yours in force")]
+    NoKey {
+        /// The key.
+        key: KeyId,
+    },
+    /// A backend failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
 }
 
 /// Why a repository is not created.
@@ -117,6 +196,16 @@ pub enum PushError {
         claimed: BlobId,
         /// The id of what came.
         computed: BlobId,
+    },
+    /// The repository takes signed commits only.
+    #[error(
+        "this repository takes only commits with a valid signature: that of commit {commit} is '{state}'"
+    )]
+    NotSigned {
+        /// The first commit that is not.
+        commit: CommitId,
+        /// What its signature is: a word of [`SignatureState`](crate::signature::commit::SignatureState).
+        state: &'static str,
     },
     /// Commits are their own ancestors, or come twice with different content.
     #[error("the commits of this push are no history: {0}")]

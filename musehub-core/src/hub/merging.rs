@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::advance::{Advance, Expected, Novelty};
 use super::commit_files::{algorithm_of, require_texts};
 use super::compose::{Composer, Says};
+use super::push::Origin;
 use super::{Hub, InlineBlob, MergeRefused, Push};
 use crate::cpu;
 use crate::graph::Reachable;
@@ -185,7 +186,7 @@ impl Hub {
             blobs: blobs.collect(),
         };
         let head = last.id();
-        self.receive(repo, merger, push, expected).await?;
+        self.receive(repo, merger, push, expected, Origin::Hub).await?;
         Ok((head, made))
     }
 

@@ -7,12 +7,14 @@ mod access;
 mod advance;
 mod branches;
 mod catch_up;
+mod collaborators;
 mod commit_files;
 mod compare;
 mod compose;
 mod error;
 mod fetch;
 mod incoming;
+mod keyring;
 mod merging;
 mod new_branch;
 mod push;
@@ -21,6 +23,7 @@ mod records;
 pub mod recovery;
 mod repository;
 mod rows;
+mod signatures;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -28,16 +31,18 @@ use std::sync::Arc;
 
 pub use access::{Need, Opened, Viewer};
 pub use catch_up::CaughtUp;
+pub use collaborators::MAX_COLLABORATORS;
 pub use commit_files::{
     CommitFiles, FileChange, FileContent, InitialCommit, MAX_AUTHOR_BYTES, MAX_FILE_CHANGES,
     MAX_MESSAGE_BYTES, algorithm_of,
 };
 pub use error::{
-    AccessError, BranchError, CommitError, CreateError, FetchError, InitialiseError, MergeRefused, Missing,
-    PushError, ReadError, UpdateError,
+    AccessError, BranchError, CollaboratorError, CommitError, CreateError, FetchError, InitialiseError,
+    KeyringError, MergeRefused, Missing, PushError, ReadError, UpdateError,
 };
 pub use fetch::{FetchPlan, Negotiation};
 pub use incoming::{InlineBlob, Push};
+pub use keyring::{CHALLENGE_MILLIS, Challenge, KeyProof, Keyring, MAX_KEYS};
 pub use merging::{HistoryStrategy, MAX_REPLAYED_COMMITS, MergeOutcome, MergeRequest, Mergeability};
 pub use push::PushOutcome;
 pub use repository::{MAX_DESCRIPTION_BYTES, RepositoryChange};
@@ -46,8 +51,8 @@ use crate::graph::{Step, Walk};
 use crate::id::CommitId;
 use crate::name::{BranchName, Handle, RepoId, Slug};
 use crate::port::{
-    BackendError, BranchClaims, BranchRow, Clock, HistoryIndex, JobKind, ObjectStore, RefStore,
-    RepositoryIndex, RepositoryRecord, Staging, UnstoredIndex, Visibility,
+    BackendError, BranchClaims, BranchRow, Clock, Collaborators, HistoryIndex, JobKind, KeyStore,
+    ObjectStore, RefStore, RepositoryIndex, RepositoryRecord, Staging, UnstoredIndex, Visibility,
 };
 use crate::scheme::IdScheme;
 use crate::settings::RepositorySettings;
@@ -72,6 +77,10 @@ pub struct Backends {
     pub unstored: Arc<dyn UnstoredIndex>,
     /// The names of branches that are about to be made, seen by all processes that serve the same repositories.
     pub claims: Arc<dyn BranchClaims>,
+    /// Who may do what with a repository of somebody else's.
+    pub collaborators: Arc<dyn Collaborators>,
+    /// The keys that commits are signed with.
+    pub keys: Arc<dyn KeyStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }

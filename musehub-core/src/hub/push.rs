@@ -36,6 +36,17 @@ struct Moved {
     force: bool,
     expected: Expected,
     scheme: IdScheme,
+    origin: Origin,
+}
+
+/// Who made the commits of a push.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Origin {
+    /// Whoever pushes them.
+    Client,
+    /// The hub, for somebody who asked it to. It holds nobody's key, so what it makes is not signed; that somebody may write
+    /// is known already.
+    Hub,
 }
 
 impl Hub {
@@ -49,7 +60,7 @@ impl Hub {
         pusher: &Handle,
         push: Push,
     ) -> Result<PushOutcome, PushError> {
-        self.receive(repo, pusher, push, Expected::Any).await
+        self.receive(repo, pusher, push, Expected::Any, Origin::Client).await
     }
 
     /// Receives a push whose sender says which commit the branch is to point at: one of the push, or one that the repository
@@ -72,7 +83,7 @@ impl Hub {
         {
             return Err(PushError::Incomplete(Missing { commits: vec![head], ..Missing::default() }));
         }
-        let moved = Moved { branch, force, expected: Expected::Any, scheme };
+        let moved = Moved { branch, force, expected: Expected::Any, scheme, origin: Origin::Client };
         self.receive_verified(repo, pusher, incoming, snapshots, head, moved).await
     }
 
@@ -83,6 +94,7 @@ impl Hub {
         pusher: &Handle,
         push: Push,
         expected: Expected,
+        origin: Origin,
     ) -> Result<PushOutcome, PushError> {
         let scheme = repo.scheme.unwrap_or(push.scheme);
         let Push { branch, force, commits, snapshots, blobs, .. } = push;
@@ -90,7 +102,7 @@ impl Hub {
         let Some(tip) = incoming.tip(&branch)? else {
             return self.push_nothing(repo, &branch).await;
         };
-        let moved = Moved { branch, force, expected, scheme };
+        let moved = Moved { branch, force, expected, scheme, origin };
         self.receive_verified(repo, pusher, incoming, snapshots, tip, moved).await
     }
 
@@ -103,8 +115,12 @@ impl Hub {
         tip: CommitId,
         moved: Moved,
     ) -> Result<PushOutcome, PushError> {
-        let Moved { branch, force, expected, scheme } = moved;
+        let Moved { branch, force, expected, scheme, origin } = moved;
         let novelty = self.novelty(repo, scheme, incoming, tip, snapshots).await?;
+        if origin == Origin::Client {
+            let commits = novelty.nodes.iter().map(|node| &novelty.incoming.commits[&node.id]);
+            self.require_signatures(repo, scheme, commits).await?;
+        }
         let repo = &self.prepare_first_push(repo, scheme, &branch).await?;
         let advance = Advance { repo, branch: &branch, to: Some(tip), expected, force, pusher };
         let moved = self.advance(advance, &novelty).await?;

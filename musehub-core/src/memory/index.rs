@@ -15,8 +15,9 @@ use crate::name::{BranchName, Handle, RepoId, Slug};
 use crate::port::{BackendError, RepositoryIndex, RepositoryRecord, Timestamp, Visibility};
 
 /// Every port of the read model in memory: [`RepositoryIndex`], [`HistoryIndex`](crate::port::HistoryIndex),
-/// [`UnstoredIndex`](crate::port::UnstoredIndex), [`BranchClaims`](crate::port::BranchClaims), [`JobQueue`](crate::port::JobQueue), [`BreakageIndex`](crate::port::BreakageIndex),
-/// [`FactCache`](crate::port::FactCache) and [`IdentityStore`](crate::port::IdentityStore).
+/// [`UnstoredIndex`](crate::port::UnstoredIndex), [`BranchClaims`](crate::port::BranchClaims), [`JobQueue`](crate::port::JobQueue),
+/// [`BreakageIndex`](crate::port::BreakageIndex), [`FactCache`](crate::port::FactCache), [`IdentityStore`](crate::port::IdentityStore),
+/// [`KeyStore`](crate::port::KeyStore), [`ProofGuard`](crate::port::ProofGuard) and [`Collaborators`](crate::port::Collaborators).
 ///
 /// # Errors
 /// [`BackendError::Missing`] for rows about a repository that [`RepositoryIndex::put_repository`] never wrote, and for
@@ -75,6 +76,7 @@ impl State {
         self.claims.remove(repo);
         self.jobs.forget(repo);
         self.intel.forget(repo);
+        self.identities.forget(repo);
     }
 
     pub(super) fn require_repository(&self, repo: &RepoId) -> Result<(), BackendError> {

@@ -14,7 +14,7 @@ use crate::port::{
     BlobRow, BreakageIndex, BreakageIssue, BreakageMeta, Clock, CommitRow, FactCache, HistoryIndex,
     IdentityStore, JobKind, JobQueue, Located, MoveRows, NewJob, NewObject, NewToken, ObjectBody,
     ObjectStore, PackId, PackedObject, Place, RefLogEntry, RefStore, RepositoryIndex, RepositoryRecord,
-    Severity, SnapshotRow, Staging, Timestamp, TokenHash, Visibility,
+    Scope, Severity, SnapshotRow, Staging, Timestamp, TokenHash, Visibility,
 };
 use crate::scheme::IdScheme;
 use crate::settings::RepositorySettings;
@@ -387,7 +387,9 @@ fn facts_and_tokens_do_not_change() {
     let token = |owner| NewToken {
         hash: TokenHash::of("secret"),
         handle: handle(owner),
+        scope: Scope::Admin,
         created_at: Timestamp::from_millis(0),
+        expires_at: None,
     };
     now(index.add_token(&token("alice"))).unwrap();
     now(index.add_token(&token("alice"))).unwrap();

@@ -13,16 +13,20 @@
 //! | [`PackAudit`] | packs as files, whatever the index believes |
 //! | [`JobQueue`], [`JobControl`] | background work, for those who do it and those who look after it |
 //! | [`BreakageIndex`], [`FactCache`] | what intelligence found |
-//! | [`IdentityStore`] | who holds which token |
+//! | [`IdentityStore`] | who is who, and who holds which token |
+//! | [`KeyStore`], [`ProofGuard`] | the keys of identities, and what was proven with them once |
+//! | [`Collaborators`] | who may do what with a repository of somebody else's |
 //! | [`RateLimits`] | how often somebody may ask |
 //! | [`Clock`] | now |
 
 mod branch_claims;
+mod collaborators;
 mod history_index;
 mod identity_store;
 mod index_pages;
 mod intel_index;
 mod job_queue;
+mod key_store;
 mod maintenance_index;
 mod object_store;
 mod pack_audit;
@@ -34,8 +38,9 @@ mod unstored_index;
 use std::fmt;
 
 pub use branch_claims::{BranchClaim, BranchClaims};
+pub use collaborators::{Collaborator, Collaborators, Role, UnknownWord};
 pub use history_index::{BlobRow, BranchRow, CommitRow, HistoryIndex, MoveRows, SnapshotRow};
-pub use identity_store::{IdentityStore, NewToken, TokenHash};
+pub use identity_store::{Identity, IdentityStore, NewToken, Scope, TokenHash, TokenRow};
 pub use index_pages::{BranchPosition, IndexPages};
 pub use intel_index::{
     BREAKAGE_HISTORY, BreakageFilter, BreakageGroup, BreakageGrouping, BreakageIndex, BreakageIssue,
@@ -45,6 +50,7 @@ pub use job_queue::{
     Cancellation, GiveBack, InvalidJobId, Job, JobControl, JobCursor, JobFilter, JobId, JobKind, JobOrder,
     JobPriority, JobQueue, JobStatus, Lease, NewJob, UnknownJobStatus,
 };
+pub use key_store::{KeyRecord, KeyStore, ProofGuard};
 pub use maintenance_index::{MAINTENANCE_BATCH, MaintenanceIndex, Relocation};
 pub use object_store::{
     Located, NewObject, ObjectBody, ObjectStore, PackId, PackedObject, Place, PlaceError, PutReceipt,

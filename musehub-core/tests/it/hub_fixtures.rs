@@ -168,6 +168,8 @@ fn backends(objects: &MemoryObjects, refs: &Arc<MemoryRefs>, index: &Arc<MemoryI
         history: index.clone(),
         unstored: index.clone(),
         claims: index.clone(),
+        collaborators: index.clone(),
+        keys: index.clone(),
         clock: Arc::new(FixedClock::new(Timestamp::from_millis(1_800_000_000_000))),
     }
 }

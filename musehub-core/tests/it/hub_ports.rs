@@ -65,6 +65,8 @@ impl Disturbed {
             history: self.clone(),
             unstored: self.clone(),
             claims: self.clone(),
+            collaborators: self.inner.collaborators.clone(),
+            keys: self.inner.keys.clone(),
             clock: self.inner.clock.clone(),
         }
     }

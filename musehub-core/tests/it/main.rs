@@ -17,6 +17,7 @@ mod hub_random;
 mod hub_repository;
 mod hub_sharing;
 mod hub_writes;
+mod keyring;
 mod merge_fixtures;
 mod merge_git;
 mod merge_model;

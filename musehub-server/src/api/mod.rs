@@ -1,6 +1,8 @@
 //! The JSON API, for programs that are no Muse client. `docs/API.md` describes it to people, [`openapi`] to programs.
 
+pub(crate) mod collaborators;
 pub(crate) mod commits;
+pub(crate) mod keys;
 pub mod openapi;
 pub(crate) mod repositories;
 mod staged;

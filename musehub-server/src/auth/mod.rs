@@ -1,14 +1,19 @@
 //! Who asks, and whether the rule of the route lets them in: decided once, before any handler runs.
 
+mod msign;
+
 use hyper::header::AUTHORIZATION;
 use hyper::http::request::Parts;
 use musehub_core::hub::{Need, Opened, Viewer};
 use musehub_core::port::TokenHash;
+use musehub_core::signature::request::SCHEME;
 use musehub_core::{Handle, RepoId, Slug};
 
 use crate::app::App;
-use crate::http::ApiError;
 use crate::http::route::{Params, Rule};
+use crate::http::{ApiError, RequestBody};
+
+pub use msign::AccessOptions;
 
 /// Who was let in, and to what.
 #[derive(Clone, Debug)]
@@ -27,10 +32,9 @@ impl App {
     pub(crate) async fn admit(
         &self,
         rule: Rule,
-        parts: &Parts,
+        viewer: Viewer,
         params: &Params,
     ) -> Result<Admitted, ApiError> {
-        let viewer = self.viewer(parts).await?;
         let opened = match rule {
             Rule::Anyone | Rule::SignedAddress => None,
             Rule::SignedIn(_) if viewer.handle().is_none() => return Err(unauthenticated()),
@@ -43,19 +47,31 @@ impl App {
         Ok(Admitted { viewer, opened })
     }
 
-    /// Who asks: a bearer token that is there must be valid, even where none is needed.
-    async fn viewer(&self, parts: &Parts) -> Result<Viewer, ApiError> {
-        let Some(header) = parts.headers.get(AUTHORIZATION) else {
+    /// Who asks: a token or signature that is there must be valid, even where none is needed. A signature is proven by the
+    /// body, on which this puts a seal.
+    ///
+    /// # Errors
+    /// 401.
+    pub(crate) async fn viewer(&self, parts: &Parts, body: &mut RequestBody) -> Result<Viewer, ApiError> {
+        let mut headers = parts.headers.get_all(AUTHORIZATION).iter();
+        let Some(header) = headers.next() else {
             return Ok(Viewer::Anonymous);
         };
+        if headers.next().is_some() {
+            return Err(ApiError::unauthorized("a request has one header 'Authorization'"));
+        }
         let refuse = || ApiError::unauthorized("this token is not valid here");
         let text = header.to_str().map_err(|_| refuse())?;
         let (scheme, token) = text.split_once(' ').ok_or_else(refuse)?;
+        if scheme.eq_ignore_ascii_case(SCHEME) {
+            return self.signer(token, parts, body).await;
+        }
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(refuse());
         }
-        let owner = self.identities.token_owner(TokenHash::of(token.trim())).await?;
-        owner.map(Viewer::Identity).ok_or_else(refuse)
+        let found = self.identities.token(TokenHash::of(token.trim())).await?;
+        let found = found.filter(|row| row.is_live(self.clock.now())).ok_or_else(refuse)?;
+        Ok(Viewer::by_token(found.handle, found.scope))
     }
 
     /// The repository that the address names, for somebody who may do what they want.
@@ -84,5 +100,5 @@ impl App {
 
 /// Nobody asks, where somebody must.
 pub(crate) fn unauthenticated() -> ApiError {
-    ApiError::unauthorized("this needs a valid token")
+    ApiError::unauthorized("this needs a valid token or signature")
 }

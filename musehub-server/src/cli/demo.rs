@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use hyper::{Method, Request, StatusCode};
 use musehub_core::Handle;
+use musehub_core::port::Scope;
 use serde_json::{Value, json};
 
 use super::sample::{self, Sample};
@@ -62,7 +63,7 @@ async fn push_sample(app: &Arc<App>) -> Result<bool, Box<dyn std::error::Error +
     {
         return Ok(false);
     }
-    let token = token::create(app, &Handle::parse(OWNER)?).await?;
+    let token = token::create(app, &Handle::parse(OWNER)?, Scope::Admin, None).await?;
     let client = Client { app, token: Some(token) };
     if status == StatusCode::NOT_FOUND {
         let repository = json!({"name": SLUG, "description": "A small Python project with a stale import"});

@@ -3,8 +3,10 @@
 mod backfill;
 mod backup;
 mod breakage;
+mod collaborator;
 mod demo;
 mod jobs;
+mod key;
 mod network;
 mod new_file;
 mod openapi;
@@ -31,6 +33,7 @@ use clap::{Args, Parser, Subcommand};
 use musehub_store::{DatabaseUrl, DatabaseUrlError, StoreLocation};
 
 use crate::app::{App, Limits, Settings};
+use crate::auth::AccessOptions;
 use crate::config::Config;
 
 /// What a command gives: its exit status, or why it failed.
@@ -54,12 +57,15 @@ enum Command {
     /// Look at background jobs, try them again, cancel them.
     #[command(subcommand)]
     Jobs(jobs::Command),
-    /// Make repositories.
+    /// Make repositories, and say who may do what with them.
     #[command(subcommand)]
     Repo(repo::Command),
-    /// Make tokens, which clients prove themselves with.
+    /// Make, list and revoke tokens, which clients prove themselves with.
     #[command(subcommand)]
     Token(token::Command),
+    /// Add, list and revoke the keys that identities sign with.
+    #[command(subcommand)]
+    Key(key::Command),
     /// Look at the schema of the database.
     #[command(subcommand)]
     Schema(schema::Command),
@@ -155,6 +161,13 @@ struct ServeOptions {
     /// Address to listen on; port 0 takes any that is free.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:1337", env = "MUSEHUB_LISTEN")]
     listen: SocketAddr,
+    /// Host under which clients reach this server, as HOST or HOST:PORT; may be given several times. A signed request counts
+    /// only if it was signed for one of them; without, only for this machine's own names.
+    #[arg(long, value_name = "HOST", env = "MUSEHUB_PUBLIC_HOST", value_delimiter = ',')]
+    public_host: Vec<String>,
+    /// Let anybody take a free name with a key. Otherwise names are given out with `token create` or `key add`.
+    #[arg(long, env = "MUSEHUB_OPEN_REGISTRATION")]
+    open_registration: bool,
     /// Largest object, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = Limits::default().object >> 20)]
     max_object: u64,
@@ -175,6 +188,10 @@ struct ServeOptions {
 }
 
 impl ServeOptions {
+    fn access(&self) -> AccessOptions {
+        AccessOptions { public_hosts: self.public_host.clone(), open_registration: self.open_registration }
+    }
+
     fn limits(&self) -> Limits {
         let mib = |count: u64| count.saturating_mul(1 << 20);
         Limits {
@@ -222,6 +239,7 @@ async fn run(command: Command) -> Outcome {
         Command::Jobs(command) => jobs::run(command).await,
         Command::Repo(command) => repo::run(command).await,
         Command::Token(command) => token::run(command).await,
+        Command::Key(command) => key::run(command).await,
         Command::Schema(command) => schema::run(command).await,
         Command::Breakage(arguments) => breakage::run(&arguments).await,
         Command::OpenApi(arguments) => openapi::run(&arguments),

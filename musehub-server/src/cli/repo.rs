@@ -1,4 +1,4 @@
-//! `repo`: makes repositories.
+//! `repo`: makes repositories, and says who may do what with them.
 
 use std::process::ExitCode;
 
@@ -7,13 +7,16 @@ use musehub_core::hub::NewRepository;
 use musehub_core::port::Visibility;
 use musehub_core::{Handle, Slug};
 
-use super::{DataDirectory, Outcome, parse_repository};
+use super::{DataDirectory, Outcome, collaborator, parse_repository};
 use crate::app::Limits;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Command {
     /// Make an empty repository, ready for its first push.
     Create(CreateArguments),
+    /// Say who may do what with a repository, besides its owner.
+    #[command(subcommand)]
+    Collaborator(collaborator::Command),
 }
 
 #[derive(Args, Debug)]
@@ -32,7 +35,10 @@ pub(super) struct CreateArguments {
 }
 
 pub(super) async fn run(command: Command) -> Outcome {
-    let Command::Create(arguments) = command;
+    let arguments = match command {
+        Command::Create(arguments) => arguments,
+        Command::Collaborator(command) => return collaborator::run(command).await,
+    };
     let app = arguments.data.open(Limits::default()).await?;
     let (owner, slug) = arguments.name;
     let visibility = if arguments.private { Visibility::Private } else { Visibility::Public };

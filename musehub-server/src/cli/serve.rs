@@ -83,6 +83,7 @@ pub(super) async fn start(
         connections: network.connections(),
         proxies: network.proxies(),
         rates: network.rates(),
+        access: options.access(),
         lease: work.lease(),
         ..options.limits().into()
     };

@@ -3,12 +3,17 @@
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use bytes::{Buf, Bytes, BytesMut};
-use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Body as HttpBody;
+use musehub_core::HashAlgorithm;
+use musehub_core::hash::Hasher;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+
+use super::ApiError;
 
 /// How long a client may be silent in the middle of a body.
 const IDLE: Duration = Duration::from_secs(60);
@@ -36,6 +41,9 @@ pub enum BodyError {
     /// The client sent less than a few bytes in a second, for long.
     #[error("the request body arrived too slowly")]
     Slow,
+    /// Its sender is not who they say.
+    #[error("{}", .0.detail)]
+    Unproven(Box<ApiError>),
     /// The connection failed.
     #[error("the request body could not be read")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -45,13 +53,35 @@ fn is_too_slow(read: u64, waited: Duration) -> bool {
     waited > IDLE && read < (waited - IDLE).as_secs().saturating_mul(SLOWEST)
 }
 
+/// What is still to be proven of a request once its whole body is known: that who it says sent it.
+#[async_trait]
+pub trait BodyProof: Send + Sync {
+    /// Judges by the SHA-256 of the whole body. Called once.
+    async fn prove(&self, body: [u8; 32]) -> Result<(), ApiError>;
+}
+
+/// A body whose proof is outstanding.
+enum Seal {
+    /// There is none, or it was given.
+    Open,
+    /// What came so far, and who judges it.
+    Closed(Box<Hasher>, Box<dyn BodyProof>),
+    /// It was judged, and does not fit.
+    Broken,
+}
+
 /// The body of a request.
+///
+/// Where the sender has still to be proven by it ([`seal`](Self::seal)), none of the ways to read it comes to an end before
+/// that: [`collect`](Self::collect) and [`decode`](Self::decode) give nothing else than the error, and a decoder does not see
+/// the end of the body. So whatever is done after either is done for a sender who is who they say.
 pub struct RequestBody {
     inner: UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>,
     read: u64,
     /// How long the client was waited for.
     waited: Duration,
     ended: bool,
+    seal: Seal,
 }
 
 impl std::fmt::Debug for RequestBody {
@@ -70,7 +100,79 @@ impl RequestBody {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        Self { inner: body.map_err(Into::into).boxed_unsync(), read: 0, waited: Duration::ZERO, ended: false }
+        Self {
+            inner: body.map_err(Into::into).boxed_unsync(),
+            read: 0,
+            waited: Duration::ZERO,
+            ended: false,
+            seal: Seal::Open,
+        }
+    }
+
+    /// Lets nothing be read to its end before the proof is given.
+    pub(crate) fn seal(&mut self, proof: Box<dyn BodyProof>) {
+        self.seal = Seal::Closed(Box::new(Hasher::new(HashAlgorithm::Sha256)), proof);
+    }
+
+    /// Reads the whole body, so that the proof is given before anything is done; then it can be read as if it just came.
+    ///
+    /// # Errors
+    /// As [`collect`](Self::collect).
+    pub(crate) async fn prove(&mut self, limit: u64) -> Result<(), BodyError> {
+        if self.is_proven() {
+            return Ok(());
+        }
+        let whole = self.collect(limit).await?;
+        *self = Self::new(Full::new(whole));
+        Ok(())
+    }
+
+    /// Sees to it that the proof was given, by reading on where it was not, up to what [`drain`](Self::drain) reads.
+    ///
+    /// # Errors
+    /// 401 where it is not given.
+    pub(crate) async fn settle(&mut self) -> Result<(), ApiError> {
+        if self.is_proven() {
+            return Ok(());
+        }
+        let limit = self.read.saturating_add(DRAIN_BYTES);
+        loop {
+            match self.next(limit).await {
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(()),
+                Err(BodyError::Unproven(refusal)) => return Err(*refusal),
+                Err(_) => return Err(ApiError::unauthorized("the signature does not fit the request")),
+            }
+        }
+    }
+
+    /// Whether nothing is outstanding.
+    pub(crate) const fn is_proven(&self) -> bool {
+        matches!(self.seal, Seal::Open)
+    }
+
+    /// What does not come whole can be proven by nothing.
+    fn break_seal(&mut self) {
+        if !self.is_proven() {
+            self.seal = Seal::Broken;
+        }
+    }
+
+    /// At the end of the body.
+    async fn unseal(&mut self) -> Result<(), BodyError> {
+        match std::mem::replace(&mut self.seal, Seal::Broken) {
+            Seal::Open => {}
+            Seal::Closed(hasher, proof) => {
+                let proven = proof.prove(hasher.finish()).await;
+                proven.map_err(|refusal| BodyError::Unproven(Box::new(refusal)))?;
+            }
+            Seal::Broken => {
+                let again = ApiError::unauthorized("the signature does not fit the request");
+                return Err(BodyError::Unproven(Box::new(again)));
+            }
+        }
+        self.seal = Seal::Open;
+        Ok(())
     }
 
     /// How many bytes were read.
@@ -88,16 +190,21 @@ impl RequestBody {
             self.waited += asked.elapsed();
             if is_too_slow(self.read, self.waited) {
                 self.ended = true;
+                self.break_seal();
                 return Err(BodyError::Slow);
             }
             match frame {
                 None => self.ended = true,
                 Some(Err(error)) => {
                     self.ended = true;
+                    self.break_seal();
                     return Err(BodyError::Failed(error));
                 }
                 Some(Ok(frame)) => {
                     let Ok(piece) = frame.into_data() else { continue };
+                    if let Seal::Closed(hasher, _) = &mut self.seal {
+                        hasher.update(&piece);
+                    }
                     self.read += piece.len() as u64;
                     if self.read > limit {
                         return Err(BodyError::TooLarge { limit });
@@ -106,6 +213,7 @@ impl RequestBody {
                 }
             }
         }
+        self.unseal().await?;
         Ok(None)
     }
 
@@ -165,10 +273,14 @@ impl RequestBody {
         }
         drop(sender);
         let decoded = decoder.await.expect("a decoder does not panic");
-        match failure {
-            Some(error) => Err(error.into()),
-            None => decoded,
+        if let Some(error) = failure {
+            return Err(error.into());
         }
+        // A decoder may stop before the end; what it gives counts after it.
+        if decoded.is_ok() && !self.is_proven() {
+            while self.next(limit).await?.is_some() {}
+        }
+        decoded
     }
 
     /// Reads on after an answer was decided, so that a client that writes before it reads gets to see the answer.

@@ -4,7 +4,8 @@ use hyper::StatusCode;
 use hyper::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use musehub_core::CommitId;
 use musehub_core::hub::{
-    AccessError, CommitError, CreateError, FetchError, InitialiseError, PushError, ReadError,
+    AccessError, CollaboratorError, CommitError, CreateError, FetchError, InitialiseError, KeyringError,
+    PushError, ReadError,
 };
 use musehub_core::id::IdError;
 use musehub_core::name::NameError;
@@ -77,7 +78,7 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "no_route", "there is nothing at this address")
     }
 
-    /// No valid token.
+    /// No valid token and no valid signature.
     pub fn unauthorized(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
     }
@@ -128,7 +129,9 @@ impl ApiError {
             reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            for scheme in ["Bearer", "MSign realm=\"musehub\""] {
+                reply.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+            }
         }
     }
 
@@ -171,6 +174,7 @@ impl From<BodyError> for ApiError {
             BodyError::Idle | BodyError::Slow => {
                 Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", error.to_string())
             }
+            BodyError::Unproven(refusal) => *refusal,
             BodyError::Failed(_) => Self::undecodable(error.to_string()),
         }
     }
@@ -185,6 +189,40 @@ impl From<AccessError> for ApiError {
             AccessError::Forbidden { .. } => Self::new(StatusCode::FORBIDDEN, "forbidden", error.to_string()),
             AccessError::Backend(error) => error.into(),
         }
+    }
+}
+
+impl From<CollaboratorError> for ApiError {
+    fn from(error: CollaboratorError) -> Self {
+        match error {
+            CollaboratorError::Backend(error) => error.into(),
+            CollaboratorError::None { .. } => {
+                Self::new(StatusCode::NOT_FOUND, "no_collaborator", error.to_string())
+            }
+            CollaboratorError::Unknown { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_identity", error.to_string())
+            }
+            CollaboratorError::Owner { .. } | CollaboratorError::TooMany => Self::invalid(error.to_string()),
+        }
+    }
+}
+
+impl From<KeyringError> for ApiError {
+    fn from(error: KeyringError) -> Self {
+        let (status, code) = match error {
+            KeyringError::Backend(error) => return error.into(),
+            KeyringError::Closed => (StatusCode::FORBIDDEN, "registration_closed"),
+            KeyringError::AgentOfAgent => (StatusCode::FORBIDDEN, "agent"),
+            KeyringError::Taken { .. } => (StatusCode::CONFLICT, "handle_taken"),
+            KeyringError::Registered { .. } => (StatusCode::CONFLICT, "key_registered"),
+            KeyringError::NoKey { .. } => (StatusCode::NOT_FOUND, "no_key"),
+            KeyringError::Challenge => (StatusCode::UNPROCESSABLE_ENTITY, "challenge"),
+            KeyringError::Proof => (StatusCode::UNPROCESSABLE_ENTITY, "proof"),
+            KeyringError::Unknown { .. } | KeyringError::TooMany => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "invalid")
+            }
+        };
+        Self::new(status, code, error.to_string())
     }
 }
 
@@ -213,6 +251,9 @@ impl From<PushError> for ApiError {
             PushError::Unstored { .. } => Self::new(StatusCode::CONFLICT, "unstored", error.to_string()),
             PushError::Incomplete(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "incomplete", error.to_string())
+            }
+            PushError::NotSigned { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "not_signed", error.to_string())
             }
             PushError::Backend(error) => error.into(),
             other => Self::invalid(other.to_string()),

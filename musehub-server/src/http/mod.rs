@@ -12,7 +12,7 @@ pub mod route;
 pub mod tls;
 mod unsupported;
 
-pub use body::{BodyError, BodyReader, Pieces, RequestBody};
+pub use body::{BodyError, BodyProof, BodyReader, Pieces, RequestBody};
 pub use error::ApiError;
 pub use listen::{Listener, Purpose, serve};
 pub use reply::{Body, Counted, Reply, html, json, msgpack, plain};

@@ -30,6 +30,24 @@ pub enum Route {
     SyncPush,
     /// Pulls, as the earliest clients do.
     SyncPull,
+    /// A challenge for a key.
+    Challenge,
+    /// Takes a free name with a key.
+    Register,
+    /// The keys of who asks.
+    Keys,
+    /// Adds a key to who asks.
+    AddKey,
+    /// Retires a key.
+    RetireKey,
+    /// Registers the key of an agent.
+    RegisterAgent,
+    /// The collaborators of a repository.
+    Collaborators,
+    /// Lets somebody in.
+    PutCollaborator,
+    /// Takes it back.
+    RemoveCollaborator,
     /// The heads of a repository.
     Refs,
     /// Which objects are to be uploaded.
@@ -122,6 +140,13 @@ pub struct Entry {
     pub rule: Rule,
     /// Whether the answer is for people, so that its errors are pages too.
     pub is_page: bool,
+    /// Whether the handler reads the body as it arrives. It must do nothing that lasts before [`RequestBody::decode`] or
+    /// [`RequestBody::collect`] has given it the whole: until then a signature is not proven. Every other body is read and proven
+    /// before the handler runs.
+    ///
+    /// [`RequestBody::decode`]: super::RequestBody::decode
+    /// [`RequestBody::collect`]: super::RequestBody::collect
+    pub is_streamed: bool,
 }
 
 impl Entry {
@@ -140,7 +165,7 @@ impl Entry {
 }
 
 const fn row(method: &'static str, path: &'static str, route: Route, rule: Rule) -> Entry {
-    Entry { method, path, route, rule, is_page: false }
+    Entry { method, path, route, rule, is_page: false, is_streamed: false }
 }
 
 const fn get(path: &'static str, route: Route, rule: Rule) -> Entry {
@@ -149,6 +174,13 @@ const fn get(path: &'static str, route: Route, rule: Rule) -> Entry {
 
 const fn post(path: &'static str, route: Route, rule: Rule) -> Entry {
     row("POST", path, route, rule)
+}
+
+impl Entry {
+    /// See [`is_streamed`](Self::is_streamed).
+    const fn streamed(self) -> Self {
+        Self { is_streamed: true, ..self }
+    }
 }
 
 const fn page(path: &'static str, route: Route, rule: Rule) -> Entry {
@@ -168,14 +200,33 @@ pub const TABLE: &[Entry] = &[
     get("/api/v1/openapi.json", Route::OpenApi, Anyone),
     post("/api/v1/repos", Route::CreateRepository, SignedIn(Admin)),
     post("/api/v1/repos/{owner}/{slug}/commits", Route::CommitFiles, Repository(Write)),
-    post("/api/v1/repos/{repo_id}/push", Route::SyncPush, Repository(Write)),
+    post("/api/v1/repos/{repo_id}/push", Route::SyncPush, Repository(Write)).streamed(),
     post("/api/v1/repos/{repo_id}/pull", Route::SyncPull, Repository(Read)),
+    post("/api/auth/challenge", Route::Challenge, Anyone),
+    post("/api/auth/register", Route::Register, Anyone),
+    get("/api/auth/keys", Route::Keys, SignedIn(Read)),
+    post("/api/auth/keys", Route::AddKey, SignedIn(Admin)),
+    row("DELETE", "/api/auth/keys/{key_id}", Route::RetireKey, SignedIn(Admin)),
+    post("/api/identities/agent", Route::RegisterAgent, SignedIn(Admin)),
+    get("/api/v1/repos/{owner}/{slug}/collaborators", Route::Collaborators, Repository(Admin)),
+    row(
+        "PUT",
+        "/api/v1/repos/{owner}/{slug}/collaborators/{handle}",
+        Route::PutCollaborator,
+        Repository(Admin),
+    ),
+    row(
+        "DELETE",
+        "/api/v1/repos/{owner}/{slug}/collaborators/{handle}",
+        Route::RemoveCollaborator,
+        Repository(Admin),
+    ),
     get("/{owner}/{slug}/refs", Route::Refs, Repository(Read)),
     post("/{owner}/{slug}/filter-objects", Route::FilterObjects, Repository(Write)),
     // What it takes stands in the body, which only those who may see the repository get to have read.
     post("/{owner}/{slug}/presign", Route::Presign, Repository(Read)),
-    post("/{owner}/{slug}/push/objects", Route::PushObjects, Repository(Write)),
-    post("/{owner}/{slug}/push", Route::Push, Repository(Write)),
+    post("/{owner}/{slug}/push/objects", Route::PushObjects, Repository(Write)).streamed(),
+    post("/{owner}/{slug}/push", Route::Push, Repository(Write)).streamed(),
     post("/{owner}/{slug}/fetch", Route::Fetch, Repository(Read)),
     post("/{owner}/{slug}/negotiate", Route::Negotiate, Repository(Read)),
     page("/{owner}/{slug}", Route::Repository, Repository(Read)),

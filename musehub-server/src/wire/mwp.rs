@@ -124,7 +124,7 @@ pub(crate) async fn push_objects(exchange: &Exchange<'_>, body: &mut RequestBody
         runtime: Runtime::current(),
         object_limit: limits.object,
     };
-    let uploaded = match exchange.request_format()? {
+    let (uploaded, sink) = match exchange.request_format()? {
         Format::Msgpack => {
             body.decode(limits.upload, move |reader| upload::from_msgpack(reader, sink)).await?
         }
@@ -134,6 +134,8 @@ pub(crate) async fn push_objects(exchange: &Exchange<'_>, body: &mut RequestBody
             decoded.await.map_err(ApiError::internal)??
         }
     };
+    // The body is whole, and its sender proven.
+    sink.finish().await?;
     let lacking = exchange.app.hub.unheld_objects(repo, &uploaded.ids).await?.len();
     exchange.ok(&PushObjectsAnswer { stored: lacking, skipped: uploaded.ids.len() - lacking })
 }

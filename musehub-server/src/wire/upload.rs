@@ -66,14 +66,15 @@ impl Sink {
         Ok(())
     }
 
-    fn finish(self) -> Result<(), ApiError> {
-        self.runtime.block_on(self.writer.finish())?;
+    /// Makes what was staged findable. Not for a decoder: the body counts once it is whole.
+    pub(super) async fn finish(self) -> Result<(), ApiError> {
+        self.writer.finish().await?;
         Ok(())
     }
 }
 
-/// Reads `{"objects": [{"object_id", "content"}]}` from msgpack.
-pub(super) fn from_msgpack<R: Pieces>(reader: &mut R, mut sink: Sink) -> Result<Uploaded, ApiError> {
+/// Reads `{"objects": [{"object_id", "content"}]}` from msgpack. Nothing of it counts before [`Sink::finish`].
+pub(super) fn from_msgpack<R: Pieces>(reader: &mut R, mut sink: Sink) -> Result<(Uploaded, Sink), ApiError> {
     let mut uploaded = Uploaded::default();
     let mut found = false;
     for _ in 0..rmp::decode::read_map_len(reader).map_err(malformed)? {
@@ -90,8 +91,7 @@ pub(super) fn from_msgpack<R: Pieces>(reader: &mut R, mut sink: Sink) -> Result<
     if !found {
         return Err(ApiError::invalid("field 'objects' is missing"));
     }
-    sink.finish()?;
-    Ok(uploaded)
+    Ok((uploaded, sink))
 }
 
 fn read_object<R: Pieces>(reader: &mut R, sink: &mut Sink) -> Result<BlobId, ApiError> {
@@ -240,7 +240,7 @@ struct JsonObject {
 }
 
 /// Reads an upload from JSON. It is in memory at once, so it may be no larger than an ordinary request.
-pub(super) fn from_json(bytes: &[u8], mut sink: Sink) -> Result<Uploaded, ApiError> {
+pub(super) fn from_json(bytes: &[u8], mut sink: Sink) -> Result<(Uploaded, Sink), ApiError> {
     let upload: JsonUpload = super::codec::from_json_bytes(bytes)?;
     let mut uploaded = Uploaded::default();
     for object in upload.objects {
@@ -250,8 +250,7 @@ pub(super) fn from_json(bytes: &[u8], mut sink: Sink) -> Result<Uploaded, ApiErr
         stage_whole(&mut sink, id, content)?;
         uploaded.ids.push(id);
     }
-    sink.finish()?;
-    Ok(uploaded)
+    Ok((uploaded, sink))
 }
 
 /// Base64 with or without padding.

@@ -1,14 +1,18 @@
 //! Every route of the table, called by everybody, answers as its rule promises.
 
 use musehub_core::hub::Need;
+use musehub_core::port::Role;
 use musehub_core::{Handle, Slug};
 use musehub_server::http::route::{Entry, Rule, TABLE};
 use musehub_test_support::{Answer, TestApp};
 
 /// Whoever calls, from the least to the most that they may do with alice's repositories.
-const VIEWERS: [(&str, Option<&str>, Option<Need>); 3] = [
+const VIEWERS: [(&str, Option<&str>, Option<Need>); 6] = [
     ("nobody", None, None),
     ("stranger", Some("mallory"), None),
+    ("reader", Some("ruth"), Some(Need::Read)),
+    ("writer", Some("walt"), Some(Need::Write)),
+    ("admin", Some("ada"), Some(Need::Admin)),
     ("owner", Some("alice"), Some(Need::Owner)),
 ];
 
@@ -110,6 +114,21 @@ fn assert_kept(entry: &Entry, promise: Promise, answer: &Answer, absent: &Answer
     }
 }
 
+/// A repository of alice's, whom others help.
+async fn make(app: &TestApp, kind: Kind, slug: &str) {
+    match kind {
+        Kind::Public => drop(app.repository("alice", slug).await),
+        Kind::Private => drop(app.private_repository("alice", slug).await),
+        Kind::Absent => return,
+    }
+    let (repo, alice) = (app.record("alice", slug).await, Handle::parse("alice").unwrap());
+    for (who, role) in [("ruth", Role::Read), ("walt", Role::Write), ("ada", Role::Admin)] {
+        app.token(who).await;
+        let who = Handle::parse(who).unwrap();
+        app.app.hub.set_collaborator(&repo, &who, role, &alice).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn each_route_answers_everybody_as_its_rule_promises() {
     let app = TestApp::new().await;
@@ -121,11 +140,7 @@ async fn each_route_answers_everybody_as_its_rule_promises() {
             for kind in [Kind::Public, Kind::Private, Kind::Absent] {
                 fresh += 1;
                 let slug = format!("{}-{fresh}", format!("{kind:?}").to_lowercase());
-                match kind {
-                    Kind::Public => drop(app.repository("alice", &slug).await),
-                    Kind::Private => drop(app.private_repository("alice", &slug).await),
-                    Kind::Absent => {}
-                }
+                make(&app, kind, &slug).await;
                 let promise = promise(entry.rule, who, role, kind);
                 let answer = call(&app, entry, &slug, who).await;
                 let context =
@@ -134,6 +149,35 @@ async fn each_route_answers_everybody_as_its_rule_promises() {
             }
         }
     }
+    // With `-- --nocapture`, the whole of it as a table.
+    println!("{}", table());
+}
+
+/// The table, as the rules promise it.
+fn table() -> String {
+    let heads = VIEWERS.map(|(viewer, ..)| viewer).join(" | ");
+    let mut text = format!(
+        "| method | path | rule | repository | {heads} |\n|---|---|---|---|{}\n",
+        "---|".repeat(VIEWERS.len())
+    );
+    for entry in TABLE {
+        let kinds: &[Kind] = match entry.rule {
+            Rule::Repository(_) => &[Kind::Public, Kind::Private, Kind::Absent],
+            _ => &[Kind::Absent],
+        };
+        for kind in kinds {
+            let of = if kinds.len() > 1 { format!("{kind:?}").to_lowercase() } else { "–".to_owned() };
+            let cells = VIEWERS.map(|(_, who, role)| match promise(entry.rule, who, role, *kind) {
+                Promise::Unauthenticated => "401",
+                Promise::Forbidden => "403",
+                Promise::Hidden => "404",
+                Promise::Passes => "in",
+            });
+            let Entry { method, path, rule, .. } = entry;
+            text.push_str(&format!("| {method} | `{path}` | {rule} | {of} | {} |\n", cells.join(" | ")));
+        }
+    }
+    text
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use sea_orm::{ColumnTrait, EntityTrait, IdenStatic, Iterable, PrimaryKeyToColumn
 use serde::{Deserialize, Serialize};
 
 use super::SqlIndex;
-use super::entity::{identity, intel};
+use super::entity::{access, identity, intel};
 use super::sql::{self, Write};
 use super::text;
 
@@ -28,6 +28,8 @@ fn tables() -> Vec<Table> {
     vec![
         Table::of::<identity::identity::Entity>(),
         Table::of::<identity::token::Entity>(),
+        Table::of::<access::auth_key::Entity>(),
+        Table::of::<access::collaborator::Entity>(),
         Table::of::<intel::breakage_scan::Entity>(),
     ]
 }
@@ -158,14 +160,17 @@ impl Table {
         self.columns.iter().zip(row).map(|((name, _), value)| ((*name).to_owned(), json(value))).collect()
     }
 
-    /// The values of a row; a column that the row does not name, as it is younger than the backup, is NULL.
-    fn parse_row(&self, row: &serde_json::Map<String, serde_json::Value>) -> Result<Vec<Value>, String> {
+    /// The values of a row by column; one that the row does not name, as it is younger than the backup, has its default.
+    fn parse_row(
+        &self,
+        row: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Vec<(&'static str, Value)>, String> {
         if let Some(unknown) = row.keys().find(|key| !self.columns.iter().any(|(name, _)| name == *key)) {
             return Err(format!("{} has no column '{unknown}'", self.name));
         }
-        let value = |(name, kind): &(&'static str, Kind)| {
+        let value = |(name, kind): &(&'static str, Kind), json: &serde_json::Value| {
             let wrong = || format!("column '{name}' of {} is of another type", self.name);
-            match (kind, row.get(*name).unwrap_or(&serde_json::Value::Null)) {
+            match (kind, json) {
                 (Kind::Text, serde_json::Value::Null) => Ok(Value::from(None::<String>)),
                 (Kind::Integer, serde_json::Value::Null) => Ok(Value::from(None::<i64>)),
                 (Kind::Boolean, serde_json::Value::Null) => Ok(Value::from(None::<bool>)),
@@ -174,13 +179,20 @@ impl Table {
                 (Kind::Boolean, json) => json.as_bool().map(Value::from).ok_or_else(wrong),
             }
         };
-        self.columns.iter().map(value).collect()
+        let named = self.columns.iter().filter_map(|column| Some((column, row.get(column.0)?)));
+        named.map(|(column, json)| Ok((column.0, value(column, json)?))).collect()
     }
 
-    async fn insert(&self, write: &Write, row: Vec<Value>) -> Result<(), BackupError> {
+    async fn insert(
+        &self,
+        write: &Write,
+        row: impl IntoIterator<Item = (&'static str, Value)>,
+    ) -> Result<(), BackupError> {
+        let (names, row): (Vec<String>, Vec<Value>) =
+            row.into_iter().map(|(name, value)| (format!("\"{name}\""), value)).unzip();
         let bound: Vec<String> = (1..=row.len()).map(|at| format!("${at}")).collect();
         let statement =
-            format!("INSERT INTO {} ({}) VALUES ({})", self.name, self.column_names(), bound.join(", "));
+            format!("INSERT INTO {} ({}) VALUES ({})", self.name, names.join(", "), bound.join(", "));
         match write.execute(&statement, row).await {
             Ok(_) => Ok(()),
             Err(BackendError::Missing { .. }) => Err(BackupError::Dangling { table: self.name }),
@@ -264,7 +276,8 @@ impl SqlIndex {
                 last = Some(table.key_of(row));
                 rows += page.len() as u64;
                 for row in page {
-                    table.insert(&write, row).await?;
+                    let names = table.columns.iter().map(|(name, _)| *name);
+                    table.insert(&write, names.zip(row)).await?;
                 }
             }
         }

@@ -9,8 +9,8 @@ use sea_orm::Value;
 
 use super::sql::{id_array, text_array};
 use super::{
-    branch_claims, history, identity, intel, job, job_control, maintenance, places, rate_limits, repository,
-    unstored,
+    access, branch_claims, history, identity, intel, job, job_control, maintenance, places, rate_limits,
+    repository, unstored,
 };
 
 mod tests;
@@ -58,7 +58,12 @@ fn all() -> Vec<HotQuery> {
         hot("number of snapshots without objects", unstored::COUNT_SNAPSHOTS, [repo()]),
         hot("commits without objects", unstored::COMMITS, [repo()]),
         hot("snapshots without objects", unstored::SNAPSHOTS, [repo(), "".into(), 200_i64.into()]),
-        hot("token owner", identity::OWNER, ["token1400".into()]),
+        hot("token", identity::TOKEN, ["token1400".into()]),
+        hot("identity", identity::IDENTITY, ["owner1400".into()]),
+        hot("role of a collaborator", access::ROLE, [repo(), "owner1400".into()]),
+        hot("keys of an identity", access::KEYS, ["owner1400".into()]),
+        hot("keys by fingerprint", access::KEYS_BY_ID, [ids("key")]),
+        hot("end of used proofs", access::FORGET, [40_i64.into()]),
         HotQuery {
             whole_index: Some("ix_background_jobs_claim"),
             ..hot("job claim", job::CLAIM, claim_values())

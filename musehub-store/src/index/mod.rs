@@ -6,6 +6,7 @@
 //!
 //! Each statement is one text that SQLite and PostgreSQL read alike; [dialect] says where they part.
 
+mod access;
 pub(crate) mod backup;
 mod branch_claims;
 mod connect;

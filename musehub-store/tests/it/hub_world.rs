@@ -92,6 +92,8 @@ impl World {
             history: index.clone(),
             unstored: index.clone(),
             claims: index.clone(),
+            collaborators: index.clone(),
+            keys: index.clone(),
             clock: clock.clone(),
         };
         let hub = Hub::new(backends, Options::default());

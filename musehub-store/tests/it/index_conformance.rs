@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use musehub_core::conformance::{
-    branch_claims, history_index, identity, index_pages, intel, job_control, job_queue, maintenance_index,
-    rate_limits, repository_index, unstored_index,
+    access, branch_claims, history_index, identity, index_pages, intel, job_control, job_queue,
+    maintenance_index, rate_limits, repository_index, unstored_index,
 };
 
 use crate::index_fixtures::{Database, SqlIndex};
@@ -42,4 +42,5 @@ async fn run<F: Future<Output = SqlIndex>>(fresh: impl Fn() -> F) {
     intel::run(&fresh).await;
     identity::run(&fresh).await;
     rate_limits::run(&fresh).await;
+    access::run(&fresh).await;
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use musehub_core::port::{HistoryIndex, IdentityStore, MoveRows, NewToken, RepositoryIndex, TokenHash};
+use musehub_core::port::{
+    HistoryIndex, IdentityStore, MoveRows, NewToken, RepositoryIndex, Scope, TokenHash,
+};
 
 use crate::index_fixtures::{
     Database, SqlIndex, at, bare, blob_id, blob_row, commit_id, create_repositories, entry, handle, record,
@@ -14,7 +16,13 @@ async fn reopening_keeps_everything() {
     let directory = tempfile::tempdir().unwrap();
     // Not a path that a URL would hold.
     let path = directory.path().join("mode=memory?a b#c%20é.db");
-    let token = NewToken { hash: TokenHash::of("secret"), handle: handle("alice"), created_at: at(0) };
+    let token = NewToken {
+        hash: TokenHash::of("secret"),
+        handle: handle("alice"),
+        scope: Scope::Admin,
+        created_at: at(0),
+        expires_at: None,
+    };
     for round in 0..3 {
         let index = SqlIndex::open(&path).await.unwrap();
         if round == 0 {
@@ -24,7 +32,7 @@ async fn reopening_keeps_everything() {
         }
         assert_eq!(index.repository_by_id(&repo(2)).await.unwrap(), Some(record(2, "owner", "repository-2")));
         assert_eq!(index.branches(&repo(1)).await.unwrap().len(), 1);
-        assert_eq!(index.token_owner(token.hash).await.unwrap(), Some(handle("alice")));
+        assert_eq!(index.token(token.hash).await.unwrap().map(|row| row.handle), Some(handle("alice")));
         index.close().await.unwrap();
     }
     assert!(path.exists());

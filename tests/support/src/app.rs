@@ -8,7 +8,8 @@ use hyper::Request;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use musehub_core::Handle;
 use musehub_core::hub::{Need, Viewer};
-use musehub_core::port::{NewToken, RepositoryRecord, TokenHash};
+use musehub_core::port::{Clock as _, NewToken, RepositoryRecord, Scope, SystemClock, TokenHash};
+use musehub_core::signature::request::Form;
 use musehub_core::{BlobId, Slug};
 use musehub_server::{App, Config, Limits, Settings, jobs};
 use musehub_store::{Backend, RefLog, SqlIndex};
@@ -17,6 +18,7 @@ use rmpv::Value;
 
 use crate::client::MuseClient;
 use crate::record::pack;
+use crate::signing::{Claim, Signer};
 use crate::transport::{Answer, InProcess, Transport};
 
 /// A server in process.
@@ -31,6 +33,12 @@ impl TestApp {
     /// A server in memory.
     pub async fn new() -> Self {
         Self::with_limits(Limits::default()).await
+    }
+
+    /// A server that the caller made.
+    #[must_use]
+    pub const fn of(app: Arc<App>) -> Self {
+        Self { app, directory: None }
     }
 
     /// A server in memory, with limits of its own; its index is a new database of the engine chosen for this run.
@@ -95,12 +103,22 @@ impl TestApp {
         let token = format!("mh_test_{handle}");
         let handle = Handle::parse(handle).unwrap();
         let hash = TokenHash::of(&token);
-        if self.app.identities.token_owner(hash).await.unwrap().is_none() {
+        if self.app.identities.token(hash).await.unwrap().is_none() {
             let created_at = self.app.clock.now();
-            let new = NewToken { hash, handle, created_at };
+            let new = NewToken { hash, handle, scope: Scope::Admin, created_at, expires_at: None };
             self.app.identities.add_token(&new).await.unwrap();
         }
         token
+    }
+
+    /// Somebody with a registered key, which is made of a number.
+    ///
+    /// # Panics
+    /// Where it cannot be registered.
+    pub async fn signer(&self, handle: &str, seed: u8) -> Signer {
+        let signer = Signer::new(handle, seed);
+        self.app.keyring.add_unproven(&signer.handle, signer.public()).await.unwrap();
+        signer
     }
 
     /// Creates a public repository over the API, and gives a client of its owner's.
@@ -200,6 +218,29 @@ impl Call {
     /// Adds a token.
     pub fn bearer(self, token: &str) -> Self {
         self.header(AUTHORIZATION.as_str(), &format!("Bearer {token}"))
+    }
+
+    /// Signs it as it is so far, for this machine, now, in the newest form.
+    ///
+    /// # Panics
+    /// Where path or headers are malformed.
+    pub fn signed(self, signer: &Signer) -> Self {
+        let seconds = SystemClock.now().as_millis() / 1000;
+        self.signed_as(signer, Form::V2, seconds)
+    }
+
+    /// Signs it in a form, at a time.
+    ///
+    /// # Panics
+    /// Where path or headers are malformed.
+    pub fn signed_as(self, signer: &Signer, form: Form, seconds: i64) -> Self {
+        let method = self.head.method_ref().unwrap().as_str().to_owned();
+        let path = self.head.uri_ref().unwrap().path_and_query().unwrap().as_str().to_owned();
+        let body = self.body.clone();
+        let (method, path, body) = (method.as_str(), path.as_str(), &body[..]);
+        let claim = Claim { form, method, host: "localhost:1337", path, seconds, body };
+        let authorization = signer.authorization(&claim);
+        self.header("host", "localhost:1337").header(AUTHORIZATION.as_str(), &authorization)
     }
 
     /// Takes msgpack for an answer.

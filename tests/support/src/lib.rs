@@ -17,6 +17,7 @@ pub mod history;
 pub mod id;
 pub mod record;
 pub mod rows;
+pub mod signing;
 pub mod transport;
 
 pub use app::{Call, TestApp};

@@ -7,7 +7,8 @@ pub(in crate::index) mod identity {
 
     /// A person, an organisation or an agent.
     ///
-    /// Read by key when a token is added (`IdentityStore::add_token`).
+    /// Read by key when a token is added (`IdentityStore::add_token`) and wherever an identity is named
+    /// (`IdentityStore::identity`).
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "musehub_identities")]
     pub struct Model {
@@ -19,6 +20,9 @@ pub(in crate::index) mod identity {
         pub handle_key: String,
         /// When it was first seen.
         pub created_at: i64,
+        /// Of an agent: the handle of who runs it.
+        #[sea_orm(column_type = "String(StringLen::N(64))", nullable)]
+        pub spawned_by: Option<String>,
     }
 
     /// Refers to nothing.
@@ -38,7 +42,8 @@ pub(in crate::index) mod token {
 
     /// A token, by its hash.
     ///
-    /// Read by hash on every authenticated request (`IdentityStore::token_owner`).
+    /// Read by hash on every request with a token (`IdentityStore::token`), and whole per identity by its operator
+    /// (`IdentityStore::tokens`).
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "musehub_tokens")]
     pub struct Model {
@@ -50,8 +55,13 @@ pub(in crate::index) mod token {
         pub handle: String,
         /// When it was made.
         pub created_at: i64,
-        /// Since when it counts for nothing.
+        /// Since when it was revoked.
         pub revoked_at: Option<i64>,
+        /// How far it goes: `read`, `push` or `admin`.
+        #[sea_orm(column_type = "String(StringLen::N(16))", default_value = "admin")]
+        pub scope: String,
+        /// From when on it counts for nothing.
+        pub expires_at: Option<i64>,
     }
 
     /// What it refers to.

@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "a model mirrors the whole of its table; bulk reads and writes go by column")]
 
 pub(super) mod abuse;
+pub(super) mod access;
 pub(super) mod history;
 pub(super) mod identity;
 pub(super) mod intel;

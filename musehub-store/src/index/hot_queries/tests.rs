@@ -47,6 +47,16 @@ fn filled() -> Vec<(&'static str, &'static str)> {
         ("musehub_identities (handle, handle_key, created_at)", "'owner' || i, 'owner' || i, i"),
         ("musehub_tokens (token_hash, handle, created_at)", "'token' || i, 'owner' || i, i"),
         (
+            "musehub_collaborators (repo_id, handle_key, role, added_by, added_at)",
+            "{repo}, 'owner' || i, 'write', 'owner0', i",
+        ),
+        (
+            "musehub_auth_keys (key_id, handle_key, public_key, created_at)",
+            "'key' || i, 'owner' || i, 'bytes', i",
+        ),
+        ("musehub_spent_proofs (proof_hash, expires_at)", "'proof' || i, i"),
+        ("musehub_secrets (name, secret)", "'secret' || i, 'bytes'"),
+        (
             "musehub_background_jobs (job_id, repo_id, job_type, payload, status, attempt, run_at, created_at, updated_at, turn)",
             "'job' || i, {repo}, 'kind' || (i % 3), '{}', CASE WHEN i % 100 = 0 THEN 'pending' ELSE 'done' END, 1, i, i, i, \
              CASE WHEN i % 200 = 0 THEN i END",

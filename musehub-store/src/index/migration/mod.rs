@@ -6,6 +6,7 @@ mod m0002_breakage_help;
 mod m0003_branch_claims;
 mod m0004_repository_settings;
 mod m0005_unstored_rows;
+mod m0006_identity;
 mod m0007_job_turns;
 mod m0011_rate_limits;
 
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_branch_claims::BranchClaims),
             Box::new(m0004_repository_settings::RepositorySettings),
             Box::new(m0005_unstored_rows::UnstoredRows),
+            Box::new(m0006_identity::Identity),
             Box::new(m0007_job_turns::JobTurns),
             Box::new(m0011_rate_limits::RateLimits),
         ]

@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use super::catalogue::{self, Catalogue, Columns, DataType, Reference, Table};
-use crate::index::entity::{abuse, history, identity, intel, job, object, repo};
+use crate::index::entity::{abuse, access, history, identity, intel, job, object, repo};
 
 /// What an entity declares beside what sea-orm's attributes say.
 pub(in crate::index) trait Declared: EntityTrait {
@@ -57,6 +57,10 @@ pub(in crate::index) fn catalogue(engine: DbBackend) -> Catalogue {
         table::<object::object_ref::Entity>(engine),
         table::<identity::identity::Entity>(engine),
         table::<identity::token::Entity>(engine),
+        table::<access::collaborator::Entity>(engine),
+        table::<access::auth_key::Entity>(engine),
+        table::<access::spent_proof::Entity>(engine),
+        table::<access::secret::Entity>(engine),
         table::<job::background_job::Entity>(engine),
         table::<intel::breakage_issue::Entity>(engine),
         table::<intel::breakage_meta::Entity>(engine),
