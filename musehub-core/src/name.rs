@@ -153,6 +153,7 @@ const RESERVED_HANDLES: &[&str] = &[
     "settings",
     "static",
     "well-known",
+    "wire",
 ];
 
 /// Slugs that would shadow a page of an owner.

@@ -1,7 +1,7 @@
 //! Who may do what. Deny by default; a private repository looks like an absent one.
 
 use super::{AccessError, Hub};
-use crate::name::{Handle, Slug};
+use crate::name::{Handle, RepoId, Slug};
 use crate::port::{BackendError, RepositoryRecord, Role, Scope, Visibility};
 
 /// Who asks.
@@ -127,6 +127,16 @@ impl Hub {
             return Err(AccessError::Unauthenticated);
         }
         let repository = self.backends.repositories.repository(owner, slug).await?;
+        self.admit(repository, viewer, need).await
+    }
+
+    /// Opens what was found, or says that there is nothing.
+    async fn admit(
+        &self,
+        repository: Option<RepositoryRecord>,
+        viewer: &Viewer,
+        need: Need,
+    ) -> Result<Opened, AccessError> {
         let repository = repository.filter(|repo| !repo.deleted).ok_or(AccessError::NotFound)?;
         let granted = self.granted(&repository, viewer).await?.ok_or(AccessError::NotFound)?;
         viewer.require_scope(need)?;
@@ -137,6 +147,21 @@ impl Hub {
         let opened = Opened { repository, granted };
         opened.require(need)?;
         Ok(opened)
+    }
+
+    /// Opens the repository of an id, by the same rules. A text that is no id is that of no repository.
+    ///
+    /// # Errors
+    /// As [`opened`](Self::opened).
+    pub async fn opened_by_id(&self, id: &str, viewer: &Viewer, need: Need) -> Result<Opened, AccessError> {
+        if need > Need::Read && viewer.handle().is_none() {
+            return Err(AccessError::Unauthenticated);
+        }
+        let repository = match RepoId::parse(id) {
+            Ok(id) => self.backends.repositories.repository_by_id(&id).await?,
+            Err(_) => None,
+        };
+        self.admit(repository, viewer, need).await
     }
 
     /// As [`opened`](Self::opened), for whoever needs the record alone.

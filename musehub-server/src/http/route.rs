@@ -62,6 +62,14 @@ pub enum Route {
     Fetch,
     /// Finds what both sides have.
     Negotiate,
+    /// The heads of a repository, for clients of early March 2026.
+    JsonRefs,
+    /// Uploads objects, of the same.
+    JsonPushObjects,
+    /// Moves a branch, for the same.
+    JsonPush,
+    /// Gets history, for the same.
+    JsonFetch,
     /// The page of a repository.
     Repository,
     /// The page of a branch's history, or of a commit.
@@ -229,6 +237,10 @@ pub const TABLE: &[Entry] = &[
     post("/{owner}/{slug}/push", Route::Push, Repository(Write)).streamed(),
     post("/{owner}/{slug}/fetch", Route::Fetch, Repository(Read)),
     post("/{owner}/{slug}/negotiate", Route::Negotiate, Repository(Read)),
+    get("/wire/repos/{repo_id}/refs", Route::JsonRefs, Repository(Read)),
+    post("/wire/repos/{repo_id}/push/objects", Route::JsonPushObjects, Repository(Write)),
+    post("/wire/repos/{repo_id}/push", Route::JsonPush, Repository(Write)),
+    post("/wire/repos/{repo_id}/fetch", Route::JsonFetch, Repository(Read)),
     page("/{owner}/{slug}", Route::Repository, Repository(Read)),
     page("/{owner}/{slug}/commits/{*branch}", Route::Commits, Repository(Read)),
     page("/{owner}/{slug}/compare/{*range}", Route::Compare, Repository(Read)),

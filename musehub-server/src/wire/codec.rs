@@ -146,7 +146,7 @@ fn msgpack_error(error: rmp_serde::decode::Error) -> ApiError {
     }
 }
 
-fn json_error(error: serde_json::Error) -> ApiError {
+pub(super) fn json_error(error: serde_json::Error) -> ApiError {
     use serde_json::error::Category;
     match error.classify() {
         Category::Data => ApiError::invalid(error.to_string()),

@@ -1,9 +1,12 @@
 //! The wire: one module per generation of clients, all over the same use cases.
 
 pub(crate) mod codec;
+mod download;
 pub(crate) mod jobs;
+pub(crate) mod json;
 pub(crate) mod mwp;
+mod records;
 mod upload;
 
-pub(crate) use mwp::wire_id;
+pub(crate) use records::wire_id;
 pub(crate) use upload::decode_base64;

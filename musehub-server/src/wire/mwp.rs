@@ -7,44 +7,16 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use musehub_core::hub::{InlineBlob, Need, Push};
 use musehub_core::object::{Record, SnapshotRecord};
-use musehub_core::port::BranchRow;
-use musehub_core::scheme::IdScheme;
-use musehub_core::{BlobId, BranchName, CommitId, HashAlgorithm, ObjectId};
+use musehub_core::{BlobId, BranchName, CommitId};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle as Runtime;
 
 use super::codec::Format;
+use super::download::{self, Shape};
+use super::records::{DOMAIN, PushAnswer, PushObjectsAnswer, RefsAnswer, SCHEME, heads, wire_id};
 use super::upload::{self, Sink};
 use crate::app::Exchange;
 use crate::http::{ApiError, Reply, RequestBody};
-
-mod download;
-
-/// The scheme of the ids that this client computes.
-const SCHEME: IdScheme = IdScheme::FlatV1;
-
-/// What the client takes a repository for; it knows no other word of ours.
-const DOMAIN: &str = "code";
-
-/// An id as this generation and those before it write it.
-pub(crate) fn wire_id(id: ObjectId) -> String {
-    match id.algorithm() {
-        HashAlgorithm::Sha256 => id.to_hex(),
-        HashAlgorithm::Blake3 => id.to_string(),
-    }
-}
-
-fn heads(branches: &[BranchRow]) -> BTreeMap<&str, String> {
-    branches.iter().map(|row| (row.name.as_str(), wire_id(row.head.object_id()))).collect()
-}
-
-#[derive(Serialize)]
-struct RefsAnswer<'a> {
-    repo_id: &'a str,
-    domain: &'a str,
-    default_branch: &'a str,
-    branch_heads: BTreeMap<&'a str, String>,
-}
 
 /// `GET refs`
 pub(crate) async fn refs(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
@@ -106,12 +78,6 @@ pub(crate) async fn presign(exchange: &Exchange<'_>, body: &mut RequestBody) -> 
     }
     let inline = request.object_ids.iter().map(|id| wire_id(id.object_id())).collect();
     exchange.ok(&PresignAnswer { presigned: BTreeMap::new(), inline })
-}
-
-#[derive(Serialize)]
-struct PushObjectsAnswer {
-    stored: usize,
-    skipped: usize,
 }
 
 /// `POST push/objects`
@@ -199,14 +165,6 @@ impl<'de> Deserialize<'de> for InlineContent {
     }
 }
 
-#[derive(Serialize)]
-struct PushAnswer<'a> {
-    ok: bool,
-    message: String,
-    branch_heads: BTreeMap<&'a str, String>,
-    remote_head: String,
-}
-
 /// `POST push`
 pub(crate) async fn push(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
     let repo = exchange.repository()?.clone();
@@ -263,7 +221,9 @@ pub(crate) async fn fetch(exchange: &Exchange<'_>, body: &mut RequestBody) -> Re
     let request: WantHave = exchange.decode(body).await?;
     let limit = exchange.app.limits.fetch;
     let plan = exchange.app.hub.fetch(repo, &request.want, &request.have, limit).await?;
-    download::answer(exchange, plan, limit).await
+    let shape = if exchange.accepts_msgpack() { Shape::Msgpack } else { Shape::Json { content: "content" } };
+    let scheme = repo.scheme.unwrap_or(SCHEME);
+    download::answer(exchange.app.hub.clone(), scheme, plan, shape, limit).await
 }
 
 #[derive(Serialize)]

@@ -20,7 +20,7 @@ const PIECE: usize = 64 << 10;
 /// The longest key, id or path of an upload.
 const MAX_TEXT: u32 = 8192;
 /// Content that comes before its id is held back up to this size.
-const MAX_HELD: u64 = 8 << 20;
+pub(super) const MAX_HELD: u64 = 8 << 20;
 /// Values that are not ours to understand may be nested this deep.
 const MAX_DEPTH: usize = 64;
 
@@ -40,7 +40,7 @@ pub(super) struct Sink {
 
 impl Sink {
     /// Stages one object from pieces, and proves its id.
-    fn stage(
+    pub(super) fn stage(
         &mut self,
         id: BlobId,
         size: u64,
