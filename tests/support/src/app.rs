@@ -17,6 +17,7 @@ use musehub_test_services::{Engine, postgres};
 use rmpv::Value;
 
 use crate::client::MuseClient;
+use crate::json_client::JsonClient;
 use crate::record::pack;
 use crate::signing::{Claim, Signer};
 use crate::transport::{Answer, InProcess, Transport};
@@ -146,6 +147,16 @@ impl TestApp {
             None => None,
         };
         MuseClient::new(Arc::new(InProcess(self.app.clone())), owner, slug, token.as_deref())
+    }
+
+    /// A client of early March 2026 for somebody, or for nobody.
+    pub async fn json_client(&self, owner: &str, slug: &str, who: Option<&str>) -> JsonClient {
+        let token = match who {
+            Some(who) => Some(self.token(who).await),
+            None => None,
+        };
+        let repo_id = self.record(owner, slug).await.repo_id;
+        JsonClient::new(Arc::new(InProcess(self.app.clone())), repo_id.as_str(), token.as_deref())
     }
 
     /// The record of a repository.

@@ -250,7 +250,7 @@ impl MuseClient {
         let bundle = read_bundle(&self.call("fetch", Some(&body), false).await?);
         let mut local = History::new();
         local.repo_id = refs.repo_id;
-        take(&mut local, &bundle);
+        local.receive(&bundle);
         local.branches = refs.branch_heads;
         local.verify().map_err(|body| ClientError { status: 0, body, call: "fetch" })?;
         Ok(local)
@@ -290,7 +290,7 @@ impl MuseClient {
         head: &str,
         bundle: &Bundle,
     ) -> Result<usize, ClientError> {
-        take(local, bundle);
+        local.receive(bundle);
         local.verify().map_err(|body| ClientError { status: 0, body, call: "fetch" })?;
         if !local.commits.contains_key(head) {
             let body = format!("the head {head} did not come");
@@ -383,13 +383,6 @@ pub fn read_refs(answer: &Value) -> Refs {
         default_branch: or("default_branch", "main"),
         branch_heads: text_map(get(answer, "branch_heads")),
     }
-}
-
-fn take(local: &mut History, bundle: &Bundle) {
-    let named = |record: &Value, key| (text(record, key).to_owned(), record.clone());
-    local.commits.extend(bundle.commits.iter().map(|record| named(record, "commit_id")));
-    local.snapshots.extend(bundle.snapshots.iter().map(|record| named(record, "snapshot_id")));
-    local.objects.extend(bundle.objects.clone());
 }
 
 fn text_map(value: &Value) -> BTreeMap<String, String> {

@@ -205,6 +205,14 @@ impl History {
         self.bundle(self.head(branch), &BTreeSet::new())
     }
 
+    /// Takes what a fetch brought.
+    pub fn receive(&mut self, bundle: &Bundle) {
+        let named = |record: &Value, key| (text(record, key).to_owned(), record.clone());
+        self.commits.extend(bundle.commits.iter().map(|record| named(record, "commit_id")));
+        self.snapshots.extend(bundle.snapshots.iter().map(|record| named(record, "snapshot_id")));
+        self.objects.extend(bundle.objects.clone());
+    }
+
     /// Recomputes every id and follows every reference from every branch.
     ///
     /// # Errors

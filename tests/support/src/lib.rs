@@ -4,6 +4,7 @@
 //!   which must never call the hub's.
 //! - [`client`] makes the calls that the Muse client of March 2026 makes, over any [`transport`], and believes nothing
 //!   that it gets.
+//! - [`json_client`] makes those of its predecessor of early March, and [`generation`] gives all of them one face.
 //! - [`rows`] writes a history as rows of a hub that has no objects.
 //! - [`app`] runs a server in process.
 
@@ -13,8 +14,10 @@
 pub mod app;
 pub mod client;
 mod described;
+pub mod generation;
 pub mod history;
 pub mod id;
+pub mod json_client;
 pub mod record;
 pub mod rows;
 pub mod signing;
@@ -22,7 +25,9 @@ pub mod transport;
 
 pub use app::{Call, TestApp};
 pub use client::{ClientError, MuseClient, PushReport};
+pub use generation::{Fetched, WireClient};
 pub use history::{Bundle, History, Tree};
+pub use json_client::JsonClient;
 pub use record::{get, map, set, text};
 pub use rmpv::Value;
 pub use transport::{Answer, InProcess, Transport};

@@ -113,3 +113,44 @@ pub fn in_order(value: &Value) -> Value {
         other => other.clone(),
     }
 }
+
+/// The same value as JSON. Bytes, which JSON cannot say, become null.
+#[must_use]
+pub fn to_json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Nil | Value::Binary(_) | Value::Ext(..) => serde_json::Value::Null,
+        Value::Boolean(value) => (*value).into(),
+        Value::Integer(number) => match number.as_u64() {
+            Some(number) => number.into(),
+            None => number.as_i64().unwrap_or_default().into(),
+        },
+        Value::F32(number) => f64::from(*number).into(),
+        Value::F64(number) => (*number).into(),
+        Value::String(text) => text.as_str().unwrap_or_default().into(),
+        Value::Array(items) => items.iter().map(to_json).collect(),
+        Value::Map(pairs) => pairs
+            .iter()
+            .map(|(key, value)| (key.as_str().unwrap_or_default().to_owned(), to_json(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+    }
+}
+
+/// The same value as msgpack.
+#[must_use]
+pub fn from_json(value: &serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::Null => Value::Nil,
+        serde_json::Value::Bool(value) => (*value).into(),
+        serde_json::Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(number), _) => number.into(),
+            (_, Some(number)) => number.into(),
+            _ => number.as_f64().unwrap_or_default().into(),
+        },
+        serde_json::Value::String(text) => text.as_str().into(),
+        serde_json::Value::Array(items) => Value::Array(items.iter().map(from_json).collect()),
+        serde_json::Value::Object(map) => {
+            Value::Map(map.iter().map(|(key, value)| (key.as_str().into(), from_json(value))).collect())
+        }
+    }
+}
