@@ -22,6 +22,7 @@ pub mod name;
 pub mod object;
 pub mod path;
 pub mod port;
+pub mod release;
 pub mod scheme;
 pub mod settings;
 pub mod signature;

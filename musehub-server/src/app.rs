@@ -14,7 +14,7 @@ use hyper::header::{
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use musehub_core::hub::recovery::Recovery;
-use musehub_core::hub::{Backends, Keyring, Need, Opened, Viewer};
+use musehub_core::hub::{Backends, Keyring, Need, Opened, Releases, Viewer};
 use musehub_core::memory::MemoryRates;
 use musehub_core::port::{
     BackendError, BreakageIndex, Clock, FactCache, IdentityStore, JobControl, JobQueue, ProofGuard,
@@ -99,6 +99,8 @@ pub struct App {
     pub access: AccessOptions,
     /// The read model of repositories.
     pub repositories: Arc<dyn RepositoryIndex>,
+    /// What people call commits.
+    pub releases: Releases,
     /// Background work.
     pub queue: Arc<dyn JobQueue>,
     /// The same, for those who look after it.
@@ -221,6 +223,7 @@ impl App {
         let hub = Hub::new(backends.clone(), handlers.hub_options());
         Arc::new(Self {
             recovery: Recovery::new(hub.clone(), index.clone(), objects),
+            releases: Releases::new(hub.clone(), index.clone()),
             hub,
             upkeep: Upkeep::new(store, refs.clone(), index.clone(), clock.clone()),
             log: refs,
@@ -532,6 +535,12 @@ impl Exchange<'_> {
             Route::Push => wire::mwp::push(self, body).await,
             Route::Fetch => wire::mwp::fetch(self, body).await,
             Route::Negotiate => wire::mwp::negotiate(self, body).await,
+            Route::PublishRelease => wire::mwp::releases::publish(self, body).await,
+            Route::Releases => wire::mwp::releases::list(self).await,
+            Route::RetractRelease => wire::mwp::releases::retract(self).await,
+            Route::AddTags => wire::mwp::releases::tag(self, body).await,
+            Route::Tags => wire::mwp::releases::tags(self).await,
+            Route::Object => wire::object::object(self).await,
             Route::JsonRefs => wire::json::refs(self).await,
             Route::JsonPushObjects => wire::json::push_objects(self, body).await,
             Route::JsonPush => wire::json::push(self, body).await,

@@ -42,6 +42,7 @@ where
             thousands_of_commits_in_one_move,
             a_move_enqueues_its_work_once,
             moves_at_the_same_time_all_count,
+            a_blob_names_those_who_hold_it,
         ]
     );
 }
@@ -407,4 +408,23 @@ async fn moves_at_the_same_time_all_count<B: RepositoryIndex + HistoryIndex>(ind
         assert_holds(index, &repo, &held).await;
         assert_eq!(branches(index, &repo).await.len(), tips.len(), "every branch has moved");
     }
+}
+
+async fn a_blob_names_those_who_hold_it<B: HistoryIndex + RepositoryIndex>(index: &B) {
+    create_repositories(index, 7).await;
+    let blob = |seed: &str| BlobRow { id: blob_id(seed), size: 1, place: place(seed) };
+    for (n, seeds) in [(1, &["a"][..]), (2, &["b"]), (3, &["a", "b"]), (5, &["a"]), (6, &["a"])] {
+        let mut rows = first_move(&repo(n), "main", &[commit(&format!("of {n}"), &[])]);
+        rows.blobs = seeds.iter().map(|seed| blob(seed)).collect();
+        record(index, &rows).await;
+    }
+    let holders = async |seed: &str, after: Option<u64>, limit: u32| -> Vec<RepoId> {
+        let after = after.map(repo);
+        let found = index.holders(blob_id(seed), after.as_ref(), limit).await.expect("holders");
+        found.into_iter().map(|record| record.repo_id).collect()
+    };
+    assert_eq!(holders("a", None, 9).await, [1, 3, 5, 6].map(repo));
+    assert_eq!(holders("b", None, 9).await, [2, 3].map(repo));
+    assert_eq!(holders("a", Some(3), 1).await, [5].map(repo));
+    assert!(holders("a", Some(6), 9).await.is_empty() && holders("c", None, 9).await.is_empty());
 }

@@ -3,6 +3,7 @@
 use super::fixtures::{at, blob_id, branch, commit_id, handle, pack_id, snapshot_id};
 use crate::id::CommitId;
 use crate::name::RepoId;
+use crate::object::IdProof;
 use crate::port::{BlobRow, CommitRow, MoveRows, Place, RefLogEntry, SnapshotRow};
 
 pub(super) fn place(seed: &str) -> Place {
@@ -23,6 +24,7 @@ pub(super) fn commit(seed: &str, parents: &[&CommitRow]) -> CommitRow {
         branch: "main".to_owned(),
         size: 7_000_000_000,
         place: Some(place(seed)),
+        id_proof: if seed.len().is_multiple_of(2) { IdProof::Verified } else { IdProof::Opaque },
     }
 }
 

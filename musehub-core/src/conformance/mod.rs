@@ -52,6 +52,7 @@ pub mod maintenance_index;
 pub mod object_store;
 pub mod rate_limits;
 pub mod ref_store;
+pub mod release_store;
 pub mod repository_index;
 pub mod staging;
 pub mod unstored_index;

@@ -12,7 +12,7 @@ use crate::cpu;
 use crate::graph::TopoError;
 use crate::id::{BlobId, CommitId, ObjectKind, SnapshotId};
 use crate::name::BranchName;
-use crate::object::{Commit, ObjectError, Snapshot, SnapshotRecord};
+use crate::object::{Commit, ObjectError, OpaqueIds, Snapshot, SnapshotRecord};
 use crate::scheme::{BlobHasher, IdScheme};
 
 /// A push as a client sends it: nothing of it is proven.
@@ -62,13 +62,14 @@ impl Incoming {
     /// Verifies commits and inline blobs, on all cores.
     pub(super) async fn verify(
         scheme: IdScheme,
+        opaque: OpaqueIds,
         commits: Vec<Map<String, Value>>,
         blobs: Vec<InlineBlob>,
     ) -> Result<Self, PushError> {
         cpu::run(move || {
             let verified: Vec<Commit> = commits
                 .into_par_iter()
-                .map(|record| Commit::verify(scheme, record))
+                .map(|record| Commit::accept(scheme, record, opaque))
                 .collect::<Result<_, _>>()?;
             let blobs =
                 blobs.into_par_iter().map(|blob| verify_blob(scheme, blob)).collect::<Result<_, _>>()?;
@@ -139,6 +140,7 @@ fn verify_blob(scheme: IdScheme, blob: InlineBlob) -> Result<(BlobId, Bytes), Pu
 /// blobs that they name.
 pub(super) async fn verify_snapshots(
     scheme: IdScheme,
+    opaque: OpaqueIds,
     snapshots: Vec<SnapshotRecord>,
     needed: HashSet<SnapshotId>,
 ) -> Result<(Vec<ReadySnapshot>, HashSet<BlobId>), PushError> {
@@ -149,7 +151,7 @@ pub(super) async fn verify_snapshots(
             .filter(|record| record.id.is_some_and(|id| needed.contains(&id) && taken.insert(id)))
             .collect();
         let verify = |record: SnapshotRecord| -> Result<(ReadySnapshot, Vec<BlobId>), PushError> {
-            let snapshot = Snapshot::verify(scheme, record)?;
+            let (snapshot, _) = Snapshot::accept(scheme, record, opaque)?;
             let ready = ReadySnapshot {
                 id: snapshot.id(),
                 entry_count: snapshot.manifest().len() as u64,

@@ -21,6 +21,7 @@ mod push;
 mod read;
 mod records;
 pub mod recovery;
+mod releases;
 mod repository;
 mod rows;
 mod signatures;
@@ -45,11 +46,13 @@ pub use incoming::{InlineBlob, Push};
 pub use keyring::{CHALLENGE_MILLIS, Challenge, KeyProof, Keyring, MAX_KEYS};
 pub use merging::{HistoryStrategy, MAX_REPLAYED_COMMITS, MergeOutcome, MergeRequest, Mergeability};
 pub use push::PushOutcome;
+pub use releases::{ReleaseError, Releases};
 pub use repository::{MAX_DESCRIPTION_BYTES, RepositoryChange};
 
 use crate::graph::{Step, Walk};
 use crate::id::CommitId;
 use crate::name::{BranchName, Handle, RepoId, Slug};
+use crate::object::OpaqueIds;
 use crate::port::{
     BackendError, BranchClaims, BranchRow, Clock, Collaborators, HistoryIndex, JobKind, KeyStore,
     ObjectStore, RefStore, RepositoryIndex, RepositoryRecord, Staging, UnstoredIndex, Visibility,
@@ -208,6 +211,11 @@ impl Hub {
 /// The default branch of a repository, `main` before its first push.
 fn default_branch(repo: &RepositoryRecord) -> BranchName {
     repo.default_branch.clone().unwrap_or_else(|| BranchName::parse("main").expect("'main' is a branch name"))
+}
+
+/// What a repository does about ids of no known form.
+const fn opaque_ids(repo: &RepositoryRecord) -> OpaqueIds {
+    if repo.settings.accept_opaque_ids { OpaqueIds::Accept } else { OpaqueIds::Refuse }
 }
 
 /// The first few of many ids, as errors name them.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::advance::{Advance, Expected, Novelty};
 use super::incoming::{Incoming, Push, verify_snapshots};
-use super::{Hub, Missing, PushError, sorted};
+use super::{Hub, Missing, PushError, opaque_ids, sorted};
 use crate::canonical;
 use crate::graph::{CommitNode, number_commits, topological_order};
 use crate::id::{BlobId, CommitId, ObjectKey, ObjectKind, SnapshotId};
@@ -77,7 +77,7 @@ impl Hub {
     ) -> Result<PushOutcome, PushError> {
         let scheme = repo.scheme.unwrap_or(push.scheme);
         let Push { branch, force, commits, snapshots, blobs, .. } = push;
-        let incoming = Incoming::verify(scheme, commits, blobs).await?;
+        let incoming = Incoming::verify(scheme, opaque_ids(repo), commits, blobs).await?;
         if !incoming.commits.contains_key(&head)
             && self.backends.history.commit_nodes(&repo.repo_id, &[head], 0).await?.is_empty()
         {
@@ -98,7 +98,7 @@ impl Hub {
     ) -> Result<PushOutcome, PushError> {
         let scheme = repo.scheme.unwrap_or(push.scheme);
         let Push { branch, force, commits, snapshots, blobs, .. } = push;
-        let incoming = Incoming::verify(scheme, commits, blobs).await?;
+        let incoming = Incoming::verify(scheme, opaque_ids(repo), commits, blobs).await?;
         let Some(tip) = incoming.tip(&branch)? else {
             return self.push_nothing(repo, &branch).await;
         };
@@ -154,7 +154,8 @@ impl Hub {
         let held = self.backends.history.snapshots(&repo.repo_id, &sorted(&needed)).await?;
         let held: HashSet<SnapshotId> = held.iter().map(|row| row.id).collect();
         let lacking: HashSet<SnapshotId> = needed.difference(&held).copied().collect();
-        let (snapshots, blobs) = verify_snapshots(scheme, snapshots, lacking.clone()).await?;
+        let (snapshots, blobs) =
+            verify_snapshots(scheme, opaque_ids(repo), snapshots, lacking.clone()).await?;
         let ready: HashSet<SnapshotId> = snapshots.iter().map(|snapshot| snapshot.id).collect();
 
         let mut novelty = Novelty { incoming, nodes, snapshots, ..Novelty::default() };

@@ -6,12 +6,27 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
-use super::{Hub, ReadError};
+use super::{AccessError, Hub, Need, Opened, ReadError, Viewer};
 use crate::canonical;
 use crate::graph::History;
 use crate::id::{BlobId, CommitId, ObjectKind, SnapshotId};
+use crate::name::RepoId;
 use crate::object::Snapshot;
 use crate::port::{BackendError, BlobRow, CommitRow, RepositoryRecord};
+
+/// Repositories that are looked at together for whether one may be read.
+const HOLDERS: u32 = 100;
+/// How often: a blob that so many repositories hold, none of which somebody may read, is not looked for any further.
+const MAX_HOLDER_PAGES: usize = 20;
+
+/// What somebody may not see is not there for them.
+fn unless_hidden(opened: Result<Opened, AccessError>) -> Result<Option<Opened>, BackendError> {
+    match opened {
+        Ok(opened) => Ok(Some(opened)),
+        Err(AccessError::Backend(error)) => Err(error),
+        Err(_) => Ok(None),
+    }
+}
 
 impl Hub {
     /// A page of the history of `tip`, newest first, after the commit `after`.
@@ -61,6 +76,40 @@ impl Hub {
     /// [`BackendError`] where the backend fails.
     pub async fn blobs(&self, repo: &RepositoryRecord, ids: &[BlobId]) -> Result<Vec<BlobRow>, BackendError> {
         self.backends.history.blobs(&repo.repo_id, ids).await
+    }
+
+    /// A blob as whoever asks may read it: out of one repository, or out of any that holds it; none where they may read none.
+    ///
+    /// # Errors
+    /// [`BackendError`] where the backend fails.
+    pub async fn readable_blob(
+        &self,
+        id: BlobId,
+        viewer: &Viewer,
+        within: Option<&str>,
+    ) -> Result<Option<BlobRow>, BackendError> {
+        if let Some(repo) = within {
+            let opened = unless_hidden(self.opened_by_id(repo, viewer, Need::Read).await)?;
+            return match opened {
+                Some(opened) => Ok(self.blobs(&opened.repository, &[id]).await?.pop()),
+                None => Ok(None),
+            };
+        }
+        let mut after: Option<RepoId> = None;
+        for _ in 0..MAX_HOLDER_PAGES {
+            let page = self.backends.repositories.holders(id, after.as_ref(), HOLDERS).await?;
+            for repo in &page {
+                let opened = self.opened_by_id(repo.repo_id.as_str(), viewer, Need::Read).await;
+                if let Some(opened) = unless_hidden(opened)? {
+                    return Ok(self.blobs(&opened.repository, &[id]).await?.pop());
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == HOLDERS as usize => after = Some(last.repo_id.clone()),
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
     }
 
     /// The contents of blobs, in the order given. All are in memory at once: callers bound the sum of sizes.

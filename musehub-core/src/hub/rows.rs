@@ -25,5 +25,6 @@ pub(super) fn commit_row(
         branch: commit.text("branch").to_owned(),
         size: commit.size(),
         place,
+        id_proof: commit.id_proof(),
     }
 }

@@ -10,13 +10,16 @@ use super::history::Holdings;
 use super::identity::Identities;
 use super::intel::Intel;
 use super::jobs::Jobs;
+use super::releases::AllNamed;
 use super::{FoldedName, conflict, folded, lock, missing};
+use crate::id::BlobId;
 use crate::name::{BranchName, Handle, RepoId, Slug};
 use crate::port::{BackendError, RepositoryIndex, RepositoryRecord, Timestamp, Visibility};
 
 /// Every port of the read model in memory: [`RepositoryIndex`], [`HistoryIndex`](crate::port::HistoryIndex),
 /// [`UnstoredIndex`](crate::port::UnstoredIndex), [`BranchClaims`](crate::port::BranchClaims), [`JobQueue`](crate::port::JobQueue),
-/// [`BreakageIndex`](crate::port::BreakageIndex), [`FactCache`](crate::port::FactCache), [`IdentityStore`](crate::port::IdentityStore),
+/// [`BreakageIndex`](crate::port::BreakageIndex), [`FactCache`](crate::port::FactCache), [`ReleaseStore`](crate::port::ReleaseStore),
+/// [`IdentityStore`](crate::port::IdentityStore),
 /// [`KeyStore`](crate::port::KeyStore), [`ProofGuard`](crate::port::ProofGuard) and [`Collaborators`](crate::port::Collaborators).
 ///
 /// # Errors
@@ -39,6 +42,7 @@ pub(super) struct State {
     pub(super) jobs: Jobs,
     pub(super) intel: Intel,
     pub(super) identities: Identities,
+    pub(super) named: AllNamed,
 }
 
 impl Default for MemoryIndex {
@@ -77,6 +81,7 @@ impl State {
         self.jobs.forget(repo);
         self.intel.forget(repo);
         self.identities.forget(repo);
+        self.named.forget(repo);
     }
 
     pub(super) fn require_repository(&self, repo: &RepoId) -> Result<(), BackendError> {
@@ -117,6 +122,22 @@ impl RepositoryIndex for MemoryIndex {
 
     async fn repository_by_id(&self, repo: &RepoId) -> Result<Option<RepositoryRecord>, BackendError> {
         Ok(self.state().repositories.get(repo).cloned())
+    }
+
+    async fn holders(
+        &self,
+        blob: BlobId,
+        after: Option<&RepoId>,
+        limit: u32,
+    ) -> Result<Vec<RepositoryRecord>, BackendError> {
+        let state = self.state();
+        let holds =
+            |repo: &RepoId| state.holdings.get(repo).is_some_and(|held| held.blobs.contains_key(&blob));
+        let mut found: Vec<&RepositoryRecord> =
+            state.repositories.values().filter(|record| holds(&record.repo_id)).collect();
+        found.retain(|record| after.is_none_or(|after| record.repo_id > *after));
+        found.sort_by(|a, b| a.repo_id.cmp(&b.repo_id));
+        Ok(found.into_iter().take(limit as usize).cloned().collect())
     }
 
     async fn public_repositories(

@@ -16,6 +16,7 @@ mod objects;
 mod pages;
 mod rates;
 mod refs;
+mod releases;
 mod staging;
 #[cfg(test)]
 mod tests;

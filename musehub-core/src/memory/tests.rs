@@ -267,6 +267,7 @@ fn commit(seed: &str, parents: &[&str], generation: u64) -> CommitRow {
         branch: String::new(),
         size: 2,
         place: Some(place()),
+        id_proof: crate::object::IdProof::Verified,
     }
 }
 

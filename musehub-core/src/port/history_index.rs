@@ -6,6 +6,7 @@ use super::{BackendError, Located, NewJob, Place, RefLogEntry, Timestamp};
 use crate::graph::CommitNode;
 use crate::id::{BlobId, CommitId, SnapshotId};
 use crate::name::{BranchName, RepoId};
+use crate::object::IdProof;
 
 /// A branch that has a head.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,6 +47,8 @@ pub struct CommitRow {
     /// Where this repository's record of it lies; none while only its row has the record
     /// ([`UnstoredIndex`](super::UnstoredIndex)).
     pub place: Option<Place>,
+    /// What its id proves.
+    pub id_proof: IdProof,
 }
 
 /// A snapshot that a repository holds.

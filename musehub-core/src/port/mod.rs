@@ -13,6 +13,7 @@
 //! | [`PackAudit`] | packs as files, whatever the index believes |
 //! | [`JobQueue`], [`JobControl`] | background work, for those who do it and those who look after it |
 //! | [`BreakageIndex`], [`FactCache`] | what intelligence found |
+//! | [`ReleaseStore`] | what people call commits: releases and tags |
 //! | [`IdentityStore`] | who is who, and who holds which token |
 //! | [`KeyStore`], [`ProofGuard`] | the keys of identities, and what was proven with them once |
 //! | [`Collaborators`] | who may do what with a repository of somebody else's |
@@ -32,6 +33,7 @@ mod object_store;
 mod pack_audit;
 mod rate_limits;
 mod ref_store;
+mod release_store;
 mod repository_index;
 mod unstored_index;
 
@@ -59,6 +61,7 @@ pub use object_store::{
 pub use pack_audit::{PackAudit, PackFault, PackFaultKind, PackReport};
 pub use rate_limits::{Rate, RateLimits, Taken};
 pub use ref_store::{RefLogEntry, RefStore, RepositoryRecord, Visibility};
+pub use release_store::{ReleaseFilter, ReleaseStore};
 pub use repository_index::RepositoryIndex;
 pub use unstored_index::{Unstored, UnstoredIndex, UnstoredRecord, UnstoredRows};
 

@@ -3,7 +3,8 @@
 use futures::executor::block_on;
 use musehub_core::conformance::{
     access, branch_claims, history_index, identity, index_pages, intel, job_control, job_queue,
-    maintenance_index, object_store, rate_limits, ref_store, repository_index, staging, unstored_index,
+    maintenance_index, object_store, rate_limits, ref_store, release_store, repository_index, staging,
+    unstored_index,
 };
 use musehub_core::memory::{MemoryIndex, MemoryObjects, MemoryRates, MemoryRefs};
 
@@ -61,6 +62,11 @@ fn intel_in_memory_keeps_its_contract() {
 fn identities_in_memory_keep_their_contract() {
     block_on(identity::run(async || MemoryIndex::new()));
     block_on(access::run(async || MemoryIndex::new()));
+}
+
+#[test]
+fn releases_in_memory_keep_their_contract() {
+    block_on(release_store::run(async || MemoryIndex::new()));
 }
 
 #[test]

@@ -150,6 +150,7 @@ pass_on!(RepositoryIndex, repositories, {
     fn put_repository(record: &RepositoryRecord) -> ();
     fn repository(owner: &Handle, slug: &Slug) -> Option<RepositoryRecord>;
     fn repository_by_id(repo: &RepoId) -> Option<RepositoryRecord>;
+    fn holders(blob: BlobId, after: Option<&RepoId>, limit: u32) -> Vec<RepositoryRecord>;
     fn public_repositories(after: Option<(&Handle, &Slug)>, limit: u32) -> Vec<RepositoryRecord>;
 });
 

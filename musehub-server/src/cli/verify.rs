@@ -87,6 +87,12 @@ fn print_summary(summary: &VerifySummary, seconds: f64) {
     if summary.unused_packs > 0 {
         println!("{} packs are used by nothing, as pushes that failed leave them", summary.unused_packs);
     }
+    if summary.opaque_commits + summary.opaque_snapshots > 0 {
+        println!(
+            "{} commits and {} snapshots have ids that nothing proves, as their repositories allow",
+            summary.opaque_commits, summary.opaque_snapshots
+        );
+    }
     if summary.pack_bytes > 0 {
         println!("{} bytes of packs were read and hashed", summary.pack_bytes);
     }

@@ -62,6 +62,18 @@ pub enum Route {
     Fetch,
     /// Finds what both sides have.
     Negotiate,
+    /// Publishes a release.
+    PublishRelease,
+    /// The releases of a repository.
+    Releases,
+    /// Takes a release back.
+    RetractRelease,
+    /// Names commits.
+    AddTags,
+    /// The names of commits.
+    Tags,
+    /// The bytes of an object.
+    Object,
     /// The heads of a repository, for clients of early March 2026.
     JsonRefs,
     /// Uploads objects, of the same.
@@ -237,6 +249,13 @@ pub const TABLE: &[Entry] = &[
     post("/{owner}/{slug}/push", Route::Push, Repository(Write)).streamed(),
     post("/{owner}/{slug}/fetch", Route::Fetch, Repository(Read)),
     post("/{owner}/{slug}/negotiate", Route::Negotiate, Repository(Read)),
+    post("/{owner}/{slug}/releases", Route::PublishRelease, Repository(Write)),
+    get("/{owner}/{slug}/releases", Route::Releases, Repository(Read)),
+    row("DELETE", "/{owner}/{slug}/releases/{tag}", Route::RetractRelease, Repository(Write)),
+    post("/{owner}/{slug}/tags", Route::AddTags, Repository(Write)),
+    get("/{owner}/{slug}/tags", Route::Tags, Repository(Read)),
+    // Whoever may read one repository that holds it.
+    get("/o/{object_id}", Route::Object, Anyone),
     get("/wire/repos/{repo_id}/refs", Route::JsonRefs, Repository(Read)),
     post("/wire/repos/{repo_id}/push/objects", Route::JsonPushObjects, Repository(Write)),
     post("/wire/repos/{repo_id}/push", Route::JsonPush, Repository(Write)),

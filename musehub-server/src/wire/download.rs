@@ -68,7 +68,7 @@ pub(super) async fn answer(
     limit: u64,
 ) -> Result<Reply, ApiError> {
     let FetchPlan { commits, snapshots, blobs, heads: branches } = plan;
-    let count = blobs.len();
+    let (count, sends_nothing) = (blobs.len(), commits.is_empty());
     let encode = move || match shape {
         Shape::Msgpack => msgpack::head(scheme, commits, snapshots, count),
         Shape::Json { .. } => json::head(scheme, commits, snapshots),
@@ -90,7 +90,8 @@ pub(super) async fn answer(
     let ends = (head.len() + tail.len()) as u64;
     let around: u64 = framed.iter().map(|object| (object.before.len() + object.behind.len()) as u64).sum();
     let raw = ends + around + framed.iter().map(|object| object.row.size).sum::<u64>();
-    if raw > limit {
+    // Heads alone are answered always.
+    if raw > limit && !sends_nothing {
         let detail = format!("the answer would have {raw} bytes; at most {limit} can be answered");
         return Err(ApiError::too_large(detail));
     }

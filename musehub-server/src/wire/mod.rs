@@ -5,6 +5,7 @@ mod download;
 pub(crate) mod jobs;
 pub(crate) mod json;
 pub(crate) mod mwp;
+pub(crate) mod object;
 mod records;
 mod upload;
 

@@ -18,6 +18,8 @@ use super::upload::{self, Sink};
 use crate::app::Exchange;
 use crate::http::{ApiError, Reply, RequestBody};
 
+pub(crate) mod releases;
+
 /// `GET refs`
 pub(crate) async fn refs(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
     let repo = exchange.repository()?;

@@ -14,6 +14,7 @@ mod job_runner;
 mod jobs;
 mod keys;
 mod merged_pulls;
+mod opaque_ids;
 mod openapi;
 mod pages;
 mod portable;
@@ -37,6 +38,7 @@ mod wire_matrix;
 mod wire_push;
 mod wire_push_refused;
 mod wire_push_rules;
+mod wire_releases;
 mod wire_upload;
 
 #[test]

@@ -11,7 +11,7 @@ use sea_orm::{ColumnTrait, EntityTrait, IdenStatic, Iterable, PrimaryKeyToColumn
 use serde::{Deserialize, Serialize};
 
 use super::SqlIndex;
-use super::entity::{access, identity, intel};
+use super::entity::{access, identity, intel, release};
 use super::sql::{self, Write};
 use super::text;
 
@@ -31,6 +31,8 @@ fn tables() -> Vec<Table> {
         Table::of::<access::auth_key::Entity>(),
         Table::of::<access::collaborator::Entity>(),
         Table::of::<intel::breakage_scan::Entity>(),
+        Table::of::<release::release::Entity>(),
+        Table::of::<release::tag::Entity>(),
     ]
 }
 

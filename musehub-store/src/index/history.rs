@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use musehub_core::graph::CommitNode;
 use musehub_core::id::{BlobId, CommitId, SnapshotId};
 use musehub_core::name::{BranchName, RepoId};
+use musehub_core::object::IdProof;
 use musehub_core::port::{
     BackendError, BlobRow, BranchRow, CommitRow, HistoryIndex, MoveRows, RefLogEntry, SnapshotRow,
 };
@@ -49,7 +50,7 @@ pub(super) const NODES: &str = "\
 
 pub(super) const COMMITS: &str = concat!(
     "SELECT c.commit_id, c.snapshot_id, c.author, c.message, c.committed_at, c.agent_id, c.branch, c.size, \
-        c.storage_uri, g.generation, g.parent_id \
+        c.storage_uri, g.generation, g.parent_id, c.id_opaque \
     FROM musehub_commits AS c \
     CROSS JOIN musehub_commit_graph AS g \
     WHERE c.repo_id = $1 AND g.repo_id = $1 AND g.commit_id = c.commit_id AND ",
@@ -220,7 +221,7 @@ async fn insert_snapshots(
     write.insert::<snapshot::Entity, 5>(SNAPSHOT_COLUMNS, rows, STORE_SNAPSHOT).await
 }
 
-pub(super) const COMMIT_COLUMNS: [commit::Column; 10] = {
+pub(super) const COMMIT_COLUMNS: [commit::Column; 11] = {
     use commit::Column as C;
     [
         C::RepoId,
@@ -233,10 +234,11 @@ pub(super) const COMMIT_COLUMNS: [commit::Column; 10] = {
         C::Branch,
         C::Size,
         C::StorageUri,
+        C::IdOpaque,
     ]
 };
 
-pub(super) fn commit_values(repo: &RepoId, commit: &CommitRow) -> Result<[Value; 10], BackendError> {
+pub(super) fn commit_values(repo: &RepoId, commit: &CommitRow) -> Result<[Value; 11], BackendError> {
     Ok([
         repo.as_str().into(),
         commit.id.to_string().into(),
@@ -248,6 +250,7 @@ pub(super) fn commit_values(repo: &RepoId, commit: &CommitRow) -> Result<[Value;
         commit.branch.as_str().into(),
         integer(commit.size)?.into(),
         commit.place.map(|place| place.to_string()).into(),
+        (commit.id_proof == IdProof::Opaque).into(),
     ])
 }
 
@@ -255,14 +258,14 @@ pub(super) fn commit_values(repo: &RepoId, commit: &CommitRow) -> Result<[Value;
 const STORE_COMMIT: &str = "    ON CONFLICT (repo_id, commit_id) DO UPDATE SET \
         snapshot_id = excluded.snapshot_id, author = excluded.author, message = excluded.message, \
         committed_at = excluded.committed_at, agent_id = excluded.agent_id, branch = excluded.branch, \
-        size = excluded.size, storage_uri = excluded.storage_uri, record = NULL \
+        size = excluded.size, storage_uri = excluded.storage_uri, id_opaque = excluded.id_opaque, record = NULL \
     WHERE musehub_commits.storage_uri IS NULL";
 
 async fn insert_commits(write: &Write, repo: &RepoId, commits: &[CommitRow]) -> Result<(), BackendError> {
     let commits = sorted(commits, |commit| commit.id);
     insert_edges(write, repo, &commits).await?;
-    let rows: Rows<'_, 10> = Box::new(commits.iter().map(|commit| commit_values(repo, commit)));
-    write.insert::<commit::Entity, 10>(COMMIT_COLUMNS, rows, STORE_COMMIT).await
+    let rows: Rows<'_, 11> = Box::new(commits.iter().map(|commit| commit_values(repo, commit)));
+    write.insert::<commit::Entity, 11>(COMMIT_COLUMNS, rows, STORE_COMMIT).await
 }
 
 pub(super) async fn insert_edges(
@@ -339,6 +342,7 @@ fn commit_row(id: CommitId, row: &Row<'_>) -> Result<CommitRow, BackendError> {
         place: row.parse_nullable(8, "storage_uri")?,
         generation: row.number(9, "generation")?,
         parents: row.parse_nullable(10, "parent_id")?.into_iter().collect(),
+        id_proof: if row.get(11, "id_opaque")? { IdProof::Opaque } else { IdProof::Verified },
     })
 }
 

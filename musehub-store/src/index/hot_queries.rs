@@ -10,7 +10,7 @@ use sea_orm::Value;
 use super::sql::{id_array, text_array};
 use super::{
     access, branch_claims, history, identity, intel, job, job_control, maintenance, places, rate_limits,
-    repository, unstored,
+    release, repository, unstored,
 };
 
 mod tests;
@@ -77,6 +77,9 @@ fn all() -> Vec<HotQuery> {
             ["bucket1400".into(), 2_000_i64.into(), 1_i64.into(), 2_001_i64.into(), 3_000_i64.into()],
         ),
         hot("job by id", job_control::BY_ID, ["job1400".into()]),
+        hot("who holds a blob", repository::HOLDERS, ["blob1400".into(), "".into(), 50_i64.into()]),
+        hot("releases, newest first", release::LIST, releases_after(&id)),
+        hot("tags by label", release::LIST_TAGS, [repo(), "label1410".into(), "".into(), 100_i64.into()]),
         hot("facts by blob ids", intel::FACTS, ["kind1".into(), ids("blob")]),
         hot("sums of breakage", intel::META, [repo()]),
         hot("past scans", intel::HISTORY, [repo(), 20_i64.into()]),
@@ -115,6 +118,10 @@ fn jobs(repo: &str) -> Vec<HotQuery> {
         }
     }
     queries
+}
+
+fn releases_after(repo: &str) -> [Value; 7] {
+    [repo.into(), "".into(), false.into(), true.into(), 1_410_i64.into(), "tag1".into(), 100_i64.into()]
 }
 
 fn claim_values() -> [Value; 4] {

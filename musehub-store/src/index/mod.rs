@@ -25,6 +25,7 @@ mod pages;
 mod places;
 mod rate_limits;
 pub(crate) mod rebuild;
+mod release;
 mod repository;
 mod retry;
 pub mod schema;

@@ -18,7 +18,7 @@ pub(super) const BRANCH_PAGE: &str = "\
 
 pub(super) const COMMIT_PAGE: &str = "\
     SELECT c.commit_id, c.snapshot_id, c.author, c.message, c.committed_at, c.agent_id, c.branch, c.size, \
-        c.storage_uri, COALESCE(g.generation, 0), g.parent_id \
+        c.storage_uri, COALESCE(g.generation, 0), g.parent_id, c.id_opaque \
     FROM (SELECT * FROM musehub_commits WHERE repo_id = $1 AND commit_id > $2 ORDER BY commit_id LIMIT $3) AS c \
     LEFT JOIN musehub_commit_graph AS g ON g.repo_id = $1 AND g.commit_id = c.commit_id \
     ORDER BY c.commit_id, g.position";

@@ -1,6 +1,7 @@
 //! [`RepositoryIndex`].
 
 use async_trait::async_trait;
+use musehub_core::BlobId;
 use musehub_core::name::{BranchName, Handle, RepoId, Slug};
 use musehub_core::port::{BackendError, RepositoryIndex, RepositoryRecord, Timestamp, Visibility};
 use sea_orm::{FromQueryResult, QueryResult, SqlErr, Value};
@@ -33,6 +34,10 @@ pub(super) const PUBLIC: &str = "\
     SELECT * FROM musehub_repos \
     WHERE visibility = 'public' AND deleted = $1 AND (owner_key, slug_key) > ($2, $3) \
     ORDER BY owner_key, slug_key LIMIT $4";
+
+pub(super) const HOLDERS: &str = "\
+    SELECT r.* FROM musehub_object_refs AS o CROSS JOIN musehub_repos AS r \
+    WHERE o.object_id = $1 AND o.repo_id > $2 AND r.repo_id = o.repo_id ORDER BY o.repo_id LIMIT $3";
 
 #[async_trait]
 impl RepositoryIndex for SqlIndex {
@@ -81,6 +86,18 @@ impl RepositoryIndex for SqlIndex {
     async fn repository_by_id(&self, repo: &RepoId) -> Result<Option<RepositoryRecord>, BackendError> {
         let rows = self.rows("finding a repository", BY_ID, [repo.as_str().into()]).await?;
         rows.first().map(record).transpose()
+    }
+
+    async fn holders(
+        &self,
+        blob: BlobId,
+        after: Option<&RepoId>,
+        limit: u32,
+    ) -> Result<Vec<RepositoryRecord>, BackendError> {
+        let after = after.map_or("", RepoId::as_str);
+        let values = [blob.to_string().into(), after.into(), i64::from(limit).into()];
+        let rows = self.rows("finding who holds a blob", HOLDERS, values).await?;
+        rows.iter().map(record).collect()
     }
 
     async fn public_repositories(

@@ -200,6 +200,7 @@ pub(super) trait Kept: TryGetable {
     }
 }
 
+impl Kept for bool {}
 impl Kept for i64 {}
 impl Kept for Option<i64> {}
 

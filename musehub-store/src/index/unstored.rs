@@ -152,13 +152,14 @@ async fn add_commits(write: &Write, repo: &RepoId, rows: &UnstoredRows) -> Resul
     sorted.sort_unstable_by_key(|(row, _)| row.id);
     let commits: Vec<_> = sorted.iter().map(|(row, _)| row).collect();
     insert_edges(write, repo, &commits).await?;
-    let values: Rows<'_, 11> = Box::new(sorted.into_iter().map(|(row, json)| {
-        let [repo, id, snapshot, author, message, time, agent, branch, size, place] =
+    let values: Rows<'_, 12> = Box::new(sorted.into_iter().map(|(row, json)| {
+        let [repo, id, snapshot, author, message, time, agent, branch, size, place, opaque] =
             commit_values(repo, row)?;
-        Ok([repo, id, snapshot, author, message, time, agent, branch, size, place, json.as_str().into()])
+        let json = json.as_str().into();
+        Ok([repo, id, snapshot, author, message, time, agent, branch, size, place, opaque, json])
     }));
-    let [repo, id, snapshot, author, message, time, agent, branch, size, place] = COMMIT_COLUMNS;
-    let columns =
-        [repo, id, snapshot, author, message, time, agent, branch, size, place, commit::Column::Record];
-    write.insert_new::<commit::Entity, 11>(columns, values).await
+    let [repo, id, snapshot, author, message, time, agent, branch, size, place, opaque] = COMMIT_COLUMNS;
+    let record = commit::Column::Record;
+    let columns = [repo, id, snapshot, author, message, time, agent, branch, size, place, opaque, record];
+    write.insert_new::<commit::Entity, 12>(columns, values).await
 }

@@ -159,6 +159,7 @@ pub(crate) fn commit_row(n: u64, parents: &[u64], generation: u64) -> CommitRow 
         branch: "main".to_owned(),
         size: 300 + n,
         place: Some(place(n)),
+        id_proof: musehub_core::object::IdProof::Verified,
     }
 }
 

@@ -100,7 +100,8 @@ impl JsonClient {
         let refs = self.refs().await?;
         let want: BTreeSet<String> = refs.branch_heads.values().cloned().collect();
         let bundle = self.fetch(&want.into_iter().collect::<Vec<_>>(), &[]).await?;
-        let mut local = History { repo_id: refs.repo_id, branches: refs.branch_heads, ..History::new() };
+        let mut local = History::new();
+        (local.repo_id, local.branches) = (refs.repo_id, refs.branch_heads);
         local.receive(&bundle);
         local.verify().map_err(|body| ClientError { status: 0, body, call: "fetch" })?;
         Ok(local)

@@ -9,10 +9,10 @@ use super::portable::{Frame, FrameReader, PIECE, malformed};
 use super::verify_objects::{prove_commit, prove_snapshot};
 use super::{Event, PortableError, Recovery, Transferred};
 use crate::canonical;
-use crate::hub::CaughtUp;
+use crate::hub::{CaughtUp, opaque_ids};
 use crate::id::{BlobId, ObjectKey, ObjectKind};
 use crate::name::{BranchName, Handle, RepoId, Slug};
-use crate::object::MAX_COMMIT_BYTES;
+use crate::object::{MAX_COMMIT_BYTES, OpaqueIds};
 use crate::port::{BackendError, NewObject, ObjectBody, PackId, RefLogEntry, RepositoryRecord};
 use crate::scheme::{BlobHasher, IdScheme};
 
@@ -28,6 +28,7 @@ struct Import<'a> {
     recovery: &'a Recovery,
     repo: RepositoryRecord,
     scheme: IdScheme,
+    opaque: OpaqueIds,
     pending: Vec<NewObject>,
     pending_bytes: u64,
     /// Packs written since the last move.
@@ -118,6 +119,7 @@ impl Recovery {
             recovery: self,
             // Without a scheme there is no history, and no object to apply one to.
             scheme: repo.scheme.unwrap_or(IdScheme::FlatV1),
+            opaque: opaque_ids(&repo),
             repo,
             pending: Vec::new(),
             pending_bytes: 0,
@@ -158,8 +160,8 @@ impl Import<'_> {
             return Err(malformed(&format!("{key} has {length} bytes, at most {limit} are kept")));
         }
         let bytes: Bytes = input.bytes(length).await?.into();
-        let named =
-            prove(self.scheme, key, &bytes).map_err(|reason| malformed(&format!("{key}: {reason}")))?;
+        let named = prove(self.scheme, self.opaque, key, &bytes)
+            .map_err(|reason| malformed(&format!("{key}: {reason}")))?;
         self.lacking.extend(named.into_iter().filter(|key| !self.seen.contains(key)));
         self.pending.push(NewObject { key, body: ObjectBody::Canonical(bytes) });
         self.pending_bytes += length;
@@ -287,15 +289,20 @@ impl Import<'_> {
 }
 
 /// Proves that bytes are those of the object; gives what it names.
-fn prove(scheme: IdScheme, key: ObjectKey, bytes: &Bytes) -> Result<Vec<ObjectKey>, String> {
+fn prove(
+    scheme: IdScheme,
+    opaque: OpaqueIds,
+    key: ObjectKey,
+    bytes: &Bytes,
+) -> Result<Vec<ObjectKey>, String> {
     match key.kind {
         ObjectKind::Commit => {
-            let commit = prove_commit(Some(scheme), key.id.into(), bytes)?;
+            let commit = prove_commit(Some(scheme), key.id.into(), bytes, opaque)?;
             let parents = commit.parents().iter().map(|parent| parent.key());
             Ok(parents.chain([commit.snapshot().key()]).collect())
         }
         ObjectKind::Snapshot => {
-            let snapshot = prove_snapshot(Some(scheme), key.id.into(), bytes)?;
+            let (snapshot, _) = prove_snapshot(Some(scheme), key.id.into(), bytes, opaque)?;
             Ok(snapshot.manifest().iter().map(|(_, blob)| blob.key()).collect())
         }
         ObjectKind::Blob => {

@@ -46,6 +46,10 @@ pub struct VerifySummary {
     pub unused_packs: u64,
     /// Bytes of packs that were read from end to end.
     pub pack_bytes: u64,
+    /// Commits whose ids their clients vouch for and nothing proves. They are no problem.
+    pub opaque_commits: u64,
+    /// Snapshots of which the same is true.
+    pub opaque_snapshots: u64,
     /// Problems found.
     pub problems: u64,
 }

@@ -9,7 +9,7 @@ use super::report::finding;
 use super::verify::Verification;
 use super::{Problem, ProblemKind};
 use crate::id::{BlobId, CommitId, ObjectId, ObjectKey, ObjectKind, SnapshotId};
-use crate::object::{Commit, Snapshot};
+use crate::object::{Commit, IdProof, OpaqueIds, Snapshot};
 use crate::port::{
     BackendError, BlobRow, CommitRow, PackFaultKind, PackId, PackedObject, Place, RepositoryRecord,
     SnapshotRow,
@@ -86,10 +86,11 @@ impl Verification<'_> {
 
     fn commit(&mut self, repo: &RepositoryRecord, row: &CommitRow, bytes: &Bytes) {
         let key = row.id.key();
-        let commit = match prove_commit(repo.scheme, row.id, bytes) {
+        let commit = match prove_commit(repo.scheme, row.id, bytes, OpaqueIds::Accept) {
             Ok(commit) => commit,
             Err(reason) => return self.damaged(repo, key, row.place, reason),
         };
+        self.summary.opaque_commits += u64::from(commit.id_proof() == IdProof::Opaque);
         let author = commit.text("author");
         let fits = row.parents == commit.parents()
             && row.snapshot == commit.snapshot()
@@ -98,7 +99,8 @@ impl Verification<'_> {
             && row.message == commit.text("message")
             && row.committed_at == commit.text("committed_at")
             && row.agent_id == commit.text("agent_id")
-            && row.branch == commit.text("branch");
+            && row.branch == commit.text("branch")
+            && row.id_proof == commit.id_proof();
         if !fits {
             let problem = Problem::new(ProblemKind::WrongRow, "its row is not what its record says");
             self.problem(problem.of(repo).object(key));
@@ -148,8 +150,11 @@ impl Verification<'_> {
         bytes: &Bytes,
     ) -> Result<(), BackendError> {
         let key = row.id.key();
-        let snapshot = match prove_snapshot(repo.scheme, row.id, bytes) {
-            Ok(snapshot) => snapshot,
+        let snapshot = match prove_snapshot(repo.scheme, row.id, bytes, OpaqueIds::Accept) {
+            Ok((snapshot, proof)) => {
+                self.summary.opaque_snapshots += u64::from(proof == IdProof::Opaque);
+                snapshot
+            }
             Err(reason) => {
                 self.damaged(repo, key, row.place, reason);
                 return Ok(());
@@ -333,14 +338,19 @@ fn batches(wanted: &[Wanted]) -> Vec<std::ops::Range<usize>> {
 }
 
 /// The commit that canonical bytes are of, its id computed again and its bytes printed again.
-pub(super) fn prove_commit(scheme: Option<IdScheme>, id: CommitId, bytes: &[u8]) -> Result<Commit, String> {
+pub(super) fn prove_commit(
+    scheme: Option<IdScheme>,
+    id: CommitId,
+    bytes: &[u8],
+    opaque: OpaqueIds,
+) -> Result<Commit, String> {
     let scheme = scheme.ok_or("its repository has no id scheme")?;
     let decoded = Commit::decode(scheme, id, bytes).map_err(|error| error.to_string())?;
     let mut record = decoded.record().clone();
     if scheme == IdScheme::TypedV2 {
         record.insert("commit_id".to_owned(), id.to_string().into());
     }
-    let proven = Commit::verify(scheme, record).map_err(|error| error.to_string())?;
+    let proven = Commit::accept(scheme, record, opaque).map_err(|error| error.to_string())?;
     if proven.id() != id {
         return Err(format!("its content has the id {}", proven.id()));
     }
@@ -352,12 +362,14 @@ pub(super) fn prove_snapshot(
     scheme: Option<IdScheme>,
     id: SnapshotId,
     bytes: &[u8],
-) -> Result<Snapshot, String> {
+    opaque: OpaqueIds,
+) -> Result<(Snapshot, IdProof), String> {
     let scheme = scheme.ok_or("its repository has no id scheme")?;
     let decoded = Snapshot::decode(id, bytes).map_err(|error| error.to_string())?;
-    let proven = Snapshot::verify(scheme, decoded.record().clone()).map_err(|error| error.to_string())?;
+    let proven = Snapshot::accept(scheme, decoded.record().clone(), opaque);
+    let (proven, proof) = proven.map_err(|error| error.to_string())?;
     let printed = proven.canonical(scheme).map_err(|error| error.to_string())?;
-    if printed != bytes { Err("its bytes are not canonical".to_owned()) } else { Ok(proven) }
+    if printed != bytes { Err("its bytes are not canonical".to_owned()) } else { Ok((proven, proof)) }
 }
 
 /// What the packs asked for last hold.

@@ -133,6 +133,9 @@ pub(in crate::index) mod commit {
         /// The record in JSON, while there is no `storage_uri`.
         #[sea_orm(column_type = "Text", nullable)]
         pub record: Option<String>,
+        /// Whether nothing but its client's word ties its id to it.
+        #[sea_orm(default_value = false)]
+        pub id_opaque: bool,
     }
 
     /// What it refers to.

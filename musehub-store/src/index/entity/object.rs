@@ -35,11 +35,12 @@ pub(in crate::index) mod object_ref {
     use sea_orm::entity::prelude::*;
 
     use crate::index::entity::repo::repository;
-    use crate::index::schema::declared::Declared;
+    use crate::index::schema::declared::{Declared, Index};
 
     /// That a repository holds a blob.
     ///
-    /// Read by ids of one repository by pushes, fetches and pages (`HistoryIndex::blobs`). There is no foreign key to
+    /// Read by ids of one repository by pushes, fetches and pages (`HistoryIndex::blobs`), by the
+    /// blob where somebody asks for one by its id alone (`RepositoryIndex::holders`). There is no foreign key to
     /// the blob: both rows are written in one transaction, and the check would cost every push a second look-up per
     /// blob.
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -68,5 +69,8 @@ pub(in crate::index) mod object_ref {
 
     impl ActiveModelBehavior for ActiveModel {}
 
-    impl Declared for Entity {}
+    impl Declared for Entity {
+        const INDEXES: &'static [Index<Column>] =
+            &[Index::of("ix_object_refs_object", &[Column::ObjectId, Column::RepoId])];
+    }
 }

@@ -44,6 +44,14 @@ fn filled() -> Vec<(&'static str, &'static str)> {
         ),
         ("musehub_objects (object_id, size, storage_uri)", "'blob' || i, i, 'pack:1#1+1'"),
         ("musehub_object_refs (repo_id, object_id)", "{repo}, 'blob' || i"),
+        (
+            "musehub_releases (repo_id, tag, channel, is_draft, commit_id, publisher, created_at, record)",
+            "{repo}, 'tag' || i, 'stable', i % 9 = 0, 'commit' || i, 'owner', i, '{}'",
+        ),
+        (
+            "musehub_wire_tags (repo_id, label, commit_id, tag_id, created_at, tagger)",
+            "{repo}, 'label' || i, 'commit' || i, 'tag' || i, 'then', 'owner'",
+        ),
         ("musehub_identities (handle, handle_key, created_at)", "'owner' || i, 'owner' || i, i"),
         ("musehub_tokens (token_hash, handle, created_at)", "'token' || i, 'owner' || i, i"),
         (

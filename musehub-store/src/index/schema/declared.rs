@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use super::catalogue::{self, Catalogue, Columns, DataType, Reference, Table};
-use crate::index::entity::{abuse, access, history, identity, intel, job, object, repo};
+use crate::index::entity::{abuse, access, history, identity, intel, job, object, release, repo};
 
 /// What an entity declares beside what sea-orm's attributes say.
 pub(in crate::index) trait Declared: EntityTrait {
@@ -55,6 +55,8 @@ pub(in crate::index) fn catalogue(engine: DbBackend) -> Catalogue {
         table::<history::snapshot::Entity>(engine),
         table::<object::object::Entity>(engine),
         table::<object::object_ref::Entity>(engine),
+        table::<release::release::Entity>(engine),
+        table::<release::tag::Entity>(engine),
         table::<identity::identity::Entity>(engine),
         table::<identity::token::Entity>(engine),
         table::<access::collaborator::Entity>(engine),

@@ -1,0 +1,156 @@
+//! What people call commits: releases and tags.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use super::Hub;
+use crate::id::CommitId;
+use crate::name::RepoId;
+use crate::port::{BackendError, ReleaseFilter, ReleaseStore, RepositoryRecord};
+use crate::release::{CommitTag, Release, ReleaseTag};
+
+/// Rows that are read at a time.
+const PAGE: u32 = 100;
+
+/// The use cases around releases and tags. Cheap to clone.
+#[derive(Clone)]
+pub struct Releases {
+    hub: Hub,
+    store: Arc<dyn ReleaseStore>,
+}
+
+impl fmt::Debug for Releases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Releases").finish_non_exhaustive()
+    }
+}
+
+/// Why something is not named, or a name not removed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// What would be named is not in the repository.
+    #[error("commit {commit} is not in this repository: push it first")]
+    NoSuchCommit {
+        /// The first such commit.
+        commit: CommitId,
+    },
+    /// The repository has a release of that tag.
+    #[error("there is a release {tag} already")]
+    Exists {
+        /// The tag.
+        tag: ReleaseTag,
+    },
+    /// There is no release of that tag.
+    #[error("there is no release {tag}")]
+    NotFound {
+        /// The tag, as it was asked for.
+        tag: String,
+    },
+    /// The answer would be larger than may be answered.
+    #[error("the answer would have more than {limit} bytes; ask for one channel")]
+    TooLarge {
+        /// What may be answered.
+        limit: u64,
+    },
+    /// A backend failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+impl Releases {
+    /// The use cases over a hub and a store.
+    #[must_use]
+    pub fn new(hub: Hub, store: Arc<dyn ReleaseStore>) -> Self {
+        Self { hub, store }
+    }
+
+    /// Publishes a release of a commit that the repository holds.
+    ///
+    /// # Errors
+    /// [`ReleaseError::NoSuchCommit`], [`ReleaseError::Exists`].
+    pub async fn publish(&self, repo: &RepositoryRecord, release: &Release) -> Result<(), ReleaseError> {
+        self.require(&repo.repo_id, [release.commit]).await?;
+        match self.store.add_release(&repo.repo_id, release).await {
+            Err(BackendError::Conflict { .. }) => Err(ReleaseError::Exists { tag: release.tag.clone() }),
+            other => Ok(other?),
+        }
+    }
+
+    /// The releases of a repository, the newest first. `size` says how much of an answer one is.
+    ///
+    /// # Errors
+    /// [`ReleaseError::TooLarge`] where all of them are more than `limit` bytes.
+    pub async fn list(
+        &self,
+        repo: &RepositoryRecord,
+        filter: ReleaseFilter,
+        limit: u64,
+        size: impl Fn(&Release) -> u64,
+    ) -> Result<Vec<Release>, ReleaseError> {
+        let mut all: Vec<Release> = Vec::new();
+        let mut bytes = 0_u64;
+        loop {
+            let after = all.last().map(|last| (last.created_at, &last.tag));
+            let page = self.store.releases(&repo.repo_id, filter, after, PAGE).await?;
+            bytes = bytes.saturating_add(page.iter().map(&size).sum());
+            if bytes > limit {
+                return Err(ReleaseError::TooLarge { limit });
+            }
+            let last = page.len() < PAGE as usize;
+            all.extend(page);
+            if last {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Takes a release back. What was released stays.
+    ///
+    /// # Errors
+    /// [`ReleaseError::NotFound`]; a text that is no tag names no release.
+    pub async fn retract(&self, repo: &RepositoryRecord, tag: &str) -> Result<(), ReleaseError> {
+        let removed = match ReleaseTag::parse(tag) {
+            Ok(tag) => self.store.remove_release(&repo.repo_id, &tag).await?,
+            Err(_) => false,
+        };
+        if removed { Ok(()) } else { Err(ReleaseError::NotFound { tag: tag.chars().take(80).collect() }) }
+    }
+
+    /// Keeps tags of commits that the repository holds; how many are new.
+    ///
+    /// # Errors
+    /// [`ReleaseError::NoSuchCommit`]; then none is kept.
+    pub async fn tag(&self, repo: &RepositoryRecord, tags: &[CommitTag]) -> Result<u64, ReleaseError> {
+        self.require(&repo.repo_id, tags.iter().map(|tag| tag.commit)).await?;
+        Ok(self.store.add_tags(&repo.repo_id, tags).await?)
+    }
+
+    /// Up to `limit` tags of a repository, ordered by label and commit, after the one named by them.
+    ///
+    /// # Errors
+    /// [`BackendError`] where the store fails.
+    pub async fn tags(
+        &self,
+        repo: &RepositoryRecord,
+        after: Option<(&str, CommitId)>,
+        limit: u32,
+    ) -> Result<Vec<CommitTag>, BackendError> {
+        self.store.tags(&repo.repo_id, after, limit).await
+    }
+
+    async fn require(
+        &self,
+        repo: &RepoId,
+        commits: impl IntoIterator<Item = CommitId>,
+    ) -> Result<(), ReleaseError> {
+        let wanted: HashSet<CommitId> = commits.into_iter().collect();
+        let wanted = super::sorted(&wanted);
+        let held = self.hub.backends.history.commit_nodes(repo, &wanted, 0).await?;
+        let held: HashSet<CommitId> = held.into_iter().map(|node| node.id).collect();
+        match wanted.into_iter().find(|commit| !held.contains(commit)) {
+            Some(commit) => Err(ReleaseError::NoSuchCommit { commit }),
+            None => Ok(()),
+        }
+    }
+}
