@@ -78,6 +78,7 @@ fn all() -> Vec<HotQuery> {
         ),
         hot("job by id", job_control::BY_ID, ["job1400".into()]),
         hot("who holds a blob", repository::HOLDERS, ["blob1400".into(), "".into(), 50_i64.into()]),
+        hot("repositories by ids", repository::BY_IDS, [id_array((0..50).map(tests::repo_id))]),
         hot("releases, newest first", release::LIST, releases_after(&id)),
         hot("tags by label", release::LIST_TAGS, [repo(), "label1410".into(), "".into(), 100_i64.into()]),
         hot("facts by blob ids", intel::FACTS, ["kind1".into(), ids("blob")]),

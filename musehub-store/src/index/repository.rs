@@ -7,9 +7,10 @@ use musehub_core::port::{BackendError, RepositoryIndex, RepositoryRecord, Timest
 use sea_orm::{FromQueryResult, QueryResult, SqlErr, Value};
 
 use super::SqlIndex;
+use super::dialect::among;
 use super::entity::repo::repository::Model;
 use super::retry;
-use super::sql::{damaged, integer, number, parse};
+use super::sql::{Row, damaged, id_array, integer, number, parse};
 use super::text;
 
 const TABLE: &str = "musehub_repos";
@@ -36,8 +37,10 @@ pub(super) const PUBLIC: &str = "\
     ORDER BY owner_key, slug_key LIMIT $4";
 
 pub(super) const HOLDERS: &str = "\
-    SELECT r.* FROM musehub_object_refs AS o CROSS JOIN musehub_repos AS r \
-    WHERE o.object_id = $1 AND o.repo_id > $2 AND r.repo_id = o.repo_id ORDER BY o.repo_id LIMIT $3";
+    SELECT repo_id FROM musehub_object_refs WHERE object_id = $1 AND repo_id > $2 ORDER BY repo_id LIMIT $3";
+
+pub(super) const BY_IDS: &str =
+    concat!("SELECT * FROM musehub_repos WHERE ", among!("repo_id", "$1"), " ORDER BY repo_id");
 
 #[async_trait]
 impl RepositoryIndex for SqlIndex {
@@ -97,6 +100,9 @@ impl RepositoryIndex for SqlIndex {
         let after = after.map_or("", RepoId::as_str);
         let values = [blob.to_string().into(), after.into(), i64::from(limit).into()];
         let rows = self.rows("finding who holds a blob", HOLDERS, values).await?;
+        let holder = |row| Row::of("musehub_object_refs", row).get::<String>(0, "repo_id");
+        let holders: Vec<String> = rows.iter().map(holder).collect::<Result<_, _>>()?;
+        let rows = self.rows("reading repositories", BY_IDS, [id_array(holders)]).await?;
         rows.iter().map(record).collect()
     }
 

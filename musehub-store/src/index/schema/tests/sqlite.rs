@@ -116,7 +116,8 @@ fn drifts() -> Vec<Drift> {
         ),
         plain(
             "DROP TABLE musehub_object_refs; CREATE TABLE musehub_object_refs ( \
-                repo_id varchar(128) NOT NULL, object_id varchar(128) NOT NULL, PRIMARY KEY (repo_id, object_id))",
+                repo_id varchar(128) NOT NULL, object_id varchar(128) NOT NULL, PRIMARY KEY (repo_id, object_id)); \
+                CREATE INDEX ix_object_refs_object ON musehub_object_refs (object_id, repo_id)",
             &[
                 "musehub_object_refs: foreign key (repo_id) to musehub_repos is missing, should be (repo_id) on delete \
                 cascade on update no action",
@@ -126,7 +127,8 @@ fn drifts() -> Vec<Drift> {
             "DROP TABLE musehub_object_refs; CREATE TABLE musehub_object_refs ( \
                 repo_id varchar(128) NOT NULL REFERENCES musehub_repos (repo_id) ON DELETE CASCADE, \
                 object_id varchar(128) NOT NULL REFERENCES musehub_objects (object_id), \
-                PRIMARY KEY (repo_id, object_id))",
+                PRIMARY KEY (repo_id, object_id)); \
+                CREATE INDEX ix_object_refs_object ON musehub_object_refs (object_id, repo_id)",
             &[
                 "musehub_object_refs: foreign key (object_id) to musehub_objects is not declared, is (object_id) on \
                 delete no action on update no action",
