@@ -390,7 +390,11 @@ impl App {
         // Nothing is said to who is not proven, not even that there is nothing: the answer would tell.
         if let Err(refusal) = body.settle().await {
             self.count_failure(origin).await?;
-            return Err(refusal);
+            // Where the handler met the refusal as it read the body, that one says more.
+            return Err(answer
+                .err()
+                .filter(|error| error.status == StatusCode::UNAUTHORIZED)
+                .unwrap_or(refusal));
         }
         answer
     }

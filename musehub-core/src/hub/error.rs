@@ -25,8 +25,8 @@ pub enum AccessError {
     /// There is none of that name that the viewer may see.
     #[error("repository not found")]
     NotFound,
-    /// This needs a token.
-    #[error("this needs a valid token")]
+    /// Somebody must say who they are.
+    #[error("this needs a valid token or signature")]
     Unauthenticated,
     /// The viewer may do this, and not with this token.
     #[error("this token goes as far as '{}', and this needs '{}'", scope.as_str(), need.as_str())]

@@ -4,7 +4,7 @@ mod msign;
 
 use hyper::header::AUTHORIZATION;
 use hyper::http::request::Parts;
-use musehub_core::hub::{Need, Opened, Viewer};
+use musehub_core::hub::{AccessError, Need, Opened, Viewer};
 use musehub_core::port::TokenHash;
 use musehub_core::signature::request::SCHEME;
 use musehub_core::{Handle, RepoId, Slug};
@@ -100,5 +100,5 @@ impl App {
 
 /// Nobody asks, where somebody must.
 pub(crate) fn unauthenticated() -> ApiError {
-    ApiError::unauthorized("this needs a valid token or signature")
+    AccessError::Unauthenticated.into()
 }

@@ -6,7 +6,7 @@ use musehub_core::signature::request::Form;
 use musehub_server::App;
 use musehub_server::auth::AccessOptions;
 use musehub_server::config::Config;
-use musehub_server::http::route::{Rule, TABLE};
+use musehub_server::http::route::{Route, Rule, TABLE};
 use musehub_store::{Backend, RefLog, SqlIndex};
 use musehub_test_support::client::{push_body, upload_body};
 use musehub_test_support::history::write;
@@ -184,7 +184,8 @@ async fn a_signature_sent_many_times_at_once_counts_once() {
 async fn a_forged_signature_is_told_the_same_everywhere() {
     let (app, history, _) = hub().await;
     let forger = Signer::new("alice", 66);
-    for entry in TABLE {
+    let asked = TABLE.iter().filter(|entry| !matches!(entry.route, Route::Health | Route::Ready));
+    for entry in asked {
         let path = |repo: &str| {
             let path = entry
                 .path
