@@ -31,6 +31,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
             claims: index.clone(),
             collaborators: index.clone(),
             keys: index.clone(),
+            proposals: index.clone(),
+            conversations: index.clone(),
             clock: Arc::new(SystemClock),
         },
         Options::default(),

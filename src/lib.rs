@@ -95,7 +95,9 @@ pub fn in_memory() -> Hub {
         unstored: index.clone(),
         claims: index.clone(),
         collaborators: index.clone(),
-        keys: index,
+        keys: index.clone(),
+        proposals: index.clone(),
+        conversations: index,
         clock: Arc::new(SystemClock),
     };
     Hub::new(backends, Options::default())

@@ -218,6 +218,8 @@ impl App {
             claims: index.clone(),
             collaborators: index.clone(),
             keys: index.clone(),
+            proposals: index.clone(),
+            conversations: index.clone(),
             clock: clock.clone(),
         };
         let hub = Hub::new(backends.clone(), handlers.hub_options());

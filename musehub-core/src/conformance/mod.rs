@@ -50,6 +50,7 @@ pub mod job_control;
 pub mod job_queue;
 pub mod maintenance_index;
 pub mod object_store;
+pub mod proposals;
 pub mod rate_limits;
 pub mod ref_store;
 pub mod release_store;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::incoming::{Incoming, ReadySnapshot};
 use super::rows::commit_row;
-use super::{Hub, Position, PushError, default_branch, sorted};
+use super::{Hub, Position, PushError, Refused, default_branch, sorted};
 use crate::graph::{CommitNode, IsAncestor, Walk};
 use crate::id::{BlobId, CommitId, ObjectKey, ObjectKind};
 use crate::name::{BranchName, Handle};
@@ -17,6 +17,7 @@ use crate::port::{
     RefLogEntry, RepositoryRecord, SnapshotRow,
 };
 use crate::scheme::IdScheme;
+use crate::settings::Protection;
 
 /// How often a move is tried again when its branch moves under it.
 pub(super) const MAX_RACES: usize = 8;
@@ -31,7 +32,17 @@ pub(super) struct Advance<'a> {
     pub(super) expected: Expected,
     /// Whether the branch may lose commits by it.
     pub(super) force: bool,
+    pub(super) way: Way,
     pub(super) pusher: &'a Handle,
+}
+
+/// How a move comes about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Way {
+    /// Somebody moves the branch: by a push, by files committed, by hand.
+    Direct,
+    /// A proposal is merged.
+    Proposal,
 }
 
 /// Where a branch must stand for a move to be made.
@@ -65,7 +76,7 @@ impl Hub {
     /// # Errors
     /// [`PushError`]; then nothing is visible.
     pub(super) async fn advance(&self, advance: Advance<'_>, novelty: &Novelty) -> Result<bool, PushError> {
-        let Advance { repo, branch, to, expected, force, pusher } = advance;
+        let Advance { repo, branch, to, expected, force, pusher, .. } = advance;
         let mut stored = None;
         for _ in 0..MAX_RACES {
             let position = self.position(repo, branch).await?;
@@ -107,6 +118,10 @@ impl Hub {
                     let uploads: Vec<String> = novelty.uploads.iter().cloned().collect();
                     // The move is made; what is not discarded now expires.
                     let _ = self.backends.staging.discard(&repo.repo_id, &uploads).await;
+                    if let Some(new) = to {
+                        // Whoever looks at a proposal that is missed here finds it merged.
+                        let _ = self.settle_proposals(repo, branch, position.head, new).await;
+                    }
                     return Ok(true);
                 }
                 // Somebody else moved the branch, in this process or in another one.
@@ -168,28 +183,37 @@ impl Hub {
         Err(PushError::Busy { branch: branch.clone() })
     }
 
-    /// Whether the branch may move from where it stands.
+    /// Whether the branch may move from where it stands. This is the one place where branches are protected: whoever makes a
+    /// branch that is not there may, since it takes nothing from anybody.
     async fn require_permitted(
         &self,
         advance: &Advance<'_>,
         position: Position,
         nodes: &[CommitNode],
     ) -> Result<(), PushError> {
-        let Advance { repo, branch, to, force, .. } = *advance;
+        let Advance { repo, branch, to, force, way, .. } = *advance;
         let Some(head) = position.head else {
             return self.require_free_name(repo, branch).await;
         };
-        let Some(tip) = to.filter(|_| !force) else {
-            return Ok(());
+        let protection = protection(repo, branch);
+        let refuse = |refused| Err(PushError::Protected { branch: branch.clone(), refused });
+        if protection.refuse_direct_push && way == Way::Direct {
+            return refuse(Refused::DirectPush);
+        }
+        let Some(tip) = to else {
+            return if protection.refuse_deletion { refuse(Refused::Deletion) } else { Ok(()) };
         };
+        if force && !protection.refuse_force {
+            return Ok(());
+        }
         let mut walk = IsAncestor::new(head, tip);
         for node in nodes {
             walk.supply(node.clone());
         }
-        if self.walk(&repo.repo_id, &mut walk).await? {
-            Ok(())
-        } else {
-            Err(PushError::NotFastForward { branch: branch.clone(), head, tip })
+        match self.walk(&repo.repo_id, &mut walk).await? {
+            true => Ok(()),
+            false if force => refuse(Refused::Force),
+            false => Err(PushError::NotFastForward { branch: branch.clone(), head, tip }),
         }
     }
 
@@ -255,6 +279,13 @@ fn require_stored(branch: &BranchName, position: Position) -> Result<(), PushErr
         return Err(PushError::Unstored { branch: branch.clone() });
     }
     Ok(())
+}
+
+/// What may not happen to a branch.
+pub(super) fn protection(repo: &RepositoryRecord, branch: &BranchName) -> Protection {
+    const NONE: Protection =
+        Protection { refuse_force: false, refuse_deletion: false, refuse_direct_push: false };
+    repo.settings.protection(branch).unwrap_or(NONE)
 }
 
 impl Novelty {

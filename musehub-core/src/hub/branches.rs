@@ -1,7 +1,7 @@
 //! Branches made, renamed and deleted without a push.
 
-use super::advance::{Advance, Expected, Novelty};
-use super::{BranchError, Hub, PushError, default_branch};
+use super::advance::{Advance, Expected, Novelty, Way, protection};
+use super::{BranchError, Hub, PushError, Refused, default_branch};
 use crate::id::CommitId;
 use crate::name::{BranchName, Handle};
 use crate::port::{BackendError, RepositoryRecord};
@@ -20,7 +20,8 @@ impl Hub {
     ) -> Result<(), BranchError> {
         self.commit(repo, at).await?;
         let expected = Expected::Head(None);
-        let advance = Advance { repo, branch, to: Some(at), expected, force: false, pusher: who };
+        let way = Way::Direct;
+        let advance = Advance { repo, branch, to: Some(at), expected, force: false, way, pusher: who };
         self.advance(advance, &Novelty::default()).await?;
         Ok(())
     }
@@ -41,7 +42,8 @@ impl Hub {
         }
         let expected = Expected::Head(Some(expected_head));
         // The branch loses commits by this, at the wish of who deletes it.
-        let advance = Advance { repo, branch, to: None, expected, force: true, pusher: who };
+        let way = Way::Direct;
+        let advance = Advance { repo, branch, to: None, expected, force: true, way, pusher: who };
         self.advance(advance, &Novelty::default()).await?;
         Ok(())
     }
@@ -63,6 +65,12 @@ impl Hub {
         let (head, expected) = (self.position(repo, from).await?.head, Some(expected_head));
         if head != expected {
             return Err(PushError::BranchMoved { branch: from.clone(), expected, head }.into());
+        }
+        // The old name goes last, so that it must go is found out first.
+        let protection = protection(repo, from);
+        if protection.refuse_direct_push || protection.refuse_deletion {
+            let refused = if protection.refuse_direct_push { Refused::DirectPush } else { Refused::Deletion };
+            return Err(PushError::Protected { branch: from.clone(), refused }.into());
         }
         self.create_branch(repo, who, to, expected_head).await?;
         let mut repo = repo.clone();

@@ -6,7 +6,7 @@ use crate::id::{CommitId, HashAlgorithm, ObjectId, ObjectKind, SnapshotId};
 use crate::merge::Tree;
 use crate::name::{BranchName, Handle};
 use crate::object::{Commit, ObjectError, Snapshot, SnapshotRecord};
-use crate::port::Timestamp;
+use crate::port::{ProposalNumber, Timestamp};
 use crate::scheme::typed_v1::{CommitFields, CommitForm};
 use crate::scheme::{FormulaError, IdScheme, flat_v1};
 
@@ -29,6 +29,8 @@ pub(super) struct Says<'a> {
     pub(super) message: &'a str,
     /// Who merged it, where that is not who wrote it.
     pub(super) merged_by: Option<&'a Handle>,
+    /// The proposal that it merges.
+    pub(super) proposal: Option<ProposalNumber>,
     /// The commit that it replays, whose provenance it keeps.
     pub(super) replays: Option<&'a Commit>,
 }
@@ -58,6 +60,9 @@ impl Composer<'_> {
         let mut metadata = Map::new();
         if let Some(merger) = says.merged_by {
             metadata.insert("merged_by".to_owned(), json!(merger));
+        }
+        if let Some(proposal) = says.proposal {
+            metadata.insert("proposal".to_owned(), json!(proposal.to_string()));
         }
         if let Some(replayed) = says.replays {
             metadata.insert("replays".to_owned(), json!(self.id_text(replayed.id().object_id())));

@@ -183,6 +183,27 @@ impl std::fmt::Display for Missing {
     }
 }
 
+/// What a protected branch refuses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// To lose commits.
+    Force,
+    /// To be deleted or renamed.
+    Deletion,
+    /// To be moved but by the merge of a proposal.
+    DirectPush,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Force => "it may not lose commits",
+            Self::Deletion => "it may not be deleted or renamed",
+            Self::DirectPush => "it is moved by the merge of a proposal only",
+        })
+    }
+}
+
 /// Why a push is refused. Nothing of a refused push is visible.
 #[derive(Debug, thiserror::Error)]
 pub enum PushError {
@@ -248,6 +269,14 @@ pub enum PushError {
         head: CommitId,
         /// The commit pushed.
         tip: CommitId,
+    },
+    /// The settings of the repository protect the branch.
+    #[error("'{branch}' is protected: {refused}")]
+    Protected {
+        /// The branch.
+        branch: BranchName,
+        /// What is refused.
+        refused: Refused,
     },
     /// The branch is not where who moves it expects it.
     #[error(

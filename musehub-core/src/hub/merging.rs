@@ -14,12 +14,12 @@ use crate::cpu;
 use crate::graph::Reachable;
 use crate::id::{BlobId, CommitId};
 use crate::merge::{
-    Conflicts, Content, FileStrategy, MAX_TEXT_BYTES, Merge, MergeOptions, Merged, MergedTree, Outcome, Step,
-    Tree, TreeMerge, TreeStep,
+    Conflicts, Content, FileStrategy, MAX_TEXT_BYTES, Merge, MergeOptions, Mergeability, Merged, MergedTree,
+    Outcome, Step, Tree, TreeMerge, TreeStep,
 };
 use crate::name::{BranchName, Handle};
 use crate::object::{Commit, SnapshotRecord};
-use crate::port::{BackendError, RepositoryRecord};
+use crate::port::{BackendError, ProposalNumber, RepositoryRecord};
 use crate::scheme::IdScheme;
 
 /// The most commits of one rebase.
@@ -74,30 +74,27 @@ pub struct MergeOutcome {
     pub source_deleted: bool,
 }
 
-/// Whether two commits can be merged.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Mergeability {
-    /// Both are the same commit.
-    UpToDate,
-    /// The target has all of the source: there is nothing to merge.
-    Behind,
-    /// The target can just be moved to the source.
-    FastForward,
-    /// They merge without conflict, but for those that the source wins.
-    Clean,
-    /// They do not.
-    Conflicts(Conflicts),
-    /// They have no commit in common.
-    Unrelated,
-}
-
-/// The commits of a merge, to be pushed.
-#[derive(Default)]
-struct Made {
+/// The commits of a merge, to be pushed; none where the branch can just be moved.
+#[derive(Debug, Default)]
+pub(super) struct PlannedMerge {
     commits: Vec<Commit>,
     snapshots: Vec<SnapshotRecord>,
     blobs: BTreeMap<BlobId, Bytes>,
     overridden: Conflicts,
+}
+
+impl PlannedMerge {
+    /// The head that the target will have.
+    pub(super) fn head(&self, request: &MergeRequest) -> CommitId {
+        self.commits.last().map_or(request.source, Commit::id)
+    }
+}
+
+/// Who merges, and by which proposal.
+#[derive(Clone, Copy, Debug)]
+struct Merger<'a> {
+    merger: &'a Handle,
+    proposal: Option<ProposalNumber>,
 }
 
 impl Hub {
@@ -112,14 +109,7 @@ impl Hub {
         source: CommitId,
         files: FileStrategy,
     ) -> Result<Mergeability, MergeRefused> {
-        Ok(match self.merge_commits(repo, target, source, files).await? {
-            Outcome::UpToDate => Mergeability::UpToDate,
-            Outcome::Behind => Mergeability::Behind,
-            Outcome::FastForward => Mergeability::FastForward,
-            Outcome::Unrelated => Mergeability::Unrelated,
-            Outcome::Clean(_) => Mergeability::Clean,
-            Outcome::Conflicts(conflicts) => Mergeability::Conflicts(conflicts),
-        })
+        self.merge_commits(repo, target, source, files).await.map(Mergeability::from)
     }
 
     /// Merges a commit into a branch. It is durable when this returns.
@@ -133,32 +123,59 @@ impl Hub {
         merger: &Handle,
         request: MergeRequest,
     ) -> Result<MergeOutcome, MergeRefused> {
+        let planned = self.plan_merge(repo, merger, &request, None).await?;
+        self.carry_out_merge(repo, merger, &request, planned, Origin::Hub).await
+    }
+
+    /// Makes the commits of a merge. Writes nothing.
+    pub(super) async fn plan_merge(
+        &self,
+        repo: &RepositoryRecord,
+        merger: &Handle,
+        request: &MergeRequest,
+        proposal: Option<ProposalNumber>,
+    ) -> Result<PlannedMerge, MergeRefused> {
         require_texts(&request.message, &request.author)?;
         let (ours, source) = (request.expected_head, request.source);
         self.require_head(repo, &request.target, Some(ours)).await?;
+        let merger = Merger { merger, proposal };
         let outcome = self.merge_commits(repo, ours, source, request.files).await?;
-        let made = match (outcome, request.history) {
+        Ok(match (outcome, request.history) {
             (Outcome::UpToDate | Outcome::Behind, _) => return Err(MergeRefused::NothingToMerge),
             (Outcome::Unrelated, _) => return Err(MergeRefused::Unrelated),
-            (Outcome::FastForward, HistoryStrategy::FastForward | HistoryStrategy::Rebase) => Made::default(),
+            (Outcome::FastForward, HistoryStrategy::FastForward | HistoryStrategy::Rebase) => {
+                PlannedMerge::default()
+            }
             (_, HistoryStrategy::FastForward) => return Err(MergeRefused::NotFastForward),
             // What conflicts as a whole may not when it comes commit by commit, and the other way round.
-            (_, HistoryStrategy::Rebase) => self.replay(repo, merger, &request).await?,
+            (_, HistoryStrategy::Rebase) => self.replay(repo, merger, request).await?,
             (Outcome::Conflicts(conflicts), _) => return Err(MergeRefused::Conflicts(conflicts)),
-            (Outcome::Clean(merged), _) => self.join(repo, merger, &request, merged)?,
+            (Outcome::Clean(merged), _) => self.join(repo, merger, request, merged)?,
             (Outcome::FastForward, _) => {
                 let tree = self.tree_of(repo, source).await?;
-                self.join(repo, merger, &request, MergedTree::of(tree))?
+                self.join(repo, merger, request, MergedTree::of(tree))?
             }
-        };
-        let (head, made) = self.move_target(repo, merger, &request, made).await?;
+        })
+    }
+
+    /// Moves the target to the commits of a merge. It is durable when this returns.
+    pub(super) async fn carry_out_merge(
+        &self,
+        repo: &RepositoryRecord,
+        merger: &Handle,
+        request: &MergeRequest,
+        planned: PlannedMerge,
+        origin: Origin,
+    ) -> Result<MergeOutcome, MergeRefused> {
+        let head = planned.head(request);
+        self.move_target(repo, merger, request, &planned, origin).await?;
         let source_deleted = match &request.delete_source {
             None => false,
             // The merge is made; a branch that moved meanwhile, or that must stay, stays.
-            Some(branch) => self.delete_branch(repo, merger, branch, source).await.is_ok(),
+            Some(branch) => self.delete_branch(repo, merger, branch, request.source).await.is_ok(),
         };
-        let commits = made.commits.iter().map(Commit::id).collect();
-        Ok(MergeOutcome { head, commits, overridden: made.overridden, source_deleted })
+        let commits = planned.commits.iter().map(Commit::id).collect();
+        Ok(MergeOutcome { head, commits, overridden: planned.overridden, source_deleted })
     }
 
     /// Moves the target to the commits that were made, or where there are none to the source.
@@ -167,37 +184,38 @@ impl Hub {
         repo: &RepositoryRecord,
         merger: &Handle,
         request: &MergeRequest,
-        made: Made,
-    ) -> Result<(CommitId, Made), MergeRefused> {
+        planned: &PlannedMerge,
+        origin: Origin,
+    ) -> Result<(), MergeRefused> {
         let expected = Expected::Head(Some(request.expected_head));
-        let Some(last) = made.commits.last() else {
-            let (branch, to) = (&request.target, Some(request.source));
-            let advance = Advance { repo, branch, to, expected, force: false, pusher: merger };
+        if planned.commits.is_empty() {
+            let (branch, to, way) = (&request.target, Some(request.source), origin.way());
+            let advance = Advance { repo, branch, to, expected, force: false, way, pusher: merger };
             self.advance(advance, &Novelty::default()).await?;
-            return Ok((request.source, made));
-        };
-        let blobs = made.blobs.iter().map(|(id, content)| InlineBlob { id: *id, content: content.clone() });
+            return Ok(());
+        }
+        let blobs =
+            planned.blobs.iter().map(|(id, content)| InlineBlob { id: *id, content: content.clone() });
         let push = Push {
             branch: request.target.clone(),
             force: false,
             scheme: scheme_of(repo),
-            commits: made.commits.iter().map(|commit| commit.record().clone()).collect(),
-            snapshots: made.snapshots.clone(),
+            commits: planned.commits.iter().map(|commit| commit.record().clone()).collect(),
+            snapshots: planned.snapshots.clone(),
             blobs: blobs.collect(),
         };
-        let head = last.id();
-        self.receive(repo, merger, push, expected, Origin::Hub).await?;
-        Ok((head, made))
+        self.receive(repo, merger, push, expected, origin).await?;
+        Ok(())
     }
 
     /// One commit of the merged tree.
     fn join(
         &self,
         repo: &RepositoryRecord,
-        merger: &Handle,
+        merger: Merger<'_>,
         request: &MergeRequest,
         merged: MergedTree,
-    ) -> Result<Made, MergeRefused> {
+    ) -> Result<PlannedMerge, MergeRefused> {
         let composer = self.composer(repo, request);
         let snapshot = composer.snapshot(merged.tree)?;
         let parents = match request.history {
@@ -207,21 +225,22 @@ impl Hub {
         let says = Says {
             author: &request.author,
             message: &request.message,
-            merged_by: Some(merger),
+            merged_by: Some(merger.merger),
+            proposal: merger.proposal,
             ..Says::default()
         };
         let commit = composer.commit(&parents, &snapshot, &says)?;
         let (commits, snapshots) = (vec![commit], vec![snapshot]);
-        Ok(Made { commits, snapshots, blobs: merged.blobs, overridden: merged.overridden })
+        Ok(PlannedMerge { commits, snapshots, blobs: merged.blobs, overridden: merged.overridden })
     }
 
     /// The commits of the source again, on top of the target.
     async fn replay(
         &self,
         repo: &RepositoryRecord,
-        merger: &Handle,
+        merger: Merger<'_>,
         request: &MergeRequest,
-    ) -> Result<Made, MergeRefused> {
+    ) -> Result<PlannedMerge, MergeRefused> {
         let mut walk = Reachable::new([request.source], [request.expected_head]);
         let ids = self.walk(&repo.repo_id, &mut walk).await?.commits;
         if ids.len() > MAX_REPLAYED_COMMITS {
@@ -229,7 +248,7 @@ impl Hub {
         }
         let composer = self.composer(repo, request);
         let options = options(repo, request.expected_head, request.files);
-        let mut made = Made::default();
+        let mut made = PlannedMerge::default();
         let (mut head, mut tree) =
             (request.expected_head, Arc::new(self.tree_of(repo, request.expected_head).await?));
         for id in ids.into_iter().rev() {
@@ -255,7 +274,8 @@ impl Hub {
             let says = Says {
                 author: replayed.text("author"),
                 message: replayed.text("message"),
-                merged_by: Some(merger),
+                merged_by: Some(merger.merger),
+                proposal: merger.proposal,
                 replays: Some(&replayed),
             };
             let commit = composer.commit(&[head], &snapshot, &says)?;

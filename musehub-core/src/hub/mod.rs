@@ -17,6 +17,7 @@ mod incoming;
 mod keyring;
 mod merging;
 mod new_branch;
+pub mod proposals;
 mod push;
 mod read;
 mod records;
@@ -30,6 +31,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+pub use crate::merge::Mergeability;
 pub use access::{Need, Opened, Viewer};
 pub use catch_up::CaughtUp;
 pub use collaborators::MAX_COLLABORATORS;
@@ -39,12 +41,12 @@ pub use commit_files::{
 };
 pub use error::{
     AccessError, BranchError, CollaboratorError, CommitError, CreateError, FetchError, InitialiseError,
-    KeyringError, MergeRefused, Missing, PushError, ReadError, UpdateError,
+    KeyringError, MergeRefused, Missing, PushError, ReadError, Refused, UpdateError,
 };
 pub use fetch::{FetchPlan, Negotiation};
 pub use incoming::{InlineBlob, Push};
 pub use keyring::{CHALLENGE_MILLIS, Challenge, KeyProof, Keyring, MAX_KEYS};
-pub use merging::{HistoryStrategy, MAX_REPLAYED_COMMITS, MergeOutcome, MergeRequest, Mergeability};
+pub use merging::{HistoryStrategy, MAX_REPLAYED_COMMITS, MergeOutcome, MergeRequest};
 pub use push::PushOutcome;
 pub use releases::{ReleaseError, Releases};
 pub use repository::{MAX_DESCRIPTION_BYTES, RepositoryChange};
@@ -55,7 +57,8 @@ use crate::name::{BranchName, Handle, RepoId, Slug};
 use crate::object::OpaqueIds;
 use crate::port::{
     BackendError, BranchClaims, BranchRow, Clock, Collaborators, HistoryIndex, JobKind, KeyStore,
-    ObjectStore, RefStore, RepositoryIndex, RepositoryRecord, Staging, UnstoredIndex, Visibility,
+    ObjectStore, ProposalConversations, ProposalStore, RefStore, RepositoryIndex, RepositoryRecord, Staging,
+    UnstoredIndex, Visibility,
 };
 use crate::scheme::IdScheme;
 use crate::settings::RepositorySettings;
@@ -84,6 +87,10 @@ pub struct Backends {
     pub collaborators: Arc<dyn Collaborators>,
     /// The keys that commits are signed with.
     pub keys: Arc<dyn KeyStore>,
+    /// Proposals to merge branches.
+    pub proposals: Arc<dyn ProposalStore>,
+    /// What people say of proposals.
+    pub conversations: Arc<dyn ProposalConversations>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
-use super::advance::{Advance, Expected, Novelty};
+use super::advance::{Advance, Expected, Novelty, Way};
 use super::incoming::{Incoming, Push, verify_snapshots};
 use super::{Hub, Missing, PushError, opaque_ids, sorted};
 use crate::canonical;
@@ -47,6 +47,18 @@ pub(super) enum Origin {
     /// The hub, for somebody who asked it to. It holds nobody's key, so what it makes is not signed; that somebody may write
     /// is known already.
     Hub,
+    /// The hub, as it merges a proposal.
+    Proposal,
+}
+
+impl Origin {
+    /// How the move of the branch comes about.
+    pub(super) const fn way(self) -> Way {
+        match self {
+            Self::Client | Self::Hub => Way::Direct,
+            Self::Proposal => Way::Proposal,
+        }
+    }
 }
 
 impl Hub {
@@ -122,7 +134,8 @@ impl Hub {
             self.require_signatures(repo, scheme, commits).await?;
         }
         let repo = &self.prepare_first_push(repo, scheme, &branch).await?;
-        let advance = Advance { repo, branch: &branch, to: Some(tip), expected, force, pusher };
+        let advance =
+            Advance { repo, branch: &branch, to: Some(tip), expected, force, way: origin.way(), pusher };
         let moved = self.advance(advance, &novelty).await?;
         let brought = if moved { novelty } else { Novelty::default() };
         self.outcome(repo, tip, &brought).await

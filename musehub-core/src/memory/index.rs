@@ -10,6 +10,7 @@ use super::history::Holdings;
 use super::identity::Identities;
 use super::intel::Intel;
 use super::jobs::Jobs;
+use super::proposals::Proposals;
 use super::releases::AllNamed;
 use super::{FoldedName, conflict, folded, lock, missing};
 use crate::id::BlobId;
@@ -20,7 +21,8 @@ use crate::port::{BackendError, RepositoryIndex, RepositoryRecord, Timestamp, Vi
 /// [`UnstoredIndex`](crate::port::UnstoredIndex), [`BranchClaims`](crate::port::BranchClaims), [`JobQueue`](crate::port::JobQueue),
 /// [`BreakageIndex`](crate::port::BreakageIndex), [`FactCache`](crate::port::FactCache), [`ReleaseStore`](crate::port::ReleaseStore),
 /// [`IdentityStore`](crate::port::IdentityStore),
-/// [`KeyStore`](crate::port::KeyStore), [`ProofGuard`](crate::port::ProofGuard) and [`Collaborators`](crate::port::Collaborators).
+/// [`KeyStore`](crate::port::KeyStore), [`ProofGuard`](crate::port::ProofGuard), [`Collaborators`](crate::port::Collaborators),
+/// [`ProposalStore`](crate::port::ProposalStore) and [`ProposalConversations`](crate::port::ProposalConversations).
 ///
 /// # Errors
 /// [`BackendError::Missing`] for rows about a repository that [`RepositoryIndex::put_repository`] never wrote, and for
@@ -42,6 +44,7 @@ pub(super) struct State {
     pub(super) jobs: Jobs,
     pub(super) intel: Intel,
     pub(super) identities: Identities,
+    pub(super) proposals: HashMap<RepoId, Proposals>,
     pub(super) named: AllNamed,
 }
 
@@ -78,6 +81,7 @@ impl State {
         self.names.retain(|_, holder| holder != repo);
         self.holdings.remove(repo);
         self.claims.remove(repo);
+        self.proposals.remove(repo);
         self.jobs.forget(repo);
         self.intel.forget(repo);
         self.identities.forget(repo);

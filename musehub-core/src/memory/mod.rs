@@ -14,6 +14,7 @@ mod jobs;
 mod maintenance;
 mod objects;
 mod pages;
+mod proposals;
 mod rates;
 mod refs;
 mod releases;

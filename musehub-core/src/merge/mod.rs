@@ -23,6 +23,7 @@
 //! line in texts.
 
 mod change;
+mod mergeability;
 mod plan;
 pub(crate) mod rename;
 mod run;
@@ -33,7 +34,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
+pub use mergeability::Mergeability;
 pub use run::{Merge, Outcome, Step};
 pub use tree::{Tree, TreeMerge, TreeStep};
 
@@ -99,7 +102,8 @@ pub struct MergeOptions {
 }
 
 /// What stands in the way at one path.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ConflictKind {
     /// Both sides changed the same lines.
     BothModified,
@@ -139,7 +143,7 @@ impl ConflictKind {
 }
 
 /// A conflict, with the three versions of the file.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Conflict {
     /// The path; where one side moved the file, the new one.
     pub path: RepoPath,
@@ -154,7 +158,7 @@ pub struct Conflict {
 }
 
 /// Conflicts, in order of their paths within each kind of check.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Conflicts {
     /// The first [`MAX_LISTED_CONFLICTS`].
     pub listed: Vec<Conflict>,

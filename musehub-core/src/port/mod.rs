@@ -13,6 +13,7 @@
 //! | [`PackAudit`] | packs as files, whatever the index believes |
 //! | [`JobQueue`], [`JobControl`] | background work, for those who do it and those who look after it |
 //! | [`BreakageIndex`], [`FactCache`] | what intelligence found |
+//! | [`ProposalStore`], [`ProposalConversations`] | proposals to merge branches, and what people say of them |
 //! | [`ReleaseStore`] | what people call commits: releases and tags |
 //! | [`IdentityStore`] | who is who, and who holds which token |
 //! | [`KeyStore`], [`ProofGuard`] | the keys of identities, and what was proven with them once |
@@ -31,6 +32,8 @@ mod key_store;
 mod maintenance_index;
 mod object_store;
 mod pack_audit;
+mod proposal_conversation;
+mod proposal_store;
 mod rate_limits;
 mod ref_store;
 mod release_store;
@@ -59,6 +62,13 @@ pub use object_store::{
     StageWriter, Staged, Staging,
 };
 pub use pack_audit::{PackAudit, PackFault, PackFaultKind, PackReport};
+pub use proposal_conversation::{
+    NewProposalEntry, ProposalConversations, ProposalEntry, ProposalEntryKind, Review, Verdict,
+};
+pub use proposal_store::{
+    NewProposal, Proposal, ProposalCheck, ProposalCounts, ProposalFilter, ProposalMerge, ProposalNumber,
+    ProposalState, ProposalStore,
+};
 pub use rate_limits::{Rate, RateLimits, Taken};
 pub use ref_store::{RefLogEntry, RefStore, RepositoryRecord, Visibility};
 pub use release_store::{ReleaseFilter, ReleaseStore};

@@ -3,8 +3,8 @@
 use futures::executor::block_on;
 use musehub_core::conformance::{
     access, branch_claims, history_index, identity, index_pages, intel, job_control, job_queue,
-    maintenance_index, object_store, rate_limits, ref_store, release_store, repository_index, staging,
-    unstored_index,
+    maintenance_index, object_store, proposals, rate_limits, ref_store, release_store, repository_index,
+    staging, unstored_index,
 };
 use musehub_core::memory::{MemoryIndex, MemoryObjects, MemoryRates, MemoryRefs};
 
@@ -82,6 +82,11 @@ fn the_care_of_jobs_in_memory_keeps_its_contract() {
 #[test]
 fn rows_without_objects_in_memory_keep_their_contract() {
     block_on(unstored_index::run(async || MemoryIndex::new()));
+}
+
+#[test]
+fn proposals_in_memory_keep_their_contract() {
+    block_on(proposals::run(async || MemoryIndex::new()));
 }
 
 #[test]

@@ -170,6 +170,8 @@ fn backends(objects: &MemoryObjects, refs: &Arc<MemoryRefs>, index: &Arc<MemoryI
         claims: index.clone(),
         collaborators: index.clone(),
         keys: index.clone(),
+        proposals: index.clone(),
+        conversations: index.clone(),
         clock: Arc::new(FixedClock::new(Timestamp::from_millis(1_800_000_000_000))),
     }
 }

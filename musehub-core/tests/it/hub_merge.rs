@@ -16,17 +16,17 @@ use crate::hub_writes::{canonical_commit, commit_files, put};
 const SCHEMES: [IdScheme; 3] = [IdScheme::FlatV1, IdScheme::TypedV1, IdScheme::TypedV2];
 
 /// A repository whose `main` and `dev` parted after one commit.
-struct Parted {
-    world: World,
-    repo: RepositoryRecord,
-    base: CommitId,
-    main: CommitId,
-    dev: CommitId,
+pub(crate) struct Parted {
+    pub(crate) world: World,
+    pub(crate) repo: RepositoryRecord,
+    pub(crate) base: CommitId,
+    pub(crate) main: CommitId,
+    pub(crate) dev: CommitId,
 }
 
 impl Parted {
     /// On `dev`, each text is a commit that writes it to `dev.txt`, and the last one edits line 3 of `both`.
-    async fn new(scheme: IdScheme, on_main: &str, on_dev: &[&str]) -> Self {
+    pub(crate) async fn new(scheme: IdScheme, on_main: &str, on_dev: &[&str]) -> Self {
         let world = World::new();
         let new =
             NewRepository { scheme: Some(scheme), ..new_repository("alice", "demo", Visibility::Public) };
@@ -76,7 +76,7 @@ impl Parted {
         world.hub.mergeability(repo, *main, *dev, FileStrategy::Recursive).await.unwrap()
     }
 
-    async fn first_parents(&self, mut at: CommitId) -> Vec<CommitId> {
+    pub(crate) async fn first_parents(&self, mut at: CommitId) -> Vec<CommitId> {
         let mut line = vec![at];
         while let Some(parent) = self.world.hub.commit(&self.repo, at).await.unwrap().parents.first() {
             at = *parent;

@@ -11,9 +11,10 @@ use musehub_core::graph::CommitNode;
 use musehub_core::hub::Backends;
 use musehub_core::port::{
     BackendError, BlobRow, BranchClaim, BranchClaims, BranchRow, CommitRow, HistoryIndex, Located, MoveRows,
-    NewObject, ObjectStore, PackId, PackedObject, Place, PutReceipt, RefLogEntry, RefStore, RepositoryIndex,
-    RepositoryRecord, SnapshotRow, StageWriter, Staged, Staging, Timestamp, Unstored, UnstoredIndex,
-    UnstoredRecord, UnstoredRows,
+    NewObject, NewProposal, NewProposalEntry, ObjectStore, PackId, PackedObject, Place, Proposal,
+    ProposalCheck, ProposalConversations, ProposalCounts, ProposalEntry, ProposalFilter, ProposalNumber,
+    ProposalStore, PutReceipt, RefLogEntry, RefStore, RepositoryIndex, RepositoryRecord, Review, SnapshotRow,
+    StageWriter, Staged, Staging, Timestamp, Unstored, UnstoredIndex, UnstoredRecord, UnstoredRows,
 };
 use musehub_core::{
     BlobId, BranchName, CommitId, Handle, ObjectId, ObjectKey, ObjectKind, RepoId, Slug, SnapshotId,
@@ -67,6 +68,8 @@ impl Disturbed {
             claims: self.clone(),
             collaborators: self.inner.collaborators.clone(),
             keys: self.inner.keys.clone(),
+            proposals: self.clone(),
+            conversations: self.clone(),
             clock: self.inner.clock.clone(),
         }
     }
@@ -110,7 +113,7 @@ async fn pause() {
 /// Passes the methods of a port on.
 macro_rules! pass_on {
     ($port:ident, $field:ident, {
-        $(fn $name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*
+        $(fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $answer:ty;)*
     }) => {
         #[async_trait]
         impl $port for Disturbed {
@@ -176,4 +179,33 @@ pass_on!(HistoryIndex, history, {
     fn snapshots(repo: &RepoId, ids: &[SnapshotId]) -> Vec<SnapshotRow>;
     fn blobs(repo: &RepoId, ids: &[BlobId]) -> Vec<BlobRow>;
     fn commit_count(repo: &RepoId) -> u64;
+});
+
+pass_on!(ProposalStore, proposals, {
+    fn create_proposal(repo: &RepoId, new: &NewProposal) -> Proposal;
+    fn replace_proposal(repo: &RepoId, proposal: &Proposal, entries: &[NewProposalEntry]) -> bool;
+    fn proposal(repo: &RepoId, number: ProposalNumber) -> Option<Proposal>;
+    fn proposals(
+        repo: &RepoId,
+        filter: &ProposalFilter,
+        before: Option<ProposalNumber>,
+        limit: u32,
+    ) -> Vec<Proposal>;
+    fn proposal_counts(repo: &RepoId) -> ProposalCounts;
+    fn proposal_check(repo: &RepoId, number: ProposalNumber) -> Option<ProposalCheck>;
+    fn put_proposal_check(repo: &RepoId, number: ProposalNumber, check: &ProposalCheck) -> ();
+});
+
+pass_on!(ProposalConversations, conversations, {
+    fn add_proposal_entry(repo: &RepoId, number: ProposalNumber, entry: &NewProposalEntry) -> ProposalEntry;
+    fn change_proposal_entry(
+        repo: &RepoId,
+        number: ProposalNumber,
+        id: u64,
+        body: Option<&str>,
+        at: Timestamp,
+    ) -> bool;
+    fn proposal_entry(repo: &RepoId, number: ProposalNumber, id: u64) -> Option<ProposalEntry>;
+    fn proposal_entries(repo: &RepoId, number: ProposalNumber, after: u64, limit: u32) -> Vec<ProposalEntry>;
+    fn proposal_reviews(repo: &RepoId, number: ProposalNumber) -> Vec<Review>;
 });

@@ -11,7 +11,7 @@ use sea_orm::{ColumnTrait, EntityTrait, IdenStatic, Iterable, PrimaryKeyToColumn
 use serde::{Deserialize, Serialize};
 
 use super::SqlIndex;
-use super::entity::{access, identity, intel, release};
+use super::entity::{access, identity, intel, proposal, release};
 use super::sql::{self, Write};
 use super::text;
 
@@ -31,6 +31,9 @@ fn tables() -> Vec<Table> {
         Table::of::<access::auth_key::Entity>(),
         Table::of::<access::collaborator::Entity>(),
         Table::of::<intel::breakage_scan::Entity>(),
+        Table::of::<proposal::proposal::Entity>(),
+        Table::of::<proposal::entry::Entity>(),
+        Table::of::<proposal::review::Entity>(),
         Table::of::<release::release::Entity>(),
         Table::of::<release::tag::Entity>(),
     ]

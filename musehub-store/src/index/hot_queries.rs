@@ -1,16 +1,17 @@
 //! The queries that run on every push, fetch or page: the very statements of the code, with values that some rows have.
 //! A test asks both engines for their plans.
 
-use musehub_core::name::RepoId;
+use musehub_core::name::{BranchName, Handle, RepoId};
 use musehub_core::port::{
-    BreakageFilter, BreakageGrouping, JobCursor, JobFilter, JobId, JobStatus, Severity, Timestamp,
+    BreakageFilter, BreakageGrouping, JobCursor, JobFilter, JobId, JobStatus, ProposalFilter, ProposalNumber,
+    ProposalState, Severity, Timestamp,
 };
 use sea_orm::Value;
 
 use super::sql::{id_array, text_array};
 use super::{
-    access, branch_claims, history, identity, intel, job, job_control, maintenance, places, rate_limits,
-    release, repository, unstored,
+    access, branch_claims, history, identity, intel, job, job_control, maintenance, places, proposal,
+    proposal_conversation, rate_limits, release, repository, unstored,
 };
 
 mod tests;
@@ -88,6 +89,7 @@ fn all() -> Vec<HotQuery> {
     queries.extend(breakage(&id));
     queries.extend(upkeep(&id));
     queries.extend(jobs(&id));
+    queries.extend(proposals(&id));
     queries
 }
 
@@ -170,6 +172,37 @@ fn breakage(repo: &str) -> Vec<HotQuery> {
                 queries.push(hot(&format!("breakage grouped by {by:?}"), &text, values));
             }
         }
+    }
+    queries
+}
+
+/// The pages of proposals, and what a push asks of them. The list with every combination of its filters.
+fn proposals(id: &str) -> Vec<HotQuery> {
+    let of_one = || [Value::from(id), Value::from(1_410_i64)];
+    let mut queries = vec![
+        hot("one proposal", proposal::PROPOSAL, of_one()),
+        hot("number of proposals by state", proposal::COUNTS, [id.into()]),
+        hot("what is known of a merge", proposal::CHECK, of_one()),
+        hot(
+            "conversation of a proposal",
+            proposal_conversation::ENTRIES,
+            [id.into(), 1_410_i64.into(), 0_i64.into(), 50_i64.into()],
+        ),
+        hot("reviews of a proposal", proposal_conversation::REVIEWS, of_one()),
+    ];
+    let repo = RepoId::parse(id).unwrap();
+    let branch = |name| BranchName::parse(name).unwrap();
+    for chosen in 0..32 {
+        let is = |bit: u32| chosen & (1 << bit) != 0;
+        let filter = ProposalFilter {
+            state: is(0).then_some(ProposalState::Open),
+            author: is(1).then(|| Handle::parse("owner3").unwrap()),
+            source: is(2).then(|| branch("branch1410")),
+            target: is(3).then(|| branch("branch10")),
+        };
+        let before = is(4).then_some(ProposalNumber::new(1_500));
+        let (text, values) = proposal::list_query(&repo, &filter, before, 50);
+        queries.push(hot(&format!("proposals by {filter:?} before {before:?}"), &text, values));
     }
     queries
 }

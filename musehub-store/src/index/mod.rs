@@ -1,6 +1,6 @@
 //! The index: core's queryable ports over a SQL database, through sea-orm.
 //!
-//! Everything here but identities and tokens is derived from the object store and can be made anew from it, so it never
+//! Everything here but identities, tokens and proposals is derived from the object store and can be made anew from it, so it never
 //! decides anything: the ref log does. Tables carry the names of the upstream hub. The schema changes only by a
 //! [migration]; [entity] says what each table is for.
 //!
@@ -23,6 +23,8 @@ mod maintenance;
 mod migration;
 mod pages;
 mod places;
+mod proposal;
+mod proposal_conversation;
 mod rate_limits;
 pub(crate) mod rebuild;
 mod release;

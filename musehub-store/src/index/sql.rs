@@ -81,6 +81,16 @@ impl Write {
         Ok(self.transaction.execute_raw(statement).await?.rows_affected())
     }
 
+    /// The rows of a statement whose failure the caller tells apart.
+    pub(super) async fn try_rows(
+        &self,
+        statement: &str,
+        values: impl IntoIterator<Item = Value> + Send,
+    ) -> Result<Vec<QueryResult>, DbErr> {
+        let statement = prepared(self.transaction.get_database_backend(), statement, values);
+        self.transaction.query_all_raw(statement).await
+    }
+
     /// The rows of a query, or of a statement that returns what it wrote.
     pub(super) async fn rows(
         &self,

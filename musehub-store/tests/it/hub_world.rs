@@ -94,6 +94,8 @@ impl World {
             claims: index.clone(),
             collaborators: index.clone(),
             keys: index.clone(),
+            proposals: index.clone(),
+            conversations: index.clone(),
             clock: clock.clone(),
         };
         let hub = Hub::new(backends, Options::default());

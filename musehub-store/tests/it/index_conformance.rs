@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use musehub_core::conformance::{
     access, branch_claims, history_index, identity, index_pages, intel, job_control, job_queue,
-    maintenance_index, rate_limits, release_store, repository_index, unstored_index,
+    maintenance_index, proposals, rate_limits, release_store, repository_index, unstored_index,
 };
 
 use crate::index_fixtures::{Database, SqlIndex};
@@ -41,6 +41,7 @@ async fn run<F: Future<Output = SqlIndex>>(fresh: impl Fn() -> F) {
     maintenance_index::run(&fresh).await;
     intel::run(&fresh).await;
     identity::run(&fresh).await;
+    proposals::run(&fresh).await;
     rate_limits::run(&fresh).await;
     access::run(&fresh).await;
     release_store::run(&fresh).await;

@@ -13,6 +13,7 @@ pub(super) mod identity;
 pub(super) mod intel;
 pub(super) mod job;
 pub(super) mod object;
+pub(super) mod proposal;
 pub(super) mod release;
 pub(super) mod repo;
 

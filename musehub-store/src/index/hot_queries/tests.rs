@@ -85,6 +85,24 @@ fn filled() -> Vec<(&'static str, &'static str)> {
         ),
         ("musehub_rate_limits (bucket, full_at)", "'bucket' || i, i"),
         ("musehub_intel_facts (kind, blob_id, facts)", "'kind1', 'blob' || i, '{}'"),
+        (
+            "musehub_proposals (repo_id, number, version, title, description, from_branch, to_branch, author, author_key, \
+             state, draft, head_commit_id, base_commit_id, created_at, updated_at, entries)",
+            "{repo}, i, 1, 'title', 'about', 'branch' || i, 'branch' || (i % 20), 'owner', 'owner' || (i % 10), \
+             CASE WHEN i % 4 = 0 THEN 'open' ELSE 'merged' END, false, 'commit' || i, 'commit' || i, i, i, 1",
+        ),
+        (
+            "musehub_proposal_entries (repo_id, number, entry_id, kind, body, created_at, deleted)",
+            "{repo}, i, 1, 'comment', 'body', i, false",
+        ),
+        (
+            "musehub_proposal_reviews (repo_id, number, reviewer_key, reviewer, verdict, commit_id, entry_id, created_at)",
+            "{repo}, i, 'owner', 'owner', 'approved', 'commit' || i, 1, i",
+        ),
+        (
+            "musehub_proposal_checks (repo_id, number, source_id, target_id, found)",
+            "{repo}, i, 'commit' || i, 'commit' || i, '{}'",
+        ),
     ]
 }
 

@@ -8,6 +8,7 @@ mod m0004_repository_settings;
 mod m0005_unstored_rows;
 mod m0006_identity;
 mod m0007_job_turns;
+mod m0008_proposals;
 mod m0009_releases_and_tags;
 mod m0011_rate_limits;
 
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_unstored_rows::UnstoredRows),
             Box::new(m0006_identity::Identity),
             Box::new(m0007_job_turns::JobTurns),
+            Box::new(m0008_proposals::Proposals),
             Box::new(m0009_releases_and_tags::ReleasesAndTags),
             Box::new(m0011_rate_limits::RateLimits),
         ]

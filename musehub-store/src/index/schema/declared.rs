@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use super::catalogue::{self, Catalogue, Columns, DataType, Reference, Table};
-use crate::index::entity::{abuse, access, history, identity, intel, job, object, release, repo};
+use crate::index::entity::{abuse, access, history, identity, intel, job, object, proposal, release, repo};
 
 /// What an entity declares beside what sea-orm's attributes say.
 pub(in crate::index) trait Declared: EntityTrait {
@@ -68,6 +68,10 @@ pub(in crate::index) fn catalogue(engine: DbBackend) -> Catalogue {
         table::<intel::breakage_meta::Entity>(engine),
         table::<intel::breakage_scan::Entity>(engine),
         table::<intel::fact::Entity>(engine),
+        table::<proposal::proposal::Entity>(engine),
+        table::<proposal::entry::Entity>(engine),
+        table::<proposal::review::Entity>(engine),
+        table::<proposal::check::Entity>(engine),
         table::<abuse::rate_limit::Entity>(engine),
     ];
     Catalogue { tables: tables.into_iter().collect() }
