@@ -265,13 +265,21 @@ async fn command_case(scene: Arc<Scene>, arguments: &[&str], case: Case) -> Stri
     let mut server = Server::start(data.path());
     let mut remote = client(&server, "alice", "tunes", Some(&scene.token));
     assert_same(&remote.clone_repository().await.unwrap(), &tunes);
+    if let Some(rows) = &scene.rows {
+        let clone = client(&server, "alice", "rows", None).clone_repository().await.unwrap();
+        assert_same(&clone, rows);
+    }
     let _ = tunes.commit_file("main", "afterwards", "two.txt");
     go_on(&mut remote, &tunes, &case).await;
     server.process.kill();
     end_leases(data.path());
     let finished = run(data.path(), arguments);
     assert_eq!(finished.status, 0, "{case:?}: what was begun cannot be finished: {finished:?}");
-    expect_from_store_alone(data.path(), &[("tunes", &tunes)]).await;
+    let verified = run(data.path(), &["verify", "--objects"]);
+    assert_eq!(verified.status, 0, "{case:?}: {verified:?}");
+    let mut repositories = vec![("tunes", &tunes)];
+    repositories.extend(scene.rows.as_ref().map(|rows| ("rows", rows)));
+    expect_from_store_alone(data.path(), &repositories).await;
     format!("{told}{left}")
 }
 
@@ -313,4 +321,16 @@ async fn a_last_collection_that_is_cut_off_anywhere_loses_nothing() {
     let _ = run(scene.path(), GC).expect(0);
     later(scene.path());
     strike_command(scene, GC, &["put packs/*.condemned", "delete packs/*.pack", "delete packs/*.idx"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn back_filling_that_is_cut_off_anywhere_goes_on_and_everything_is_read_meanwhile() {
+    let required = ["put packs/*.pack", "put packs/*.idx", "put refs/*.json", "rows: recording a move"];
+    strike_command(Scene::with_rows().await, &["backfill"], &required).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_whose_making_is_cut_off_anywhere_is_made_again() {
+    let required = ["rows: indexing a repository", "rows: recording a move"];
+    strike_command(Scene::new().await, &["rebuild-index"], &required).await;
 }

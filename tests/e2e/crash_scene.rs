@@ -5,8 +5,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use musehub_test_support::History;
 use musehub_test_support::history::{noise, write};
+use musehub_test_support::{History, rows};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -19,6 +19,8 @@ pub(crate) struct Scene {
     data: TempDir,
     pub(crate) token: String,
     pub(crate) tunes: History,
+    /// What `alice/rows` has, where it came as rows.
+    pub(crate) rows: Option<History>,
 }
 
 impl Scene {
@@ -38,7 +40,7 @@ impl Scene {
         let _ = tunes.commit_file("side/line", "aside", "aside.txt");
         let _ = remote.push(&tunes, "side/line", false).await.unwrap();
         server.process.kill();
-        Self { data, token, tunes }
+        Self { data, token, tunes, rows: None }
     }
 
     /// The same, three hours later, with what a push leaves that was cut off before its log entry: an orphaned pack and an
@@ -63,6 +65,21 @@ impl Scene {
         scene.token = create_token(data, "alice");
         scene.later();
         scene
+    }
+
+    /// The same, and `alice/rows`, whose objects are not written yet.
+    pub(crate) async fn with_rows() -> Self {
+        let scene = Self::new().await;
+        let mut came = History::new();
+        for number in 0..3 {
+            let _ = came.commit_file("main", &format!("row {number}"), &format!("{number}.txt"));
+        }
+        came.fork("old", "main");
+        let _ = came.commit_file("main", "the last row", "last.txt");
+        let file = scene.path().join("rows.jsonl");
+        fs::write(&file, rows::file(&came, "alice", "rows")).unwrap();
+        let _ = run(scene.path(), &["load-rows", file.to_str().unwrap()]).expect(0);
+        Self { rows: Some(came), ..scene }
     }
 
     /// Lets three hours pass for the files of the store, and ends all leases.

@@ -8,9 +8,11 @@ use musehub_core::port::{RefLogEntry, RefStore, RepositoryIndex, RepositoryRecor
 use musehub_core::{BranchName, Handle, Slug};
 use musehub_server::{App, Limits};
 use musehub_store::{Backend, BackupError, DatabaseUrl, RefLog, Replacement, SqlIndex};
+use musehub_test_services::postgres;
 use musehub_test_support::history::write;
 use musehub_test_support::{History, MuseClient, TestApp};
-use sea_orm::{ConnectionTrait, Database, Statement};
+use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
+use serde_json::Value;
 
 /// The tables that come from the object store.
 const TABLES: [&str; 7] = [
@@ -23,10 +25,14 @@ const TABLES: [&str; 7] = [
     "musehub_object_refs",
 ];
 
-/// Every row of those tables, all columns, in order.
-async fn dump(database: &Path) -> BTreeMap<&'static str, Vec<String>> {
-    let url = format!("sqlite://{}", database.display());
+fn url_of(database: &Path) -> String {
+    format!("sqlite://{}", database.display())
+}
+
+/// Every row of those tables, all columns, in order; engines apart, the same rows are the same texts.
+async fn dump(url: &str) -> BTreeMap<&'static str, Vec<String>> {
     let database = Database::connect(url).await.unwrap();
+    let postgres = database.get_database_backend() == DbBackend::Postgres;
     let texts = async |query: String| -> Vec<String> {
         let statement = Statement::from_string(database.get_database_backend(), query);
         let rows = database.query_all_raw(statement).await.unwrap();
@@ -34,13 +40,42 @@ async fn dump(database: &Path) -> BTreeMap<&'static str, Vec<String>> {
     };
     let mut dump = BTreeMap::new();
     for table in TABLES {
-        let columns = texts(format!("SELECT name FROM pragma_table_info('{table}')")).await;
+        let columns = texts(if postgres {
+            format!(
+                "SELECT column_name::text FROM information_schema.columns \
+                 WHERE table_schema = current_schema() AND table_name = '{table}' ORDER BY column_name COLLATE \"C\""
+            )
+        } else {
+            format!("SELECT name FROM pragma_table_info('{table}') ORDER BY name")
+        });
+        let columns = columns.await;
         assert!(!columns.is_empty(), "{table} has columns");
         let columns = columns.join(", ");
-        dump.insert(table, texts(format!("SELECT json_array({columns}) FROM {table} ORDER BY 1")).await);
+        let rows = texts(if postgres {
+            format!("SELECT json_build_array({columns})::text FROM {table}")
+        } else {
+            format!("SELECT json_array({columns}) FROM {table}")
+        });
+        let mut rows: Vec<String> = rows.await.iter().map(|row| plain(row)).collect();
+        rows.sort_unstable();
+        dump.insert(table, rows);
     }
     database.close().await.unwrap();
     dump
+}
+
+/// A row as both engines have it: truth is 0 or 1, and JSON in a column is text.
+fn plain(row: &str) -> String {
+    let values: Vec<Value> = serde_json::from_str(row).unwrap();
+    let plain = values.into_iter().map(|value| match value {
+        Value::Bool(truth) => i64::from(truth).into(),
+        Value::String(text) => match serde_json::from_str(&text) {
+            Ok(Value::Object(map)) => Value::Object(map),
+            _ => Value::String(text),
+        },
+        other => other,
+    });
+    plain.collect::<Value>().to_string()
 }
 
 /// A generator of numbers that gives the same ones for a seed.
@@ -71,7 +106,10 @@ const BRANCHES: [&str; 5] = ["main", "dev", "a/x", "zeta", "Ünï"];
 
 impl World {
     async fn new(directory: &Path, seed: u64) -> Self {
-        let app = TestApp::open(directory).await;
+        Self::over(TestApp::open(directory).await, directory, seed).await
+    }
+
+    async fn over(app: TestApp, directory: &Path, seed: u64) -> Self {
         let mut lives = Vec::new();
         for (owner, slug) in [("alice", "demo"), ("bob", "copy"), ("alice", "other")] {
             let client = app.repository(owner, slug).await;
@@ -203,12 +241,12 @@ async fn a_rebuilt_index_is_the_old_one_row_for_row_after_any_history() {
         let World { app, lives, .. } = world;
         app.run_jobs().await;
         app.app.close().await.unwrap();
-        let before = dump(&directory.path().join("musehub.db")).await;
+        let before = dump(&url_of(&directory.path().join("musehub.db"))).await;
         assert!(before["musehub_commits"].len() > 30 && before["musehub_branches"].len() > 6);
 
         let carried = rebuild(directory.path()).await;
         assert!(carried.is_some_and(|rows| rows >= 4), "two identities, two tokens");
-        let after = dump(&directory.path().join("musehub.db")).await;
+        let after = dump(&url_of(&directory.path().join("musehub.db"))).await;
         for table in TABLES {
             assert_eq!(after[table], before[table], "seed {seed}: {table}");
         }
@@ -223,6 +261,38 @@ async fn a_rebuilt_index_is_the_old_one_row_for_row_after_any_history() {
         history.commit_file("main", "goes on", "on.txt");
         let mut client = app.client("alice", "demo", Some("alice")).await;
         client.push(&history, "main", true).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_index_made_anew_in_postgresql_is_the_old_one_row_for_row_and_that_of_sqlite() {
+    for seed in [11, 12] {
+        let directory = tempfile::tempdir().unwrap();
+        let [old, new] = [postgres::database().await, postgres::database().await];
+        let app = TestApp::open_with_database(directory.path(), &old).await;
+        let mut world = World::over(app, directory.path(), seed).await;
+        for _ in 0..40 {
+            world.step().await;
+        }
+        let before = dump(&old).await;
+        assert!(before["musehub_commits"].len() > 15 && before["musehub_branches"].len() > 4);
+
+        let replacement = Replacement::begin(&new.parse().unwrap()).await.unwrap();
+        let (backend, refs) = store(directory.path());
+        let app = App::over(backend, refs, replacement.index().clone(), Limits::default());
+        app.hub.catch_up().await.unwrap();
+        assert_eq!(replacement.carry_over().await.unwrap(), None, "a backup brings what is not in the store");
+        assert_eq!(replacement.swap().await.unwrap(), None);
+        let after = dump(&new).await;
+        let sqlite = TestApp::open(directory.path()).await;
+        sqlite.app.hub.catch_up().await.unwrap();
+        sqlite.app.close().await.unwrap();
+        let in_sqlite = dump(&url_of(&directory.path().join("musehub.db"))).await;
+        for table in TABLES {
+            assert_eq!(after[table], before[table], "seed {seed}: {table}");
+            assert_eq!(in_sqlite[table], before[table], "seed {seed}: {table} in SQLite");
+        }
+        Replacement::begin(&new.parse().unwrap()).await.unwrap_err();
     }
 }
 
@@ -253,9 +323,9 @@ async fn a_database_in_use_is_not_replaced_and_an_interrupted_try_is_forgotten()
     again.index().close().await.unwrap();
     drop(again);
 
-    let before = dump(&database).await;
+    let before = dump(&url_of(&database)).await;
     assert_eq!(rebuild(directory.path()).await, Some(2));
-    assert_eq!(dump(&database).await, before);
+    assert_eq!(dump(&url_of(&database)).await, before);
     std::fs::remove_file(&database).unwrap();
     let lost = Replacement::begin(&DatabaseUrl::sqlite(database.clone())).await.unwrap();
     assert_eq!(lost.carry_over().await.unwrap(), None, "nothing is there to carry over");

@@ -90,6 +90,16 @@ impl TestApp {
         Self { app: App::open(&settings, Limits::default()).await.unwrap(), directory: None }
     }
 
+    /// A server over a directory that is the caller's, and over a database that is named by its URL.
+    ///
+    /// # Panics
+    /// Where either cannot be opened.
+    pub async fn open_with_database(directory: &Path, database: &str) -> Self {
+        let mut settings = Settings::in_directory(directory);
+        settings.database = database.parse().unwrap();
+        Self { app: App::open(&settings, Limits::default()).await.unwrap(), directory: None }
+    }
+
     /// Where the files of a server of [`TestApp::on_disk`] are.
     #[must_use]
     pub fn directory(&self) -> Option<PathBuf> {
