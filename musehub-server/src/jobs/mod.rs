@@ -10,5 +10,6 @@ mod worker;
 pub use breakage::{Counts, KIND as BREAKAGE, Results, provide as provide_breakage};
 pub use handler::{Handler, JobError, Registry, Summary, Task, Trigger};
 pub use runner::{LEASE, run_next};
+pub use upkeep::run as upkeep;
 pub use view::JobView;
 pub use worker::{Worker, work};

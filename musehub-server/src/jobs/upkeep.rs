@@ -23,8 +23,10 @@ impl App {
     }
 }
 
-/// Folds the log, then packs, then collects what nothing needs. What fails is tried again in an hour.
-pub(super) async fn run(app: &Arc<App>) {
+/// Brings the index up to the log, then folds the log, then packs, then collects what nothing needs. What fails is tried
+/// again in an hour.
+pub async fn run(app: &Arc<App>) {
+    catch_up(app).await;
     let started = Instant::now();
     match once(app).await {
         Ok(summary) => {
@@ -33,6 +35,22 @@ pub(super) async fn run(app: &Arc<App>) {
         }
         Err(UpkeepError::Busy) => tracing::debug!("another process is at the upkeep of this store"),
         Err(error) => tracing::warn!(%error, "the upkeep of the store failed"),
+    }
+}
+
+/// Records moves that some process logged and did not live to record: whoever runs goes on without a start. It costs two
+/// listings and a read for each repository, and a read for each branch that moved since its log was folded.
+async fn catch_up(app: &Arc<App>) {
+    match app.hub.catch_up().await {
+        Ok(done) if done.moves == 0 => {}
+        Ok(done) => {
+            tracing::warn!(
+                moves = done.moves,
+                "moves that were logged and not recorded are in the index now"
+            );
+            app.work.notify_one();
+        }
+        Err(error) => tracing::warn!(%error, "bringing the index up to the log failed"),
     }
 }
 

@@ -353,3 +353,22 @@ async fn two_servers_over_one_directory_agree() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_server_that_runs_learns_of_moves_whose_process_died_before_their_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    let writer = TestApp::open(directory.path()).await;
+    let mut history = History::new();
+    history.commit_file("main", "one", "one.txt");
+    let mut client = writer.repository("alice", "demo").await;
+    // To an index that was not told, every move is one whose rows are lacking.
+    let other = format!("sqlite://{}", directory.path().join("other.db").display());
+    let reader = TestApp::open_with_database(directory.path(), &other).await;
+    reader.app.hub.catch_up().await.unwrap();
+    client.push(&history, "main", false).await.unwrap();
+    let theirs = reader.client("alice", "demo", None).await;
+    assert!(theirs.refs().await.unwrap().branch_heads.is_empty(), "reads show the state before it");
+    musehub_server::jobs::upkeep(&reader.app).await;
+    assert_eq!(theirs.refs().await.unwrap().branch_heads["main"], history.head("main"));
+    assert_eq!(reader.run_jobs().await, 1, "its work is done, too");
+}
