@@ -18,6 +18,7 @@ pub mod id;
 pub mod licence;
 pub mod memory;
 pub mod merge;
+pub mod mpack;
 pub mod name;
 pub mod object;
 pub mod path;

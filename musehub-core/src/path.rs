@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -37,9 +38,9 @@ pub enum PathError {
 /// A path of a snapshot: relative, separated by `/`, safe to join to a root on every file system.
 ///
 /// A back-slash is an ordinary character of a file's name to most clients and a separator to some. It is allowed,
-/// and the rules hold under both readings.
+/// and the rules hold under both readings. Clones share one text: the snapshots of a history repeat their paths.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RepoPath(Box<str>);
+pub struct RepoPath(Arc<str>);
 
 impl RepoPath {
     /// Checks a path.

@@ -16,6 +16,7 @@ use futures::stream::{self, BoxStream};
 use musehub_core::port::{BackendError, Timestamp};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
+use object_store::signer::Signer;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, path::Path};
 
 use crate::s3;
@@ -92,6 +93,15 @@ pub struct Backend {
     piece: Option<usize>,
     /// Where the objects are files.
     directory: Option<PathBuf>,
+    /// Signs addresses; none where the objects have none.
+    pub(crate) signing: Option<Signing>,
+}
+
+/// Signs addresses of a store whose keys begin with a prefix.
+#[derive(Clone, Debug)]
+pub(crate) struct Signing {
+    pub(crate) signer: Arc<dyn Signer>,
+    pub(crate) prefix: Path,
 }
 
 impl Backend {
@@ -138,6 +148,7 @@ impl Backend {
             fast: Arc::new(fast),
             piece: None,
             directory: Some(directory.to_owned()),
+            signing: None,
         })
     }
 
@@ -153,22 +164,22 @@ impl Backend {
         prefix: &str,
         settings: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, BackendError> {
-        let store = s3::open(bucket, prefix, settings)
+        let (store, signing) = s3::open(bucket, prefix, settings)
             .map_err(|error| BackendError::unavailable("opening the object store", error))?;
-        Ok(Self { durable: store.clone(), fast: store, piece: Some(PIECE), directory: None })
+        let signing = Some(signing);
+        Ok(Self { durable: store.clone(), fast: store, piece: Some(PIECE), directory: None, signing })
     }
 
     /// Memory: nothing outlives the process.
     #[must_use]
     pub fn memory() -> Self {
-        let store = Arc::new(InMemory::new());
-        Self { durable: store.clone(), fast: store, piece: None, directory: None }
+        Self::over(Arc::new(InMemory::new()))
     }
 
     /// Any object store, which is durable when a write returns.
     #[must_use]
     pub fn over(store: Arc<dyn ObjectStore>) -> Self {
-        Self { durable: store.clone(), fast: store, piece: None, directory: None }
+        Self { durable: store.clone(), fast: store, piece: None, directory: None, signing: None }
     }
 
     /// Files that writes left which never ended, untouched since `before`, and their lengths. No listing shows them.

@@ -8,6 +8,7 @@ mod backend;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod index;
+mod mpack;
 mod pack;
 mod ref_log;
 mod s3;
@@ -17,6 +18,7 @@ pub use backend::{Backend, Creation, StoreLocation, StoreLocationError};
 pub use index::backup::BackupError;
 pub use index::rebuild::Replacement;
 pub use index::{DatabaseUrl, DatabaseUrlError, SqlIndex, schema};
+pub use mpack::MpackFiles;
 pub use pack::{PackedStore, PlaceIndex, ScannedPlaces};
 pub use ref_log::{Compacted, RefLog};
 pub use upkeep::{

@@ -12,7 +12,7 @@ use object_store::{
     RetryConfig,
 };
 
-use crate::backend::Creation;
+use crate::backend::{Creation, Signing};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -56,12 +56,12 @@ pub(crate) enum StoreError {
     Inconsistent,
 }
 
-/// A client of a bucket.
+/// A client of a bucket, and who signs addresses of its objects.
 pub(crate) fn open(
     bucket: &str,
     prefix: &str,
     settings: impl IntoIterator<Item = (String, String)>,
-) -> Result<Arc<dyn ObjectStore>, StoreError> {
+) -> Result<(Arc<dyn ObjectStore>, Signing), StoreError> {
     // A second call fails, and then there is a provider already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = AmazonS3Builder::new().with_client_options(
@@ -83,11 +83,12 @@ pub(crate) fn open(
         max_retries: RETRIES,
         retry_timeout: RETRYING,
     });
-    let store = allow_plain_http(builder)?.build().map_err(StoreError::Settings)?;
+    let store = Arc::new(allow_plain_http(builder)?.build().map_err(StoreError::Settings)?);
+    let signing = Signing { signer: store.clone(), prefix: Path::from(prefix) };
     if prefix.is_empty() {
-        return Ok(Arc::new(store));
+        return Ok((store, signing));
     }
-    Ok(Arc::new(PrefixStore::new(store, prefix)))
+    Ok((Arc::new(PrefixStore::new(store, prefix)), signing))
 }
 
 /// Plain `http` to this machine needs no leave; to others it needs `AWS_ALLOW_HTTP`.
@@ -187,7 +188,7 @@ fn error_chain(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
 
-    fn opened(settings: &[(&str, &str)]) -> Result<Arc<dyn ObjectStore>, StoreError> {
+    fn opened(settings: &[(&str, &str)]) -> Result<(Arc<dyn ObjectStore>, Signing), StoreError> {
         let keys = [("AWS_ACCESS_KEY_ID", "ak"), ("AWS_SECRET_ACCESS_KEY", "sk")];
         let settings =
             settings.iter().chain(&keys).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));

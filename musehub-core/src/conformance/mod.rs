@@ -40,6 +40,7 @@
 
 pub mod access;
 pub mod branch_claims;
+pub mod fetch_packs;
 mod fixtures;
 pub mod history_index;
 mod history_rows;
@@ -49,6 +50,7 @@ pub mod intel;
 pub mod job_control;
 pub mod job_queue;
 pub mod maintenance_index;
+pub mod mpack_store;
 pub mod object_store;
 pub mod proposals;
 pub mod rate_limits;

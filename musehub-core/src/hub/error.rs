@@ -234,6 +234,22 @@ pub enum PushError {
     /// The push refers to what is neither in it nor in the repository.
     #[error("the push refers to what is neither in it nor in this repository: {0}")]
     Incomplete(Missing),
+    /// A snapshot comes as a delta of one that is nowhere.
+    #[error(
+        "snapshot {snapshot} comes as a delta of {base}, which is neither in the push nor in this repository; send it in full"
+    )]
+    MissingBase {
+        /// The snapshot that cannot be rebuilt.
+        snapshot: SnapshotId,
+        /// What it is based on.
+        base: SnapshotId,
+    },
+    /// Deltas that would be rebuilt to more than is taken.
+    #[error("the snapshots of this push are rebuilt to more than {limit} bytes; push in several steps")]
+    TooManySnapshots {
+        /// How many bytes they may have.
+        limit: u64,
+    },
     /// More than one commit could be the new head.
     #[error("the push has several tips ({}), and not exactly one of them is on branch '{branch}'", first_few(.tips))]
     AmbiguousTip {

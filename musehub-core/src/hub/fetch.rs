@@ -118,7 +118,7 @@ impl Hub {
     }
 
     /// The rows of snapshots that the repository is known to hold, ordered by id.
-    async fn snapshot_rows(
+    pub(super) async fn snapshot_rows(
         &self,
         repo: &RepositoryRecord,
         ids: &HashSet<SnapshotId>,
@@ -133,7 +133,7 @@ impl Hub {
     }
 
     /// Snapshots, in the order of their rows, decoded on all cores.
-    async fn decode_snapshots(
+    pub(super) async fn decode_snapshots(
         &self,
         repo: &RepositoryRecord,
         rows: Vec<SnapshotRow>,
@@ -222,7 +222,7 @@ impl Hub {
         Ok(ids.iter().copied().filter(|id| !held.contains(id)).collect())
     }
 
-    async fn difference(
+    pub(super) async fn difference(
         &self,
         repo: &RepositoryRecord,
         want: &[CommitId],

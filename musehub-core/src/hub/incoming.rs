@@ -136,6 +136,21 @@ fn verify_blob(scheme: IdScheme, blob: InlineBlob) -> Result<(BlobId, Bytes), Pu
     Ok((id, content))
 }
 
+/// Verifies a snapshot: ready to be stored, and the blobs that it names.
+pub(super) fn ready_snapshot(
+    scheme: IdScheme,
+    opaque: OpaqueIds,
+    record: SnapshotRecord,
+) -> Result<(ReadySnapshot, Vec<BlobId>), PushError> {
+    let (snapshot, _) = Snapshot::accept(scheme, record, opaque)?;
+    let ready = ReadySnapshot {
+        id: snapshot.id(),
+        entry_count: snapshot.manifest().len() as u64,
+        canonical: snapshot.canonical(scheme)?,
+    };
+    Ok((ready, snapshot.manifest().iter().map(|(_, blob)| *blob).collect()))
+}
+
 /// Verifies those of the snapshots that are `needed`, on all cores: ready to be stored, in the order they came, and the
 /// blobs that they name.
 pub(super) async fn verify_snapshots(
@@ -150,21 +165,13 @@ pub(super) async fn verify_snapshots(
             .into_iter()
             .filter(|record| record.id.is_some_and(|id| needed.contains(&id) && taken.insert(id)))
             .collect();
-        let verify = |record: SnapshotRecord| -> Result<(ReadySnapshot, Vec<BlobId>), PushError> {
-            let (snapshot, _) = Snapshot::accept(scheme, record, opaque)?;
-            let ready = ReadySnapshot {
-                id: snapshot.id(),
-                entry_count: snapshot.manifest().len() as u64,
-                canonical: snapshot.canonical(scheme)?,
-            };
-            Ok((ready, snapshot.manifest().iter().map(|(_, blob)| *blob).collect()))
-        };
         let mut ready = Vec::with_capacity(wanted.len());
         let mut blobs = HashSet::new();
         // Batches, so that the ids of a history's files are never all in memory more than once.
         let mut pending = wanted.into_iter().peekable();
         while pending.peek().is_some() {
             let batch: Vec<_> = pending.by_ref().take(256).collect();
+            let verify = |record| ready_snapshot(scheme, opaque, record);
             for done in batch.into_par_iter().map(verify).collect::<Vec<_>>() {
                 let (snapshot, named) = done?;
                 ready.push(snapshot);

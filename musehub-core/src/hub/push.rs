@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::advance::{Advance, Expected, Novelty, Way};
 use super::incoming::{Incoming, Push, verify_snapshots};
+use super::rebuild::PushedSnapshots;
 use super::{Hub, Missing, PushError, opaque_ids, sorted};
 use crate::canonical;
 use crate::graph::{CommitNode, number_commits, topological_order};
@@ -28,15 +29,8 @@ pub struct PushOutcome {
     pub snapshots_stored: usize,
     /// Blobs that the repository did not hold.
     pub blobs_stored: usize,
-}
-
-/// Which branch a push moves, and how.
-struct Moved {
-    branch: BranchName,
-    force: bool,
-    expected: Expected,
-    scheme: IdScheme,
-    origin: Origin,
+    /// Those of them that the store had already, as another repository holds them.
+    pub blobs_shared: usize,
 }
 
 /// Who made the commits of a push.
@@ -59,6 +53,15 @@ impl Origin {
             Self::Proposal => Way::Proposal,
         }
     }
+}
+
+/// A push with what only some generations say: where the branch is to go, and snapshots as deltas.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) push: Push,
+    /// Where the branch is to go; none where that is the commit which is nobody's parent.
+    pub(super) head: Option<CommitId>,
+    pub(super) deltas: PushedSnapshots,
 }
 
 impl Hub {
@@ -87,16 +90,8 @@ impl Hub {
         push: Push,
         head: CommitId,
     ) -> Result<PushOutcome, PushError> {
-        let scheme = repo.scheme.unwrap_or(push.scheme);
-        let Push { branch, force, commits, snapshots, blobs, .. } = push;
-        let incoming = Incoming::verify(scheme, opaque_ids(repo), commits, blobs).await?;
-        if !incoming.commits.contains_key(&head)
-            && self.backends.history.commit_nodes(&repo.repo_id, &[head], 0).await?.is_empty()
-        {
-            return Err(PushError::Incomplete(Missing { commits: vec![head], ..Missing::default() }));
-        }
-        let moved = Moved { branch, force, expected: Expected::Any, scheme, origin: Origin::Client };
-        self.receive_verified(repo, pusher, incoming, snapshots, head, moved).await
+        let received = Received { push, head: Some(head), deltas: PushedSnapshots::default() };
+        self.receive_all(repo, pusher, received, Expected::Any, Origin::Client).await
     }
 
     /// Receives what a client pushed or the hub itself made.
@@ -108,27 +103,45 @@ impl Hub {
         expected: Expected,
         origin: Origin,
     ) -> Result<PushOutcome, PushError> {
-        let scheme = repo.scheme.unwrap_or(push.scheme);
-        let Push { branch, force, commits, snapshots, blobs, .. } = push;
-        let incoming = Incoming::verify(scheme, opaque_ids(repo), commits, blobs).await?;
-        let Some(tip) = incoming.tip(&branch)? else {
-            return self.push_nothing(repo, &branch).await;
-        };
-        let moved = Moved { branch, force, expected, scheme, origin };
-        self.receive_verified(repo, pusher, incoming, snapshots, tip, moved).await
+        let received = Received { push, head: None, deltas: PushedSnapshots::default() };
+        self.receive_all(repo, pusher, received, expected, origin).await
     }
 
-    async fn receive_verified(
+    /// Receives what came as a pack.
+    pub(super) async fn receive_pack(
         &self,
         repo: &RepositoryRecord,
         pusher: &Handle,
-        incoming: Incoming,
-        snapshots: Vec<SnapshotRecord>,
-        tip: CommitId,
-        moved: Moved,
+        received: Received,
     ) -> Result<PushOutcome, PushError> {
-        let Moved { branch, force, expected, scheme, origin } = moved;
-        let novelty = self.novelty(repo, scheme, incoming, tip, snapshots).await?;
+        self.receive_all(repo, pusher, received, Expected::Any, Origin::Client).await
+    }
+
+    async fn receive_all(
+        &self,
+        repo: &RepositoryRecord,
+        pusher: &Handle,
+        received: Received,
+        expected: Expected,
+        origin: Origin,
+    ) -> Result<PushOutcome, PushError> {
+        let Received { push, head, deltas } = received;
+        let scheme = repo.scheme.unwrap_or(push.scheme);
+        let Push { branch, force, commits, snapshots, blobs, .. } = push;
+        let incoming = Incoming::verify(scheme, opaque_ids(repo), commits, blobs).await?;
+        let tip = match head {
+            Some(head) => Some(head),
+            None => incoming.tip(&branch)?,
+        };
+        let Some(tip) = tip else {
+            return self.push_nothing(repo, &branch).await;
+        };
+        let novelty = if incoming.commits.contains_key(&tip) {
+            self.novelty(repo, scheme, incoming, tip, snapshots, deltas).await?
+        } else {
+            self.require_held(repo, tip).await?;
+            Novelty::default()
+        };
         if origin == Origin::Client {
             let commits = novelty.nodes.iter().map(|node| &novelty.incoming.commits[&node.id]);
             self.require_signatures(repo, scheme, commits).await?;
@@ -139,6 +152,14 @@ impl Hub {
         let moved = self.advance(advance, &novelty).await?;
         let brought = if moved { novelty } else { Novelty::default() };
         self.outcome(repo, tip, &brought).await
+    }
+
+    /// Refuses to move a branch to a commit that is neither in the push nor in the repository.
+    async fn require_held(&self, repo: &RepositoryRecord, head: CommitId) -> Result<(), PushError> {
+        if self.backends.history.commit_nodes(&repo.repo_id, &[head], 0).await?.is_empty() {
+            return Err(PushError::Incomplete(Missing { commits: vec![head], ..Missing::default() }));
+        }
+        Ok(())
     }
 
     /// A push without commits: a branch that is there stays as it is.
@@ -160,6 +181,7 @@ impl Hub {
         incoming: Incoming,
         tip: CommitId,
         snapshots: Vec<SnapshotRecord>,
+        deltas: PushedSnapshots,
     ) -> Result<Novelty, PushError> {
         let nodes = self.new_commits(repo, &incoming, tip).await?;
         let needed: HashSet<SnapshotId> =
@@ -167,8 +189,11 @@ impl Hub {
         let held = self.backends.history.snapshots(&repo.repo_id, &sorted(&needed)).await?;
         let held: HashSet<SnapshotId> = held.iter().map(|row| row.id).collect();
         let lacking: HashSet<SnapshotId> = needed.difference(&held).copied().collect();
-        let (snapshots, blobs) =
+        let rebuilt = self.rebuild_snapshots(repo, scheme, &snapshots, deltas, &lacking).await?;
+        let (mut snapshots, mut blobs) =
             verify_snapshots(scheme, opaque_ids(repo), snapshots, lacking.clone()).await?;
+        snapshots.extend(rebuilt.0);
+        blobs.extend(rebuilt.1);
         let ready: HashSet<SnapshotId> = snapshots.iter().map(|snapshot| snapshot.id).collect();
 
         let mut novelty = Novelty { incoming, nodes, snapshots, ..Novelty::default() };
@@ -256,6 +281,7 @@ impl Hub {
             commits_stored: novelty.nodes.len(),
             snapshots_stored: novelty.snapshots.len(),
             blobs_stored: novelty.blobs.len() + novelty.shared.len(),
+            blobs_shared: novelty.shared.len(),
         })
     }
 }

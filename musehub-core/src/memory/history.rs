@@ -11,7 +11,7 @@ use crate::id::{BlobId, CommitId, ObjectKey, ObjectKind, SnapshotId};
 use crate::name::{BranchName, RepoId};
 use crate::port::{
     BackendError, BlobRow, BranchRow, CommitRow, HistoryIndex, MoveRows, Place, RefLogEntry, Relocation,
-    SnapshotRow, Timestamp,
+    RowTimes, SnapshotRow, Timestamp,
 };
 
 /// What one repository holds.
@@ -179,7 +179,7 @@ fn rows_of<K: Eq + std::hash::Hash + Copy, R: Clone>(rows: &HashMap<K, R>, ids: 
 
 #[async_trait]
 impl HistoryIndex for MemoryIndex {
-    async fn record_move(&self, rows: MoveRows) -> Result<(), BackendError> {
+    async fn record_move(&self, rows: MoveRows) -> Result<RowTimes, BackendError> {
         let mut state = self.state();
         let (repo, at) = (rows.entry.repo_id.clone(), rows.entry.at);
         state.require_repository(&repo)?;
@@ -196,7 +196,7 @@ impl HistoryIndex for MemoryIndex {
                 state.jobs.enqueue(job, at);
             }
         }
-        Ok(())
+        Ok(RowTimes::default())
     }
 
     async fn branches(&self, repo: &RepoId) -> Result<Vec<BranchRow>, BackendError> {

@@ -15,7 +15,9 @@ use super::releases::AllNamed;
 use super::{FoldedName, conflict, folded, lock, missing};
 use crate::id::BlobId;
 use crate::name::{BranchName, Handle, RepoId, Slug};
-use crate::port::{BackendError, RepositoryIndex, RepositoryRecord, Timestamp, Visibility};
+use crate::port::{
+    BackendError, FetchKey, FetchPack, RepositoryIndex, RepositoryRecord, Timestamp, Visibility,
+};
 
 /// Every port of the read model in memory: [`RepositoryIndex`], [`HistoryIndex`](crate::port::HistoryIndex),
 /// [`UnstoredIndex`](crate::port::UnstoredIndex), [`BranchClaims`](crate::port::BranchClaims), [`JobQueue`](crate::port::JobQueue),
@@ -41,6 +43,7 @@ pub(super) struct State {
     names: BTreeMap<FoldedName, RepoId>,
     pub(super) holdings: HashMap<RepoId, Holdings>,
     pub(super) claims: HashMap<RepoId, BTreeMap<BranchName, Timestamp>>,
+    pub(super) fetch_packs: BTreeMap<FetchKey, FetchPack>,
     pub(super) jobs: Jobs,
     pub(super) intel: Intel,
     pub(super) identities: Identities,
@@ -82,6 +85,7 @@ impl State {
         self.holdings.remove(repo);
         self.claims.remove(repo);
         self.proposals.remove(repo);
+        self.fetch_packs.retain(|_, pack| pack.file.repo != *repo);
         self.jobs.forget(repo);
         self.intel.forget(repo);
         self.identities.forget(repo);

@@ -6,12 +6,14 @@
 
 mod claims;
 mod clock;
+mod fetch_packs;
 mod history;
 mod identity;
 mod index;
 mod intel;
 mod jobs;
 mod maintenance;
+mod mpacks;
 mod objects;
 mod pages;
 mod proposals;
@@ -27,6 +29,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use clock::FixedClock;
 pub use index::MemoryIndex;
+pub use mpacks::MemoryMpacks;
 pub use objects::MemoryObjects;
 pub use rates::MemoryRates;
 pub use refs::MemoryRefs;

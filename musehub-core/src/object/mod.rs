@@ -12,6 +12,7 @@ use serde_json::Value;
 pub use commit::{Commit, MAX_COMMIT_BYTES};
 pub use manifest::{MAX_MANIFEST_ENTRIES, Manifest, ManifestError};
 pub use record::Record;
+pub(crate) use record::Strict;
 pub use snapshot::{Snapshot, SnapshotRecord};
 
 use crate::canonical::CanonicalError;

@@ -20,8 +20,8 @@ impl<'de> serde::Deserialize<'de> for Record {
     }
 }
 
-/// Any value, strictly.
-pub(super) struct Strict;
+/// Any value, strictly: what JSON can say.
+pub(crate) struct Strict;
 
 impl<'de> DeserializeSeed<'de> for Strict {
     type Value = Value;

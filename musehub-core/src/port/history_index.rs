@@ -1,5 +1,7 @@
 //! The read model of history: branches, commits, snapshots and which repository holds what.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::{BackendError, Located, NewJob, Place, RefLogEntry, Timestamp};
@@ -99,6 +101,19 @@ pub struct MoveRows {
     pub jobs: Vec<NewJob>,
 }
 
+/// How long the parts of recording a move took.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RowTimes {
+    /// Blobs.
+    pub objects: Duration,
+    /// Which of them the repository holds.
+    pub object_refs: Duration,
+    /// Snapshots.
+    pub snapshots: Duration,
+    /// Commits and their graph, and the end of the transaction.
+    pub commits: Duration,
+}
+
 /// History, queryable. Every answer is about what one repository holds; what it does not hold is not there for it.
 ///
 /// # Contract
@@ -107,8 +122,8 @@ pub struct MoveRows {
 /// those of commits and snapshots without a place, which the move's replace.
 #[async_trait]
 pub trait HistoryIndex: Send + Sync {
-    /// Adds a move and what came with it.
-    async fn record_move(&self, rows: MoveRows) -> Result<(), BackendError>;
+    /// Adds a move and what came with it; says how long that took, as far as the backend measures it.
+    async fn record_move(&self, rows: MoveRows) -> Result<RowTimes, BackendError>;
 
     /// The branches of a repository, ordered by name.
     async fn branches(&self, repo: &RepoId) -> Result<Vec<BranchRow>, BackendError>;

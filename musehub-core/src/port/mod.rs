@@ -12,6 +12,7 @@
 //! | [`IndexPages`] | the same from one end to the other, for checks and copies |
 //! | [`PackAudit`] | packs as files, whatever the index believes |
 //! | [`JobQueue`], [`JobControl`] | background work, for those who do it and those who look after it |
+//! | [`MpackStore`], [`FetchPacks`] | packs of the wire, uploaded or built, and which fetch they answer |
 //! | [`BreakageIndex`], [`FactCache`] | what intelligence found |
 //! | [`ProposalStore`], [`ProposalConversations`] | proposals to merge branches, and what people say of them |
 //! | [`ReleaseStore`] | what people call commits: releases and tags |
@@ -19,10 +20,11 @@
 //! | [`KeyStore`], [`ProofGuard`] | the keys of identities, and what was proven with them once |
 //! | [`Collaborators`] | who may do what with a repository of somebody else's |
 //! | [`RateLimits`] | how often somebody may ask |
-//! | [`Clock`] | now |
+//! | [`Clock`], [`Stopwatch`] | now; how much time passes |
 
 mod branch_claims;
 mod collaborators;
+mod fetch_packs;
 mod history_index;
 mod identity_store;
 mod index_pages;
@@ -30,6 +32,7 @@ mod intel_index;
 mod job_queue;
 mod key_store;
 mod maintenance_index;
+mod mpack_store;
 mod object_store;
 mod pack_audit;
 mod proposal_conversation;
@@ -41,10 +44,13 @@ mod repository_index;
 mod unstored_index;
 
 use std::fmt;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 pub use branch_claims::{BranchClaim, BranchClaims};
 pub use collaborators::{Collaborator, Collaborators, Role, UnknownWord};
-pub use history_index::{BlobRow, BranchRow, CommitRow, HistoryIndex, MoveRows, SnapshotRow};
+pub use fetch_packs::{FetchKey, FetchPack, FetchPacks};
+pub use history_index::{BlobRow, BranchRow, CommitRow, HistoryIndex, MoveRows, RowTimes, SnapshotRow};
 pub use identity_store::{Identity, IdentityStore, NewToken, Scope, TokenHash, TokenRow};
 pub use index_pages::{BranchPosition, IndexPages};
 pub use intel_index::{
@@ -57,6 +63,7 @@ pub use job_queue::{
 };
 pub use key_store::{KeyRecord, KeyStore, ProofGuard};
 pub use maintenance_index::{MAINTENANCE_BATCH, MaintenanceIndex, Relocation};
+pub use mpack_store::{MpackAccess, MpackArea, MpackFile, MpackStore, MpackWriter};
 pub use object_store::{
     Located, NewObject, ObjectBody, ObjectStore, PackId, PackedObject, Place, PlaceError, PutReceipt,
     StageWriter, Staged, Staging,
@@ -193,5 +200,18 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let nanos = time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
         Timestamp(i64::try_from(nanos).unwrap_or(i64::MAX))
+    }
+}
+
+/// Measures how long something takes.
+pub trait Stopwatch: Send + Sync {
+    /// The time since a moment that stays the same. It never goes back, whatever happens to the [`Clock`].
+    fn elapsed(&self) -> Duration;
+}
+
+impl Stopwatch for SystemClock {
+    fn elapsed(&self) -> Duration {
+        static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        BEGIN.elapsed()
     }
 }

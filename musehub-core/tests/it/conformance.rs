@@ -2,11 +2,11 @@
 
 use futures::executor::block_on;
 use musehub_core::conformance::{
-    access, branch_claims, history_index, identity, index_pages, intel, job_control, job_queue,
-    maintenance_index, object_store, proposals, rate_limits, ref_store, release_store, repository_index,
-    staging, unstored_index,
+    access, branch_claims, fetch_packs, history_index, identity, index_pages, intel, job_control, job_queue,
+    maintenance_index, mpack_store, object_store, proposals, rate_limits, ref_store, release_store,
+    repository_index, staging, unstored_index,
 };
-use musehub_core::memory::{MemoryIndex, MemoryObjects, MemoryRates, MemoryRefs};
+use musehub_core::memory::{MemoryIndex, MemoryMpacks, MemoryObjects, MemoryRates, MemoryRefs};
 
 #[test]
 fn objects_in_memory_keep_their_contract() {
@@ -92,4 +92,14 @@ fn proposals_in_memory_keep_their_contract() {
 #[test]
 fn rate_limits_in_memory_keep_their_contract() {
     block_on(rate_limits::run(async || MemoryRates::default()));
+}
+
+#[test]
+fn packs_of_the_wire_in_memory_keep_their_contract() {
+    block_on(mpack_store::run(async || MemoryMpacks::default()));
+}
+
+#[test]
+fn built_packs_in_memory_keep_their_contract() {
+    block_on(fetch_packs::run(async || MemoryIndex::new()));
 }

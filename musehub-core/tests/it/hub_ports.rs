@@ -13,8 +13,9 @@ use musehub_core::port::{
     BackendError, BlobRow, BranchClaim, BranchClaims, BranchRow, CommitRow, HistoryIndex, Located, MoveRows,
     NewObject, NewProposal, NewProposalEntry, ObjectStore, PackId, PackedObject, Place, Proposal,
     ProposalCheck, ProposalConversations, ProposalCounts, ProposalEntry, ProposalFilter, ProposalNumber,
-    ProposalStore, PutReceipt, RefLogEntry, RefStore, RepositoryIndex, RepositoryRecord, Review, SnapshotRow,
-    StageWriter, Staged, Staging, Timestamp, Unstored, UnstoredIndex, UnstoredRecord, UnstoredRows,
+    ProposalStore, PutReceipt, RefLogEntry, RefStore, RepositoryIndex, RepositoryRecord, Review, RowTimes,
+    SnapshotRow, StageWriter, Staged, Staging, Timestamp, Unstored, UnstoredIndex, UnstoredRecord,
+    UnstoredRows,
 };
 use musehub_core::{
     BlobId, BranchName, CommitId, Handle, ObjectId, ObjectKey, ObjectKind, RepoId, Slug, SnapshotId,
@@ -171,7 +172,7 @@ pass_on!(UnstoredIndex, unstored, {
 });
 
 pass_on!(HistoryIndex, history, {
-    fn record_move(rows: MoveRows) -> ();
+    fn record_move(rows: MoveRows) -> RowTimes;
     fn branches(repo: &RepoId) -> Vec<BranchRow>;
     fn branch(repo: &RepoId, branch: &BranchName) -> (Option<CommitId>, u64);
     fn commit_nodes(repo: &RepoId, ids: &[CommitId], window: u32) -> Vec<CommitNode>;

@@ -10,6 +10,7 @@ mod hub_faults;
 mod hub_fetch;
 mod hub_fixtures;
 mod hub_merge;
+mod hub_mpack;
 mod hub_new_branch;
 mod hub_ports;
 mod hub_proposal_merge;
@@ -26,6 +27,7 @@ mod merge_git;
 mod merge_model;
 mod merge_random;
 mod merge_rules;
+mod mpack_vectors;
 mod vectors;
 
 #[test]

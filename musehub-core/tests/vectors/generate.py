@@ -4,6 +4,7 @@
     floats.txt                 bit patterns of floats, and what Python prints for them
     typed-v1.json              what enters the ids of snapshots and commits under each form of typed-v1, and the ids
     typed-v2.json              canonical objects and their ids under both hash functions
+    mpack.json                 packs of the wire, and what they hold
 
 Run it in this folder; it writes the same bytes every time:
 
@@ -368,6 +369,191 @@ def typed_v1_commits():
         }
 
 
+# --- packs of the wire ------------------------------------------------------------------------------------------------
+
+
+def msgpack(value):
+    """Msgpack in its shortest forms, keys in the order of the dictionary."""
+    if value is None:
+        return b"\xc0"
+    if value is True or value is False:
+        return b"\xc3" if value else b"\xc2"
+    if isinstance(value, int):
+        if 0 <= value < 128:
+            return bytes([value])
+        if -32 <= value < 0:
+            return struct.pack("b", value)
+        for code, form, low, high in [
+            (0xCC, ">B", 0, 2**8),
+            (0xCD, ">H", 0, 2**16),
+            (0xCE, ">I", 0, 2**32),
+            (0xCF, ">Q", 0, 2**64),
+            (0xD0, ">b", -(2**7), 0),
+            (0xD1, ">h", -(2**15), 0),
+            (0xD2, ">i", -(2**31), 0),
+            (0xD3, ">q", -(2**63), 0),
+        ]:
+            if low <= value < high:
+                return bytes([code]) + struct.pack(form, value)
+    if isinstance(value, float):
+        return b"\xcb" + struct.pack(">d", value)
+    if isinstance(value, str):
+        text = value.encode("utf-8")
+        return sized(len(text), [(32, 0xA0), (2**8, 0xD9), (2**16, 0xDA), (2**32, 0xDB)]) + text
+    if isinstance(value, bytes):
+        return sized(len(value), [(0, 0), (2**8, 0xC4), (2**16, 0xC5), (2**32, 0xC6)]) + value
+    if isinstance(value, list):
+        return sized(len(value), [(16, 0x90), (0, 0), (2**16, 0xDC), (2**32, 0xDD)]) + b"".join(map(msgpack, value))
+    if isinstance(value, dict):
+        head = sized(len(value), [(16, 0x80), (0, 0), (2**16, 0xDE), (2**32, 0xDF)])
+        return head + b"".join(msgpack(key) + msgpack(item) for key, item in value.items())
+    raise TypeError(value)
+
+
+def sized(length, forms):
+    for (limit, code), form in zip(forms, [None, ">B", ">H", ">I"]):
+        if length < limit:
+            return bytes([code | length]) if form is None else bytes([code]) + struct.pack(form, length)
+    raise ValueError(length)
+
+
+def local_pack(objects, order="<"):
+    body = b"MUSE\x01" + struct.pack(order + "Q", len(objects))
+    for name, content in objects:
+        body += name.encode("ascii") + struct.pack(order + "Q", len(content)) + content
+    return body + hashlib.sha256(body).digest()
+
+
+def counted(records, order="<"):
+    out = struct.pack(order + "Q", len(records))
+    for record in records:
+        encoded = msgpack(record)
+        out += struct.pack(order + "Q", len(encoded)) + encoded
+    return out
+
+
+def container(sections, order="<", relative=False, by_type=True):
+    """`sections` are pairs of a type and bytes, in the order in which they lie."""
+    header = 6 + 17 * len(sections)
+    at = 0 if relative else header
+    rows, body = [], b""
+    for kind, content in sections:
+        rows.append(bytes([kind]) + struct.pack(order + "QQ", at, len(content)))
+        at += len(content)
+        body += content
+    out = b"MUSE\x01" + bytes([len(sections)]) + b"".join(sorted(rows) if by_type else rows) + body
+    return out + hashlib.sha256(out).digest()
+
+
+def zstd_frame(content):
+    """A frame of one block that is not compressed: what any decoder of zstd reads."""
+    assert len(content) < 256
+    return b"\x28\xb5\x2f\xfd" + bytes([0x20, len(content)]) + ((len(content) << 3) | 1).to_bytes(3, "little") + content
+
+
+def in_order(record):
+    """Keys by code point, at every depth, as the hub writes records."""
+    if isinstance(record, dict):
+        return {key: in_order(record[key]) for key in sorted(record)}
+    return [in_order(item) for item in record] if isinstance(record, list) else record
+
+
+def packs():
+    contents = [b"", b"hello\n", "Añadir 🎵\n".encode("utf-8"), bytes(range(256)) * 3]
+    objects = [(ids("blob", content)["sha256"], content) for content in contents]
+    names = [name for name, _ in objects]
+    commits = [
+        {
+            "commit_id": "sha256:" + "1" * 64,
+            "snapshot_id": "sha256:" + "a" * 64,
+            "parent_commit_id": None,
+            "message": "first",
+            "committed_at": "2026-05-20T16:00:00+00:00",
+            "author": "gabriel",
+            "metadata": {"b": "2", "a": "1"},
+            "test_runs": 300,
+            "weight": 1.5,
+        },
+        {
+            "commit_id": "sha256:" + "2" * 64,
+            "snapshot_id": "sha256:" + "b" * 64,
+            "parent_commit_id": "sha256:" + "1" * 64,
+            "message": "Añadir 🎵" * 9,
+            "committed_at": "2026-05-20T16:01:00+00:00",
+            "structured_delta": {"ops": [{"op": "insert", "position": -5}, {"op": "delete", "position": 70000}]},
+        },
+    ]
+    full = {
+        "snapshot_id": "sha256:" + "a" * 64,
+        "manifest": {"a.txt": names[0], "dir/b.txt": names[1], "dir/é.bin": names[3]},
+        "directories": ["empty"],
+        "created_at": "2026-05-20T16:00:00+00:00",
+        "schema_version": 1,
+    }
+    delta = {
+        "snapshot_id": "sha256:" + "b" * 64,
+        "parent_snapshot_id": "sha256:" + "a" * 64,
+        "delta_upsert": {"dir/b.txt": names[2], "z": names[1]},
+        "delta_remove": ["a.txt"],
+    }
+    earlier = {("delta_add" if key == "delta_upsert" else key): value for key, value in delta.items()}
+    tags = [{"tag_id": "t", "tag": "v1.0", "commit_id": "sha256:" + "2" * 64}]
+    holds = {
+        "commits": commits,
+        "full": [full],
+        "deltas": [{**delta, "rebuilt": {"dir/b.txt": names[2], "dir/é.bin": names[3], "z": names[1]}}],
+        "tags": tags,
+        "objects": {name: content.hex() for name, content in objects},
+    }
+
+    def pack(name, data, **changes):
+        key = "sha256:" + hashlib.sha256(data).hexdigest()
+        return {"name": name, "bytes": data.hex(), "mpack_key": key, **holds, **changes}
+
+    def sections(order="<"):
+        return [
+            (1, local_pack(objects, order)),
+            (2, counted(commits, order)),
+            (3, counted([full, delta], order)),
+            (4, counted(tags, order)),
+        ]
+
+    written = [
+        (2, counted([in_order(record) for record in commits])),
+        (3, counted([in_order(full), in_order(delta)])),
+        (4, counted([in_order(record) for record in tags])),
+        (1, local_pack(objects)),
+    ]
+    yield pack("as the hub writes it", container(written, by_type=False), canonical=True)
+    yield pack("little-endian, objects first", container(sections()))
+    yield pack("big-endian", container(sections(">"), ">"))
+    yield pack("the table big-endian, the rest little-endian", container(sections(), ">"))
+    yield pack("offsets from the end of the table", container(sections(), relative=True))
+    yield pack("sections in another order", container(sections()[::-1]))
+    extra = [*sections(), (9, b"of a later version")]
+    yield pack("with a section of an unknown type", container(extra))
+    nothing = {"commits": [], "full": [], "deltas": [], "tags": [], "objects": {}}
+    yield pack("empty", container([]), **nothing)
+    bodies = [{"object_id": name, "content": content} for name, content in objects]
+    mapped = {
+        "commits": commits,
+        "snapshots": [full, earlier],
+        "objects": bodies,
+        "tags": tags,
+        "meta": {"mode": "full", "base_commits": [], "created_at": "2026-05-20T16:00:00+00:00"},
+        "summary": {"commits": 2},
+    }
+    yield pack("the earlier map", msgpack(mapped))
+    compressed = [
+        {"content": zstd_frame(content[:255]), "encoding": "zstd", "object_id": ids("blob", content[:255])["sha256"]}
+        for content in contents
+    ]
+    short = {ids("blob", content[:255])["sha256"]: content[:255].hex() for content in contents}
+    blobs = {"blobs": compressed, "snapshots": [delta, full], "commits": commits, "tags": tags}
+    yield pack("the earlier map with compressed blobs", msgpack(blobs), objects=short)
+    yield pack("the earlier map, empty", msgpack({"commits": [], "snapshots": None, "objects": []}), **nothing)
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
@@ -379,7 +565,12 @@ def main():
     write("canonical-json-own.jsonl", "".join(line + "\n" for line in canonical_json_lines()))
     write("floats.txt", "".join(line + "\n" for line in float_lines()))
     objects = [*blobs(), *snapshots(), *commits()]
-    for name, items in [("typed-v2.json", objects), ("typed-v1.json", [*typed_v1_snapshots(), *typed_v1_commits()])]:
+    listed = [
+        ("typed-v2.json", objects),
+        ("typed-v1.json", [*typed_v1_snapshots(), *typed_v1_commits()]),
+        ("mpack.json", packs()),
+    ]
+    for name, items in listed:
         write(name, "[\n" + ",\n".join(json.dumps(item) for item in items) + "\n]\n")
 
 

@@ -1,12 +1,14 @@
 //! [`HistoryIndex`].
 
+use std::time::{Duration, Instant};
+
 use async_trait::async_trait;
 use musehub_core::graph::CommitNode;
 use musehub_core::id::{BlobId, CommitId, SnapshotId};
 use musehub_core::name::{BranchName, RepoId};
 use musehub_core::object::IdProof;
 use musehub_core::port::{
-    BackendError, BlobRow, BranchRow, CommitRow, HistoryIndex, MoveRows, RefLogEntry, SnapshotRow,
+    BackendError, BlobRow, BranchRow, CommitRow, HistoryIndex, MoveRows, RefLogEntry, RowTimes, SnapshotRow,
 };
 use sea_orm::{QueryResult, Value};
 
@@ -74,20 +76,24 @@ pub(super) const COMMIT_COUNT: &str = "SELECT COUNT(*) FROM musehub_commits WHER
 
 #[async_trait]
 impl HistoryIndex for SqlIndex {
-    async fn record_move(&self, rows: MoveRows) -> Result<(), BackendError> {
+    async fn record_move(&self, rows: MoveRows) -> Result<RowTimes, BackendError> {
         let MoveRows { entry, commits, snapshots, blobs, jobs } = &rows;
         retry::transaction(|| async {
             let write = self.write("recording a move").await?;
             let moved = move_branch(&write, entry).await?;
-            insert_blobs(&write, &entry.repo_id, blobs).await?;
+            let (objects, object_refs) = insert_blobs(&write, &entry.repo_id, blobs).await?;
+            let begun = Instant::now();
             insert_snapshots(&write, &entry.repo_id, snapshots).await?;
+            let snapshots = begun.elapsed();
+            let begun = Instant::now();
             insert_commits(&write, &entry.repo_id, commits).await?;
             // A move that is recorded again must not start its finished work again.
             let repeat = if moved { Repeat::Restart } else { Repeat::Keep };
             for work in jobs {
                 job::enqueue(&write, work, entry.at, repeat).await?;
             }
-            write.commit().await
+            write.commit().await?;
+            Ok(RowTimes { objects, object_refs, snapshots, commits: begun.elapsed() })
         })
         .await
     }
@@ -177,7 +183,13 @@ async fn move_branch(write: &Write, entry: &RefLogEntry) -> Result<bool, Backend
 
 /// Rows go in by order of key, so that neighbours meet the same pages, and two that insert the same rows never wait for
 /// each other.
-async fn insert_blobs(write: &Write, repo: &RepoId, blobs: &[BlobRow]) -> Result<(), BackendError> {
+/// Also how long that took, for the blobs and for what the repository holds.
+async fn insert_blobs(
+    write: &Write,
+    repo: &RepoId,
+    blobs: &[BlobRow],
+) -> Result<(Duration, Duration), BackendError> {
+    let begun = Instant::now();
     let blobs = sorted(blobs, |blob| blob.id);
     let objects: Rows<'_, 3> = Box::new(blobs.iter().map(|blob| {
         Ok([blob.id.to_string().into(), integer(blob.size)?.into(), blob.place.to_string().into()])
@@ -185,10 +197,13 @@ async fn insert_blobs(write: &Write, repo: &RepoId, blobs: &[BlobRow]) -> Result
     use object::Column as C;
     write.insert_new::<object::Entity, 3>([C::ObjectId, C::Size, C::StorageUri], objects).await?;
 
+    let objects = begun.elapsed();
+    let begun = Instant::now();
     use object_ref::Column as Ref;
     let refs: Rows<'_, 2> =
         Box::new(blobs.iter().map(|blob| Ok([repo.as_str().into(), blob.id.to_string().into()])));
-    write.insert_new::<object_ref::Entity, 2>([Ref::RepoId, Ref::ObjectId], refs).await
+    write.insert_new::<object_ref::Entity, 2>([Ref::RepoId, Ref::ObjectId], refs).await?;
+    Ok((objects, begun.elapsed()))
 }
 
 pub(super) const SNAPSHOT_COLUMNS: [snapshot::Column; 5] = {

@@ -10,8 +10,8 @@ use sea_orm::Value;
 
 use super::sql::{id_array, text_array};
 use super::{
-    access, branch_claims, history, identity, intel, job, job_control, maintenance, places, proposal,
-    proposal_conversation, rate_limits, release, repository, unstored,
+    access, branch_claims, fetch_packs, history, identity, intel, job, job_control, maintenance, places,
+    proposal, proposal_conversation, rate_limits, release, repository, unstored,
 };
 
 mod tests;
@@ -65,6 +65,11 @@ fn all() -> Vec<HotQuery> {
         hot("keys of an identity", access::KEYS, ["owner1400".into()]),
         hot("keys by fingerprint", access::KEYS_BY_ID, [ids("key")]),
         hot("end of used proofs", access::FORGET, [40_i64.into()]),
+        hot("built pack of a fetch", fetch_packs::BY_KEY, ["cache1400".into()]),
+        hot("built pack by id", fetch_packs::BY_ID, [repo(), "mpack1400".into()]),
+        hot("expired packs", fetch_packs::EXPIRED, [100_i64.into(), 50_i64.into()]),
+        hot("end of built packs", fetch_packs::END, [repo(), 100_i64.into(), ids("cache")]),
+        hot("recorded files", fetch_packs::RECORDED, [ids("file")]),
         HotQuery {
             whole_index: Some("ix_background_jobs_claim"),
             ..hot("job claim", job::CLAIM, claim_values())

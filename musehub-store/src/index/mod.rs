@@ -12,6 +12,7 @@ mod branch_claims;
 mod connect;
 mod dialect;
 mod entity;
+mod fetch_packs;
 mod history;
 #[cfg(test)]
 mod hot_queries;

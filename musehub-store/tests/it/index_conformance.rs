@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use musehub_core::conformance::{
-    access, branch_claims, history_index, identity, index_pages, intel, job_control, job_queue,
+    access, branch_claims, fetch_packs, history_index, identity, index_pages, intel, job_control, job_queue,
     maintenance_index, proposals, rate_limits, release_store, repository_index, unstored_index,
 };
 
@@ -38,6 +38,7 @@ async fn run<F: Future<Output = SqlIndex>>(fresh: impl Fn() -> F) {
     branch_claims::run(&fresh).await;
     job_queue::run(&fresh).await;
     job_control::run(&fresh).await;
+    fetch_packs::run(&fresh).await;
     maintenance_index::run(&fresh).await;
     intel::run(&fresh).await;
     identity::run(&fresh).await;

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use musehub_core::conformance::{object_store, ref_store, staging};
-use musehub_store::{Backend, PackedStore, RefLog};
+use musehub_core::conformance::{mpack_store, object_store, ref_store, staging};
+use musehub_store::{Backend, MpackFiles, PackedStore, RefLog};
 
 /// Directories below one that goes when the test ends.
 struct Directories {
@@ -58,4 +58,15 @@ async fn the_ref_log_in_memory() {
 async fn the_ref_log_on_disk() {
     let directories = Directories::new();
     ref_store::run(|| async { RefLog::new(Backend::local(&directories.fresh()).unwrap()) }).await;
+}
+
+#[tokio::test]
+async fn packs_of_the_wire_in_memory() {
+    mpack_store::run(|| async { MpackFiles::new(Backend::memory()) }).await;
+}
+
+#[tokio::test]
+async fn packs_of_the_wire_on_disk() {
+    let directories = Directories::new();
+    mpack_store::run(|| async { MpackFiles::new(Backend::local(&directories.fresh()).unwrap()) }).await;
 }

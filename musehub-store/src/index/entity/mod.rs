@@ -12,6 +12,7 @@ pub(super) mod history;
 pub(super) mod identity;
 pub(super) mod intel;
 pub(super) mod job;
+pub(super) mod mpack;
 pub(super) mod object;
 pub(super) mod proposal;
 pub(super) mod release;

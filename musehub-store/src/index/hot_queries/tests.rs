@@ -84,6 +84,11 @@ fn filled() -> Vec<(&'static str, &'static str)> {
             "{repo}, 1, 1, 0, 1, 'commit' || i, i",
         ),
         ("musehub_rate_limits (bucket, full_at)", "'bucket' || i, i"),
+        (
+            "musehub_fetch_mpack_cache (cache_id, repo_id, mpack_id, file, size, commit_count, snapshot_count, \
+             object_count, created_at, expires_at)",
+            "'cache' || i, {repo}, 'mpack' || i, 'file' || i, i, 1, 1, 1, i, i",
+        ),
         ("musehub_intel_facts (kind, blob_id, facts)", "'kind1', 'blob' || i, '{}'"),
         (
             "musehub_proposals (repo_id, number, version, title, description, from_branch, to_branch, author, author_key, \

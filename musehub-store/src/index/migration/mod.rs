@@ -10,6 +10,7 @@ mod m0006_identity;
 mod m0007_job_turns;
 mod m0008_proposals;
 mod m0009_releases_and_tags;
+mod m0010_mpack;
 mod m0011_rate_limits;
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_job_turns::JobTurns),
             Box::new(m0008_proposals::Proposals),
             Box::new(m0009_releases_and_tags::ReleasesAndTags),
+            Box::new(m0010_mpack::Mpack),
             Box::new(m0011_rate_limits::RateLimits),
         ]
     }

@@ -9,7 +9,9 @@ use sea_orm::{
 };
 
 use super::catalogue::{self, Catalogue, Columns, DataType, Reference, Table};
-use crate::index::entity::{abuse, access, history, identity, intel, job, object, proposal, release, repo};
+use crate::index::entity::{
+    abuse, access, history, identity, intel, job, mpack, object, proposal, release, repo,
+};
 
 /// What an entity declares beside what sea-orm's attributes say.
 pub(in crate::index) trait Declared: EntityTrait {
@@ -64,6 +66,7 @@ pub(in crate::index) fn catalogue(engine: DbBackend) -> Catalogue {
         table::<access::spent_proof::Entity>(engine),
         table::<access::secret::Entity>(engine),
         table::<job::background_job::Entity>(engine),
+        table::<mpack::fetch_pack::Entity>(engine),
         table::<intel::breakage_issue::Entity>(engine),
         table::<intel::breakage_meta::Entity>(engine),
         table::<intel::breakage_scan::Entity>(engine),
