@@ -103,12 +103,27 @@ impl<'a> Connection<'a> {
     }
 
     pub(crate) fn send(&mut self, method: &str, slug: &str, what: &str, body: &[u8]) -> Outcome<Vec<u8>> {
+        self.request(method, &format!("/bench/{slug}/{what}"), "application/x-msgpack", body)
+    }
+
+    /// A request of any media type, which is also the one that is taken first.
+    pub(crate) fn request(
+        &mut self,
+        method: &str,
+        what: &str,
+        media_type: &str,
+        body: &[u8],
+    ) -> Outcome<Vec<u8>> {
+        // Addresses that the server signed take no credentials.
+        let token = if what.contains("signature=") {
+            String::new()
+        } else {
+            format!("Authorization: Bearer {}\r\n", self.server.token)
+        };
         let head = format!(
-            "{method} /bench/{slug}/{what} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\
-             Accept: application/x-msgpack, application/json\r\nContent-Type: application/x-msgpack\r\n\
-             Content-Length: {}\r\n\r\n",
+            "{method} {what} HTTP/1.1\r\nHost: {}\r\n{token}Accept: {media_type}, application/json\r\n\
+             Content-Type: {media_type}\r\nContent-Length: {}\r\n\r\n",
             self.server.address,
-            self.server.token,
             body.len()
         );
         let stream = self.stream.get_mut();

@@ -13,19 +13,24 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
+use musehub_core::hub::mpack::{MpackOptions, Mpacks};
 use musehub_core::hub::recovery::Recovery;
 use musehub_core::hub::{Backends, Keyring, Need, Opened, Releases, Viewer};
 use musehub_core::memory::MemoryRates;
+use musehub_core::mpack::Limits as Reading;
 use musehub_core::port::{
     BackendError, BreakageIndex, Clock, FactCache, IdentityStore, JobControl, JobQueue, ProofGuard,
     RateLimits, RepositoryIndex, RepositoryRecord, SystemClock,
 };
 use musehub_core::{Handle, Hub, RepoId};
-use musehub_store::{Backend, Creation, DatabaseUrl, PackedStore, RefLog, SqlIndex, StoreLocation, Upkeep};
-use tokio::sync::Notify;
+use musehub_store::{
+    Backend, Creation, DatabaseUrl, MpackFiles, PackedStore, RefLog, SqlIndex, StoreLocation, Upkeep,
+};
+use tokio::sync::{Notify, OnceCell};
 
 use crate::auth::{self, AccessOptions, Admitted};
 use crate::config::{Config, ConnectionLimits};
+use crate::http::address::AddressKey;
 use crate::http::origin::{Origin, TrustedProxies};
 use crate::http::rate::{Class, Limiter, Rates, Reserving, Who};
 use crate::http::route::{Entry, NoRoute, Params, Route, Router};
@@ -52,11 +57,36 @@ pub struct Limits {
     pub request: u64,
     /// Bytes of what a fetch answers; the client of March 2026 takes no more than 64 MiB.
     pub fetch: u64,
+    /// Bytes of one pack of a push.
+    pub mpack: u64,
+    /// Bytes of a pack that is indexed while its client waits; a larger one is a job to poll.
+    pub mpack_inline: u64,
+    /// Bytes of objects of a pack that is built before a clone asks for it; 0 for none.
+    pub mpack_ahead: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { object: 256 << 20, upload: 8 << 30, push: 1 << 30, request: 64 << 20, fetch: 64 << 20 }
+        Self {
+            object: 256 << 20,
+            upload: 8 << 30,
+            push: 1 << 30,
+            request: 64 << 20,
+            fetch: 64 << 20,
+            mpack: 2 << 30,
+            mpack_inline: 64 << 20,
+            mpack_ahead: 512 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// What packs of the wire may cost.
+    fn mpacks(self) -> MpackOptions {
+        let defaults = MpackOptions::default();
+        let reading = Reading { object: self.object, total: self.push, ..defaults.reading };
+        let (pack, ahead) = (self.mpack, self.mpack_ahead);
+        MpackOptions { pack, reading, rebuilt: self.push, records: self.push, ahead, ..defaults }
     }
 }
 
@@ -115,6 +145,8 @@ pub struct App {
     pub facts: Arc<dyn FactCache>,
     /// The last scans, to scan the next commit faster.
     pub scans: KeptScans,
+    /// Packs of the wire.
+    pub mpacks: Mpacks,
     /// The upkeep of the object store.
     pub upkeep: Upkeep,
     /// The log of branch moves.
@@ -137,6 +169,7 @@ pub struct App {
     pub pages: Pages,
     /// Wakes the worker when there is work.
     pub work: Notify,
+    address_key: OnceCell<AddressKey>,
     backends: Backends,
     index: Arc<SqlIndex>,
     router: Router,
@@ -205,6 +238,7 @@ impl App {
         let Config { limits, connections, proxies, rates, access, handlers, lease } = config.into();
         let index = Arc::new(index);
         let limiter = rates.map_or_else(Limiter::off, |rates| limiter(rates, &index));
+        let files = Arc::new(MpackFiles::new(backend.clone()));
         let store = PackedStore::new(backend, index.clone()).with_cache(RECORD_CACHE);
         let objects = Arc::new(store.clone());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -224,6 +258,8 @@ impl App {
         };
         let hub = Hub::new(backends.clone(), handlers.hub_options());
         Arc::new(Self {
+            mpacks: Mpacks::new(hub.clone(), files, index.clone(), Arc::new(SystemClock), limits.mpacks()),
+            address_key: OnceCell::new(),
             recovery: Recovery::new(hub.clone(), index.clone(), objects),
             releases: Releases::new(hub.clone(), index.clone()),
             hub,
@@ -273,6 +309,12 @@ impl App {
     /// The staging area that uploads go to.
     pub fn staging(&self) -> &dyn musehub_core::port::Staging {
         self.backends.staging.as_ref()
+    }
+
+    /// What signs addresses of this server's own: the same for every process over one store.
+    pub(crate) async fn address_key(&self) -> Result<&AddressKey, BackendError> {
+        let make = async || Ok(AddressKey::new(&self.mpacks.store().secret().await?));
+        self.address_key.get_or_try_init(make).await
     }
 
     /// Whether the database answers.
@@ -539,7 +581,14 @@ impl Exchange<'_> {
             Route::Presign => wire::mwp::presign(self, body).await,
             Route::PushObjects => wire::mwp::push_objects(self, body).await,
             Route::Push => wire::mwp::push(self, body).await,
-            Route::Fetch => wire::mwp::fetch(self, body).await,
+            Route::Fetch => wire::mpack::fetch(self, body).await,
+            Route::FetchPack => wire::mpack::fetch_pack(self, body).await,
+            Route::DownloadPack => wire::mpack::by_key(self).await,
+            Route::SignedDownload => wire::mpack::by_address(self).await,
+            Route::PresignPack => wire::mpack::presign(self, body).await,
+            Route::UploadPack => wire::mpack::upload(self, body).await,
+            Route::UnpackPack => wire::mpack::unpack(self, body).await,
+            Route::PushJob => wire::mpack::job(self).await,
             Route::Negotiate => wire::mwp::negotiate(self, body).await,
             Route::PublishRelease => wire::mwp::releases::publish(self, body).await,
             Route::Releases => wire::mwp::releases::list(self).await,

@@ -183,6 +183,15 @@ struct ServeOptions {
     /// Largest answer to a fetch, in MiB. The Muse client of March 2026 takes no more than 64.
     #[arg(long, value_name = "MIB", default_value_t = Limits::default().fetch >> 20)]
     max_fetch: u64,
+    /// Largest pack of one push, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = Limits::default().mpack >> 20)]
+    max_mpack: u64,
+    /// Packs larger than this many MiB are indexed in the background; their clients get a job to poll.
+    #[arg(long, value_name = "MIB", default_value_t = Limits::default().mpack_inline >> 20)]
+    mpack_in_background: u64,
+    /// Builds packs with up to this many MiB of objects before clones ask for them; 0 builds none.
+    #[arg(long, value_name = "MIB", default_value_t = Limits::default().mpack_ahead >> 20)]
+    build_ahead: u64,
     #[command(flatten)]
     network: network::NetworkOptions,
 }
@@ -200,6 +209,9 @@ impl ServeOptions {
             push: mib(self.max_push),
             request: mib(self.max_request),
             fetch: mib(self.max_fetch),
+            mpack: mib(self.max_mpack),
+            mpack_inline: mib(self.mpack_in_background),
+            mpack_ahead: mib(self.build_ahead),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use musehub_core::hub::mpack::MpackSweep;
 use musehub_store::{CollectOptions, Collection, Compacted, RepackOptions, Repacked};
 use serde_json::json;
 
@@ -93,16 +94,22 @@ pub(super) async fn gc(arguments: GcArguments) -> Outcome {
         dry_run,
     };
     let done = app.upkeep.collect(options).await?;
+    let swept = app.mpacks.sweep(dry_run).await?;
     let mut out = std::io::stdout().lock();
     if json {
-        writeln!(out, "{}", report(&done))?;
+        writeln!(out, "{}", report(&done, swept))?;
     } else {
         for ((reason, action), sum) in done.sums() {
             let (reason, action) = (word(&reason), word(&action));
             let would = if dry_run { "would be " } else { "" };
             writeln!(out, "{reason}: {} {would}{action}, {} bytes", sum.count, sum.bytes)?;
         }
-        if done.collected.is_empty() {
+        let would = if dry_run { "would be " } else { "" };
+        let packs = swept.uploads + swept.built;
+        if packs > 0 {
+            writeln!(out, "packs of the wire: {packs} {would}removed, {} bytes", swept.bytes)?;
+        }
+        if done.collected.is_empty() && packs == 0 {
             writeln!(out, "there is nothing to collect")?;
         }
         for pack in &done.missing {
@@ -112,7 +119,7 @@ pub(super) async fn gc(arguments: GcArguments) -> Outcome {
     Ok(if done.missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-fn report(done: &Collection) -> serde_json::Value {
+fn report(done: &Collection, swept: MpackSweep) -> serde_json::Value {
     let sums = done.sums().into_iter().map(|((reason, action), sum)| {
         json!({"reason": reason, "action": action, "count": sum.count, "bytes": sum.bytes})
     });
@@ -122,6 +129,7 @@ fn report(done: &Collection) -> serde_json::Value {
         "collected": done.collected,
         "missing": done.missing,
         "rows": done.rows,
+        "wire": {"uploads": swept.uploads, "built": swept.built, "bytes": swept.bytes},
     })
 }
 

@@ -182,7 +182,10 @@ impl RequestBody {
     }
 
     /// The next piece; none at the end.
-    async fn next(&mut self, limit: u64) -> Result<Option<Bytes>, BodyError> {
+    ///
+    /// # Errors
+    /// [`BodyError`] where there is more than `limit`, or it could not be read.
+    pub async fn next(&mut self, limit: u64) -> Result<Option<Bytes>, BodyError> {
         while !self.ended {
             let asked = Instant::now();
             let frame = timeout(IDLE, self.inner.frame()).await.map_err(|_| BodyError::Idle)?;

@@ -1,5 +1,6 @@
 //! HTTP: the listener, requests with bounded bodies, answers, and the one table of routes.
 
+pub(crate) mod address;
 mod body;
 pub mod error;
 pub(crate) mod health;

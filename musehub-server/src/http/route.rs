@@ -60,6 +60,20 @@ pub enum Route {
     Push,
     /// Gets history.
     Fetch,
+    /// An address to upload a pack to.
+    PresignPack,
+    /// Uploads a pack.
+    UploadPack,
+    /// Indexes an uploaded pack.
+    UnpackPack,
+    /// What became of that.
+    PushJob,
+    /// Gets history as a pack.
+    FetchPack,
+    /// Gets a pack by its name.
+    DownloadPack,
+    /// Gets a pack by its address.
+    SignedDownload,
     /// Finds what both sides have.
     Negotiate,
     /// Publishes a release.
@@ -208,7 +222,7 @@ const fn page(path: &'static str, route: Route, rule: Rule) -> Entry {
 }
 
 use Need::{Admin, Read, Write};
-use Rule::{Anyone, Repository, SignedIn};
+use Rule::{Anyone, Repository, SignedAddress, SignedIn};
 
 /// Every route. A new one is a row here, and an arm of `Exchange::dispatch`.
 pub const TABLE: &[Entry] = &[
@@ -248,6 +262,14 @@ pub const TABLE: &[Entry] = &[
     post("/{owner}/{slug}/push/objects", Route::PushObjects, Repository(Write)).streamed(),
     post("/{owner}/{slug}/push", Route::Push, Repository(Write)).streamed(),
     post("/{owner}/{slug}/fetch", Route::Fetch, Repository(Read)),
+    post("/{owner}/{slug}/push/mpack-presign", Route::PresignPack, Repository(Write)),
+    row("PUT", "/{owner}/{slug}/push/mpack/{key}", Route::UploadPack, SignedAddress),
+    post("/{owner}/{slug}/push/unpack-mpack", Route::UnpackPack, Repository(Write)),
+    get("/{owner}/{slug}/push/jobs/{id}", Route::PushJob, Repository(Write)),
+    post("/{owner}/{slug}/fetch/mpack", Route::FetchPack, Repository(Read)),
+    post("/{owner}/{slug}/fetch/presign", Route::FetchPack, Repository(Read)),
+    get("/{owner}/{slug}/fetch/mpack", Route::DownloadPack, Repository(Read)),
+    get("/{owner}/{slug}/fetch/mpack/{key}", Route::SignedDownload, SignedAddress),
     post("/{owner}/{slug}/negotiate", Route::Negotiate, Repository(Read)),
     post("/{owner}/{slug}/releases", Route::PublishRelease, Repository(Write)),
     get("/{owner}/{slug}/releases", Route::Releases, Repository(Read)),

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::breakage::Breakage;
+use super::mpack::{IndexMpack, Prebuild};
 use crate::app::App;
 
 /// What enqueues a kind of job, besides whoever does it by hand.
@@ -165,7 +166,8 @@ impl Registry {
     /// Those of this hub.
     #[must_use]
     pub fn standard() -> Self {
-        Self::of([Arc::new(Breakage) as Arc<dyn Handler>])
+        let handlers: [Arc<dyn Handler>; 3] = [Arc::new(Breakage), Arc::new(IndexMpack), Arc::new(Prebuild)];
+        Self::of(handlers)
     }
 
     /// These.

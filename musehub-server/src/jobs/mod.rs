@@ -2,6 +2,7 @@
 
 mod breakage;
 mod handler;
+mod mpack;
 mod runner;
 mod upkeep;
 mod view;
@@ -9,6 +10,8 @@ mod worker;
 
 pub use breakage::{Counts, KIND as BREAKAGE, Results, provide as provide_breakage};
 pub use handler::{Handler, JobError, Registry, Summary, Task, Trigger};
+pub(crate) use mpack::index_mpack;
+pub use mpack::{INDEX_MPACK, PREBUILD};
 pub use runner::{LEASE, run_next};
 pub use upkeep::run as upkeep;
 pub use view::JobView;

@@ -61,6 +61,7 @@ async fn once(app: &Arc<App>) -> Result<String, UpkeepError> {
         tracing::error!(%pack, reason, "a pack cannot be read whole");
     }
     let collected = app.upkeep.collect(CollectOptions::default()).await?;
+    let swept = app.mpacks.sweep(false).await?;
     for pack in &collected.missing {
         tracing::error!(%pack, "a pack that the log names is not there");
     }
@@ -68,6 +69,6 @@ async fn once(app: &Arc<App>) -> Result<String, UpkeepError> {
         "{} moves folded, {} packs folded, {} things collected",
         compacted.folded,
         repacked.folded.len(),
-        collected.collected.len()
+        collected.collected.len() as u64 + swept.uploads + swept.built
     ))
 }

@@ -4,6 +4,7 @@ pub(crate) mod codec;
 mod download;
 pub(crate) mod jobs;
 pub(crate) mod json;
+pub(crate) mod mpack;
 pub(crate) mod mwp;
 pub(crate) mod object;
 mod records;

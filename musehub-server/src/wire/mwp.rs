@@ -217,12 +217,15 @@ struct WantHave {
     have: Vec<CommitId>,
 }
 
-/// `POST fetch`
-pub(crate) async fn fetch(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
+/// `POST fetch`, once it is known that a client of this generation asks.
+pub(super) async fn fetch(
+    exchange: &Exchange<'_>,
+    want: &[CommitId],
+    have: &[CommitId],
+) -> Result<Reply, ApiError> {
     let repo = exchange.repository()?;
-    let request: WantHave = exchange.decode(body).await?;
     let limit = exchange.app.limits.fetch;
-    let plan = exchange.app.hub.fetch(repo, &request.want, &request.have, limit).await?;
+    let plan = exchange.app.hub.fetch(repo, want, have, limit).await?;
     let shape = if exchange.accepts_msgpack() { Shape::Msgpack } else { Shape::Json { content: "content" } };
     let scheme = repo.scheme.unwrap_or(SCHEME);
     download::answer(exchange.app.hub.clone(), scheme, plan, shape, limit).await

@@ -35,6 +35,7 @@ mod wire_fetch;
 mod wire_json;
 mod wire_json_refused;
 mod wire_matrix;
+mod wire_mpack;
 mod wire_push;
 mod wire_push_refused;
 mod wire_push_rules;

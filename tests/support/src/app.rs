@@ -18,6 +18,7 @@ use rmpv::Value;
 
 use crate::client::MuseClient;
 use crate::json_client::JsonClient;
+use crate::mpack_client::MpackClient;
 use crate::record::pack;
 use crate::signing::{Claim, Signer};
 use crate::transport::{Answer, InProcess, Transport};
@@ -167,6 +168,15 @@ impl TestApp {
         };
         let repo_id = self.record(owner, slug).await.repo_id;
         JsonClient::new(Arc::new(InProcess(self.app.clone())), repo_id.as_str(), token.as_deref())
+    }
+
+    /// A client of packs of a repository for somebody, or for nobody.
+    pub async fn mpack_client(&self, owner: &str, slug: &str, who: Option<&str>) -> MpackClient {
+        let token = match who {
+            Some(who) => Some(self.token(who).await),
+            None => None,
+        };
+        MpackClient::new(Arc::new(InProcess(self.app.clone())), owner, slug, token.as_deref())
     }
 
     /// The record of a repository.

@@ -6,6 +6,7 @@
 //!   that it gets.
 //! - [`json_client`] makes those of its predecessor of early March, and [`generation`] gives all of them one face.
 //! - [`rows`] writes a history as rows of a hub that has no objects.
+//! - [`mpack_client`] makes those of clients from late May 2026 on, with packs that it writes and reads itself.
 //! - [`app`] runs a server in process.
 
 #![warn(missing_docs)]
@@ -18,6 +19,7 @@ pub mod generation;
 pub mod history;
 pub mod id;
 pub mod json_client;
+pub mod mpack_client;
 pub mod record;
 pub mod rows;
 pub mod signing;
@@ -28,6 +30,7 @@ pub use client::{ClientError, MuseClient, PushReport};
 pub use generation::{Fetched, WireClient};
 pub use history::{Bundle, History, Tree};
 pub use json_client::JsonClient;
+pub use mpack_client::MpackClient;
 pub use record::{get, map, set, text};
 pub use rmpv::Value;
 pub use transport::{Answer, InProcess, Transport};
