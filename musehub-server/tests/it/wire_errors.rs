@@ -284,7 +284,14 @@ async fn lengths_that_are_announced_and_do_not_come_cost_nothing() {
 
 #[tokio::test]
 async fn bodies_over_a_limit_are_413_and_read_to_their_end() {
-    let limits = Limits { object: 2_000, upload: 50_000, push: 40_000, request: 30_000, fetch: 1 << 20 };
+    let limits = Limits {
+        object: 2_000,
+        upload: 50_000,
+        push: 40_000,
+        request: 30_000,
+        fetch: 1 << 20,
+        ..Limits::default()
+    };
     let hub = Hub::with_limits(limits).await;
     let body = |length: usize| map([("junk", Value::Binary(noise(1, length).to_vec()))]);
     for endpoint in ENDPOINTS {

@@ -154,7 +154,8 @@ impl MpackClient {
         let branches = self.heads().await?;
         let want: BTreeSet<String> = branches.values().cloned().collect();
         let bytes = self.fetch_pack(&want.into_iter().collect::<Vec<_>>(), &[]).await?;
-        let mut local = History { branches, ..History::new() };
+        let mut local = History::new();
+        local.branches = branches;
         let bundle = read_container(&bytes).map_err(|error| failed("fetch", 0, error))?;
         let named = |record: &Value, key: &str| (text(record, key).to_owned(), record.clone());
         local.commits = bundle.commits.iter().map(|record| named(record, "commit_id")).collect();

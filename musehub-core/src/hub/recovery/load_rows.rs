@@ -328,7 +328,7 @@ impl Load<'_> {
             snapshots: Vec::new(),
             jobs: Vec::new(),
         };
-        backends.history.record_move(rows).await
+        backends.history.record_move(rows).await.map(drop)
     }
 
     /// Branches wait until all that they stand on is there.
