@@ -9,7 +9,7 @@ use super::{Hub, PushError, sorted};
 use crate::cpu;
 use crate::id::{BlobId, SnapshotId};
 use crate::mpack::SnapshotDelta;
-use crate::object::SnapshotRecord;
+use crate::object::{OpaqueIds, SnapshotRecord};
 use crate::port::{BackendError, RepositoryRecord};
 use crate::scheme::IdScheme;
 

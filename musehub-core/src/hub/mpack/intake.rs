@@ -7,14 +7,14 @@ use bytes::Bytes;
 use rayon::prelude::*;
 
 use super::phases::{Phase, Phases};
-use super::scheme::{Candidates, blob_id, plain};
+use super::scheme::{Candidates, blob_id, fits, plain};
 use crate::cpu;
 use crate::hub::{Hub, InlineBlob, PushError};
 use crate::id::{BlobId, ObjectKind};
 use crate::mpack::Limits;
 use crate::object::ObjectError;
 use crate::port::{BackendError, RepositoryRecord, StageWriter};
-use crate::scheme::{BlobHasher, IdScheme};
+use crate::scheme::{BlobHasher, FormulaError, IdScheme};
 
 /// How many bytes of objects are held in memory; a pack with more of them is staged.
 const HELD: u64 = 32 << 20;
@@ -32,7 +32,8 @@ pub(super) struct Intake<'a> {
 
 struct Staging {
     writer: Box<dyn StageWriter>,
-    scheme: IdScheme,
+    /// What its ids may be of, the likeliest first; one from the first object on that has bytes.
+    schemes: Vec<IdScheme>,
     /// What was staged: a client may send an object twice.
     seen: HashSet<BlobId>,
     large: Option<Large>,
@@ -42,8 +43,8 @@ struct Staging {
 struct Large {
     id: BlobId,
     left: u64,
-    /// None where it is held already and its bytes are passed over.
-    hasher: Option<BlobHasher>,
+    /// None where it is held already and its bytes are passed over; else one for each scheme that its id may be of.
+    hashers: Option<Vec<(IdScheme, BlobHasher)>>,
 }
 
 impl<'a> Intake<'a> {
@@ -86,11 +87,13 @@ impl<'a> Intake<'a> {
         let held = self.hub.unheld_objects(self.repo, &[id]).await?.is_empty();
         let staging = self.staging.as_mut().expect("what was held is staged now");
         let wanted = !held && staging.seen.insert(id);
-        let hasher = wanted.then(|| BlobHasher::new(staging.scheme, id.object_id().algorithm(), size));
+        let hasher =
+            |scheme: &IdScheme| (*scheme, BlobHasher::new(*scheme, id.object_id().algorithm(), size));
+        let hashers = wanted.then(|| staging.schemes.iter().map(hasher).collect());
         if wanted {
             self.phases.timed(Phase::ObjectPuts, staging.writer.begin_blob(id, size)).await?;
         }
-        staging.large = Some(Large { id, left: size, hasher });
+        staging.large = Some(Large { id, left: size, hashers });
         Ok(())
     }
 
@@ -99,7 +102,7 @@ impl<'a> Intake<'a> {
         let staging = self.staging.as_mut().expect("a large object was begun");
         let large = staging.large.as_mut().expect("a large object was begun");
         large.left -= piece.len() as u64;
-        let Some(mut hasher) = large.hasher.take() else {
+        let Some(hashers) = large.hashers.take() else {
             return Ok(());
         };
         let (id, ended) = (large.id, large.left == 0);
@@ -107,14 +110,23 @@ impl<'a> Intake<'a> {
             PushError::from(ObjectError::Formula { kind: ObjectKind::Blob, id: id.to_string(), source })
         };
         let bytes = piece.clone();
-        hasher = cpu::run(move || hasher.update(&bytes).map(|()| hasher)).await.map_err(formula)?;
+        let hashers = cpu::run(move || update_all(hashers, &bytes)).await.map_err(formula)?;
         self.phases.timed(Phase::ObjectPuts, staging.writer.write(piece)).await?;
         if !ended {
-            large.hasher = Some(hasher);
+            large.hashers = Some(hashers);
             return Ok(());
         }
-        let computed = hasher.finish().map_err(formula)?;
-        if computed == id { Ok(()) } else { Err(PushError::BlobMismatch { claimed: id, computed }) }
+        let mut refused = None;
+        for (scheme, hasher) in hashers {
+            let computed = hasher.finish().map_err(formula)?;
+            if computed == id {
+                staging.schemes = vec![scheme];
+                return Ok(());
+            }
+            refused.get_or_insert(computed);
+        }
+        let computed = refused.expect("at least one hasher is left, or the update failed");
+        Err(PushError::BlobMismatch { claimed: id, computed })
     }
 
     /// Ends the pack: what it held in memory. What was staged is there for the push to find.
@@ -132,8 +144,8 @@ impl<'a> Intake<'a> {
     async fn spill(&mut self, candidates: &mut Candidates) -> Result<(), PushError> {
         candidates.narrow_by_blobs(&self.held);
         let writer = self.hub.backends.staging.begin(&self.repo.repo_id).await?;
-        let scheme = candidates.first();
-        self.staging = Some(Staging { writer, scheme, seen: HashSet::new(), large: None });
+        let schemes = candidates.all().to_vec();
+        self.staging = Some(Staging { writer, schemes, seen: HashSet::new(), large: None });
         let held = std::mem::take(&mut self.held);
         self.stage(held).await
     }
@@ -147,7 +159,13 @@ impl<'a> Intake<'a> {
             .into_iter()
             .filter(|blob| unheld.contains(&blob.id) && staging.seen.insert(blob.id))
             .collect();
-        let (scheme, limit) = (staging.scheme, self.limits.object);
+        let limit = self.limits.object;
+        let sample = wanted.iter().find(|blob| !blob.content.is_empty());
+        if let Some(sample) = sample.filter(|_| staging.schemes.len() > 1) {
+            let fitting = staging.schemes.iter().find(|scheme| fits(**scheme, sample, limit)).copied();
+            staging.schemes = vec![fitting.unwrap_or(staging.schemes[0])];
+        }
+        let scheme = staging.schemes[0];
         let verified = cpu::run(move || {
             let verify = |blob: InlineBlob| {
                 let blob = plain(scheme, blob, limit);
@@ -174,6 +192,25 @@ impl<'a> Intake<'a> {
 }
 
 fn ambiguous(id: BlobId) -> PushError {
-    let source = crate::scheme::FormulaError::Ambiguous;
+    let source = FormulaError::Ambiguous;
     ObjectError::Formula { kind: ObjectKind::Blob, id: id.to_string(), source }.into()
+}
+
+/// Feeds every hasher, and drops those under whose scheme there is no such blob; the error of the first where none is left.
+fn update_all(
+    hashers: Vec<(IdScheme, BlobHasher)>,
+    bytes: &[u8],
+) -> Result<Vec<(IdScheme, BlobHasher)>, FormulaError> {
+    let mut failed = None;
+    let mut left = Vec::with_capacity(hashers.len());
+    for (scheme, mut hasher) in hashers {
+        match hasher.update(bytes) {
+            Ok(()) => left.push((scheme, hasher)),
+            Err(error) => drop(failed.get_or_insert(error)),
+        }
+    }
+    match failed {
+        Some(error) if left.is_empty() => Err(error),
+        _ => Ok(left),
+    }
 }

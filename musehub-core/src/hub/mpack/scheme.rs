@@ -27,6 +27,11 @@ impl Candidates {
         self.0[0]
     }
 
+    /// All of them, the likeliest first.
+    pub(super) fn all(&self) -> &[IdScheme] {
+        &self.0
+    }
+
     /// Drops the schemes under which none of `blobs` has its id. Empty ones say nothing.
     pub(super) fn narrow_by_blobs(&mut self, blobs: &[InlineBlob]) {
         let Some(sample) = blobs.iter().find(|blob| !blob.content.is_empty()).filter(|_| self.0.len() > 1)
@@ -57,6 +62,12 @@ pub(super) fn blob_id(scheme: IdScheme, claimed: BlobId, content: &[u8]) -> Opti
     let mut hasher = BlobHasher::new(scheme, claimed.object_id().algorithm(), content.len() as u64);
     hasher.update(content).ok()?;
     hasher.finish().ok()
+}
+
+/// Whether a blob, compressed or not, has its id under a scheme.
+pub(super) fn fits(scheme: IdScheme, blob: &InlineBlob, limit: u64) -> bool {
+    let blob = plain(scheme, blob.clone(), limit);
+    blob_id(scheme, blob.id, &blob.content) == Some(blob.id)
 }
 
 /// The beginning of every frame of zstd.
