@@ -104,6 +104,12 @@ pub enum Route {
     Compare,
     /// The page of branches.
     Branches,
+    /// The page of proposals.
+    Proposals,
+    /// The page of a proposal and what is said of it.
+    Proposal,
+    /// The page of what a proposal brings, or of what stands in its way.
+    ProposalTab,
     /// The page of what intelligence found.
     Intel,
     /// The page of stale imports.
@@ -286,6 +292,9 @@ pub const TABLE: &[Entry] = &[
     page("/{owner}/{slug}/commits/{*branch}", Route::Commits, Repository(Read)),
     page("/{owner}/{slug}/compare/{*range}", Route::Compare, Repository(Read)),
     page("/{owner}/{slug}/branches", Route::Branches, Repository(Read)),
+    page("/{owner}/{slug}/proposals", Route::Proposals, Repository(Read)),
+    page("/{owner}/{slug}/proposals/{number}", Route::Proposal, Repository(Read)),
+    page("/{owner}/{slug}/proposals/{number}/{tab}", Route::ProposalTab, Repository(Read)),
     page("/{owner}/{slug}/intel", Route::Intel, Repository(Read)),
     page("/{owner}/{slug}/intel/breakage", Route::Breakage, Repository(Read)),
     get("/api/v1/repos/{owner}/{slug}/intel/breakage", Route::BreakageJson, Repository(Read)),

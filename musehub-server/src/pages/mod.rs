@@ -13,6 +13,8 @@ mod changes;
 mod diff;
 mod filters;
 mod highlight;
+mod proposals;
+mod prose;
 mod views;
 
 #[cfg(test)]
@@ -32,6 +34,10 @@ pub use changes::{
     Reported, SignatureState, SignatureView, Standing,
 };
 pub use highlight::{CodeLine, Highlighted, MAX_LINE_BYTES, highlight, plain_lines};
+pub use proposals::{
+    ApprovalsView, ConflictVersion, ConflictView, EntryFate, EntryView, MergeView, ProposalFate,
+    ProposalListPage, ProposalPage, ProposalRow, ProposalTab, ProposalTotals, ReviewView,
+};
 pub use views::{
     BlobContent, BlobKind, BlobPage, BranchRow, BreakageCounts, BreakageFilter, BreakagePage, BreakageScan,
     CommitListPage, CommitRow, Crumb, EntryKind, ErrorPage, GroupRow, Grouping, HelpView, HomePage,
@@ -62,6 +68,9 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("icons.html", include_str!("templates/icons.html")),
     ("intel.html", include_str!("templates/intel.html")),
     ("layout.html", include_str!("templates/layout.html")),
+    ("proposal.html", include_str!("templates/proposal.html")),
+    ("proposal_parts.html", include_str!("templates/proposal_parts.html")),
+    ("proposals.html", include_str!("templates/proposals.html")),
     ("repo.html", include_str!("templates/repo.html")),
     ("repo_parts.html", include_str!("templates/repo_parts.html")),
     ("tree.html", include_str!("templates/tree.html")),
@@ -106,6 +115,7 @@ impl Pages {
         env.add_filter("path_name", filters::path_name);
         env.add_filter("hunks", diff::hunks);
         env.add_filter("plural", filters::plural);
+        env.add_filter("prose", prose::prose);
         env.add_filter("selection", filters::selection);
         env.add_filter("short_id", filters::short_id);
         env.add_filter("urlpath", filters::urlpath);

@@ -20,6 +20,9 @@ const CLOSED: &[&str] = &[
     "standing",
     "bump",
     "anchor",
+    "tab",
+    "shown",
+    "side",
 ];
 
 /// Every page in every state, by a name for messages.
@@ -110,6 +113,20 @@ fn all() -> Vec<(&'static str, &'static str, Json)> {
         conflicts: vec![],
         ..samples::compare()
     };
+    let merged = |by: Option<&str>| {
+        let merge = MergeView {
+            commit_id: samples::id(3),
+            by: by.map(Into::into),
+            at: "2026-03-21T08:00:00.000Z".into(),
+        };
+        let mut page = ProposalPage {
+            standing: None,
+            merge: Some(merge),
+            ..samples::proposal(ProposalTab::Conversation)
+        };
+        page.proposal.fate = ProposalFate::Merged;
+        page
+    };
     vec![
         case("commit", samples::commit_page()),
         case("commit, plain", plain_commit),
@@ -136,6 +153,71 @@ fn all() -> Vec<(&'static str, &'static str, Json)> {
         case("compare, clean", compared(Standing::Clean, &[1, 2])),
         case("compare, unrelated", compared(Standing::Unrelated, &[])),
         case("compare, unknown", compared(Standing::Unknown, &[1])),
+        case("proposals", samples::proposal_list()),
+        case(
+            "proposals, none like that",
+            ProposalListPage {
+                proposals: vec![],
+                shown: Some(ProposalFate::Closed),
+                next_cursor: None,
+                ..samples::proposal_list()
+            },
+        ),
+        case(
+            "proposals, none",
+            ProposalListPage {
+                proposals: vec![],
+                shown: Some(ProposalFate::Open),
+                counts: ProposalTotals::default(),
+                is_first: true,
+                next_cursor: None,
+                ..samples::proposal_list()
+            },
+        ),
+        case("proposal", samples::proposal(ProposalTab::Conversation)),
+        case(
+            "proposal, later",
+            ProposalPage {
+                is_first: false,
+                next_entry: None,
+                ..samples::proposal(ProposalTab::Conversation)
+            },
+        ),
+        case("proposal, merged", merged(Some("ada"))),
+        case("proposal, merged by a push", merged(None)),
+        case(
+            "proposal, closed",
+            ProposalPage {
+                standing: None,
+                approvals: ApprovalsView::default(),
+                entries: vec![],
+                ..samples::proposal(ProposalTab::Conversation)
+            },
+        ),
+        case(
+            "proposal, branch gone",
+            ProposalPage {
+                standing: None,
+                gone: Some("topic".into()),
+                ..samples::proposal(ProposalTab::Conversation)
+            },
+        ),
+        case("proposal, commits", samples::proposal(ProposalTab::Commits)),
+        case(
+            "proposal, no commits",
+            ProposalPage { commits: vec![], next_commit: None, ..samples::proposal(ProposalTab::Commits) },
+        ),
+        case("proposal, files", samples::proposal(ProposalTab::Files)),
+        case("proposal, conflicts", samples::proposal(ProposalTab::Conflicts)),
+        case(
+            "proposal, no conflicts",
+            ProposalPage {
+                conflicts: vec![],
+                standing: Some(Standing::Clean),
+                conflicts_total: 0,
+                ..samples::proposal(ProposalTab::Conflicts)
+            },
+        ),
         case("branches", samples::branch_list()),
         case(
             "branches, none",
@@ -234,6 +316,7 @@ fn attributes<'a>(html: &'a str, attribute: &str) -> Vec<&'a str> {
 
 /// Panics unless `href` leads inside the hub and holds nothing a URL must not hold.
 fn check_href(name: &str, href: &str) {
+    let href = href.strip_prefix("https://example.org").unwrap_or(href);
     assert!(href.starts_with(['/', '?', '#']) && !href.starts_with("//"), "{name}: {href}");
     let url = href.replace("&amp;", "&");
     assert!(url.bytes().all(|b| b.is_ascii_alphanumeric() || b"/?&=%-._~#".contains(&b)), "{name}: {href}");
@@ -480,6 +563,35 @@ fn a_file_that_changed_has_its_lines_its_sum_and_links() {
         [format!("/ada/weaver/blob/{id}/weaver/planner/cost.py"), format!("/ada/weaver/raw/{id}/weights.bin")]
     {
         assert!(hrefs.contains(&&*expected), "{expected}");
+    }
+}
+
+#[test]
+fn a_conversation_tells_who_did_what_and_links_addresses_only() {
+    let mut view = samples::proposal(ProposalTab::Conversation);
+    view.description = "<b>bold</b> [x](javascript:alert(1)) https://example.org/x\u{202e}".into();
+    let html = Pages::new().render(&view).unwrap();
+    assert!(html.contains("&lt;b&gt;bold&lt;/b&gt; [x](javascript:alert(1)) <a href=\"https://example.org/x\" rel=\"nofollow noopener noreferrer ugc\">"), "{html}");
+    for said in [
+        "commented",
+        "approved",
+        "asked for changes to",
+        "dismissed the review of",
+        "changed the title",
+        "changed the target",
+        "made this a draft",
+        "said that this is ready",
+        "closed this",
+        "opened this again",
+        "A push brought these commits to main",
+        "What was said here was deleted.",
+        "edited",
+        "1 of 2 required",
+        "of an earlier version",
+        "of somebody who may not push",
+        "conflicts with main in 31 paths",
+    ] {
+        assert!(html.contains(said), "{said}: {html}");
     }
 }
 

@@ -79,16 +79,28 @@ async fn standing(
     };
     let trial = exchange.app.hub.mergeability(repo, base, head, FileStrategy::Recursive);
     match tokio::time::timeout(PATIENCE, trial).await {
-        Ok(Ok(Mergeability::UpToDate)) => nothing(Standing::Same),
-        Ok(Ok(Mergeability::Behind)) => nothing(Standing::Merged),
-        Ok(Ok(Mergeability::FastForward)) => nothing(Standing::FastForward),
-        Ok(Ok(Mergeability::Clean)) => nothing(Standing::Clean),
-        Ok(Ok(Mergeability::Unrelated)) => nothing(Standing::Unrelated),
-        Ok(Ok(Mergeability::Conflicts(conflicts))) => {
-            let paths = conflicts.listed.iter().take(CONFLICTS).map(|conflict| conflict.path.to_string());
-            (Standing::Conflicts, paths.collect(), conflicts.total as u64)
+        Ok(Ok(found)) => {
+            let listed = match &found {
+                Mergeability::Conflicts(conflicts) => &conflicts.listed[..],
+                _ => &[],
+            };
+            let paths = listed.iter().take(CONFLICTS).map(|conflict| conflict.path.to_string()).collect();
+            let (standing, total) = standing_of(&found);
+            (standing, paths, total)
         }
         // A limit of merging was reached, or time is up.
         Ok(Err(_)) | Err(_) => nothing(Standing::Unknown),
+    }
+}
+
+/// What merging would come to, and how many paths are in conflict.
+pub(super) const fn standing_of(found: &Mergeability) -> (Standing, u64) {
+    match found {
+        Mergeability::UpToDate => (Standing::Same, 0),
+        Mergeability::Behind => (Standing::Merged, 0),
+        Mergeability::FastForward => (Standing::FastForward, 0),
+        Mergeability::Clean => (Standing::Clean, 0),
+        Mergeability::Unrelated => (Standing::Unrelated, 0),
+        Mergeability::Conflicts(conflicts) => (Standing::Conflicts, conflicts.total as u64),
     }
 }

@@ -6,6 +6,7 @@ mod commit;
 mod compare;
 mod diff;
 mod files;
+mod proposals;
 mod repository;
 mod version;
 mod views;
@@ -23,6 +24,7 @@ pub(crate) use branches::branches;
 pub(crate) use breakage::{breakage, breakage_json, intel};
 pub(crate) use compare::compare;
 pub(crate) use files::{blob, raw, tree};
+pub(crate) use proposals::{proposal, proposal_tab, proposals};
 pub(crate) use repository::repository;
 
 /// Rows of a page of repositories.

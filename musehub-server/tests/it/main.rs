@@ -19,6 +19,7 @@ mod openapi;
 mod pages;
 mod portable;
 mod rate_limits;
+mod proposal_pages;
 mod rebuild;
 mod route_rules;
 mod scans;
