@@ -132,7 +132,7 @@ async fn a_retired_key_is_still_found<B: KeyStore + IdentityStore>(store: &B) {
     let retired = KeyRecord { retired_at: Some(at(7)), ..record(1, "alice") };
     assert_eq!(store.keys(&handle("alice")).await.expect("keys"), [retired.clone(), record(2, "alice")]);
     let found = store.keys_by_id(&[key(3).id(), key(1).id()]).await.expect("keys_by_id");
-    assert_eq!(found, [retired.clone()]);
+    assert_eq!(found, [retired]);
     assert_eq!(store.keys_by_id(&[]).await.expect("keys_by_id"), []);
     let refused = store.add_key(&record(1, "alice")).await;
     assert!(

@@ -199,11 +199,11 @@ async fn a_version_that_cannot_be_served_is_refused_by_name() {
         );
         assert_eq!(
             refusal("DELETE FROM seaql_migrations").await,
-            "the database has tables of a hub (musehub_background_jobs is one) but no record of migrations"
+            "the database has tables of a hub (musehub_auth_keys is one) but no record of migrations"
         );
         assert_eq!(
             refusal("DROP TABLE seaql_migrations").await,
-            "the database has tables of a hub (musehub_background_jobs is one) but no record of migrations"
+            "the database has tables of a hub (musehub_auth_keys is one) but no record of migrations"
         );
     }
 }

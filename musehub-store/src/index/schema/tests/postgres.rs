@@ -64,8 +64,14 @@ const DRIFTS: &[(&str, &[&str])] = &[
         &["musehub_intel_facts: primary key is (blob_id, kind), should be (kind, blob_id)"],
     ),
     (
-        "ALTER TABLE musehub_identities DROP CONSTRAINT musehub_identities_handle_key_key",
-        &["musehub_identities: unique constraint (handle_key) is missing"],
+        "ALTER TABLE musehub_identities DROP CONSTRAINT musehub_identities_handle_key_key CASCADE",
+        &[
+            "musehub_auth_keys: foreign key (handle_key) to musehub_identities is missing, should be (handle_key) on delete \
+             cascade on update no action",
+            "musehub_collaborators: foreign key (handle_key) to musehub_identities is missing, should be (handle_key) on delete \
+             cascade on update no action",
+            "musehub_identities: unique constraint (handle_key) is missing",
+        ],
     ),
     (
         "ALTER TABLE musehub_objects ADD UNIQUE (storage_uri)",

@@ -102,7 +102,8 @@ fn drifts() -> Vec<Drift> {
         ),
         plain(
             "PRAGMA foreign_keys = OFF; DROP TABLE musehub_identities; CREATE TABLE musehub_identities ( \
-                handle varchar(64) PRIMARY KEY NOT NULL, handle_key varchar(64) NOT NULL, created_at integer NOT NULL)",
+                handle varchar(64) PRIMARY KEY NOT NULL, handle_key varchar(64) NOT NULL, created_at integer NOT NULL, \
+                spawned_by varchar(64))",
             &["musehub_identities: unique constraint (handle_key) is missing"],
         ),
         redefined(
