@@ -42,11 +42,11 @@ enum IdText {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Directories {
     /// `dir NUL path` for each.
-    BehindMarker,
+    EachBehind,
     /// `path NUL dir` for each.
-    BeforeMarker,
+    EachBefore,
     /// `dir` once, then all paths.
-    BehindOneMarker,
+    MarkedOnce,
 }
 
 /// A way in which clients may compute a snapshot's id.
@@ -58,27 +58,26 @@ pub struct SnapshotForm {
 
 impl SnapshotForm {
     /// What the hub itself writes.
-    pub const OWN: Self = Self { ids: IdText::Bare, directories: Directories::BehindMarker };
+    pub const OWN: Self = Self { ids: IdText::Bare, directories: Directories::EachBehind };
 
     /// Every form, the likeliest first.
     pub fn all() -> impl Iterator<Item = Self> {
-        use Directories::{BeforeMarker, BehindMarker, BehindOneMarker};
-        let of =
-            |ids| [BehindMarker, BeforeMarker, BehindOneMarker].map(|directories| Self { ids, directories });
+        use Directories::{EachBefore, EachBehind, MarkedOnce};
+        let of = |ids| [EachBehind, EachBefore, MarkedOnce].map(|directories| Self { ids, directories });
         of(IdText::Bare).into_iter().chain(of(IdText::Prefixed))
     }
 
     /// The forms that can differ for a snapshot with or without directories.
     fn distinct(directories: bool) -> impl Iterator<Item = Self> {
-        Self::all().filter(move |form| directories || form.directories == Directories::BehindMarker)
+        Self::all().filter(move |form| directories || form.directories == Directories::EachBehind)
     }
 
     /// Whether the form tells a directory of this path from an entry and from another form's directories.
     fn can_say(self, directory: &str) -> bool {
         match self.directories {
-            Directories::BeforeMarker => true,
-            Directories::BehindMarker => ObjectId::parse(directory).is_err(),
-            Directories::BehindOneMarker => directory != MARKER && ObjectId::parse(directory).is_err(),
+            Directories::EachBefore => true,
+            Directories::EachBehind => ObjectId::parse(directory).is_err(),
+            Directories::MarkedOnce => directory != MARKER && ObjectId::parse(directory).is_err(),
         }
     }
 }
@@ -179,10 +178,10 @@ impl SnapshotFields<'_> {
         let marker = MARKER.as_bytes();
         for (at, directory) in self.directories.iter().enumerate() {
             match form.directories {
-                Directories::BehindMarker => [marker, directory.as_bytes()].map(&mut text),
-                Directories::BeforeMarker => [directory.as_bytes(), marker].map(&mut text),
-                Directories::BehindOneMarker if at == 0 => [marker, directory.as_bytes()].map(&mut text),
-                Directories::BehindOneMarker => {
+                Directories::EachBehind => [marker, directory.as_bytes()].map(&mut text),
+                Directories::EachBefore => [directory.as_bytes(), marker].map(&mut text),
+                Directories::MarkedOnce if at == 0 => [marker, directory.as_bytes()].map(&mut text),
+                Directories::MarkedOnce => {
                     text(directory.as_bytes());
                     continue;
                 }
