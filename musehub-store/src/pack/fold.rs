@@ -10,7 +10,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use musehub_core::ObjectKey;
 use musehub_core::ObjectKind;
-use musehub_core::port::{BackendError, Located, PackId, PackedObject, Place};
+use musehub_core::port::{BackendError, PackId, PackedObject, Place};
 use object_store::{ObjectStoreExt, PutMode, PutOptions};
 use rayon::prelude::*;
 
@@ -194,10 +194,7 @@ impl PackedStore {
         });
         let ready = ready.await.map_err(|error| BackendError::unavailable("folding packs", error))?;
         for ready in ready {
-            let ready = match ready {
-                Ok(ready) => ready,
-                Err((object, error)) => return Err(super::damaged(&object, &error)),
-            };
+            let ready = ready?;
             let slot = output.add(&ready).await?;
             way.push((ready.from, Some(slot)));
         }
@@ -211,18 +208,14 @@ fn is_large(object: &PackedObject) -> bool {
 }
 
 /// Proves a record of a batch that begins at `start` of its pack.
-fn ready(
-    from: PackedObject,
-    start: u64,
-    batch: &Bytes,
-    effort: Effort,
-) -> Result<Ready, (Located, FormatError)> {
+fn ready(from: PackedObject, start: u64, batch: &Bytes, effort: Effort) -> Result<Ready, BackendError> {
+    let damaged = |error: FormatError| super::damaged(&from.located(), &error);
     let wanted = range(&from.place);
     // The batch is in memory, so what lies within it fits its index type.
     let record = batch.slice((wanted.start - start) as usize..(wanted.end - start) as usize);
-    let (key, canonical) = format::parse_record(&record).map_err(|error| (from.located(), error))?;
+    let (key, canonical) = format::parse_record(&record).map_err(damaged)?;
     if key != from.key {
-        return Err((from.located(), FormatError::OtherObject { expected: from.key, found: key }));
+        return Err(damaged(FormatError::OtherObject { expected: from.key, found: key }));
     }
     // A blob has one content. Of other objects, records under one key may differ.
     let content = (key.kind != ObjectKind::Blob).then(|| *blake3::hash(&canonical).as_bytes());
