@@ -172,7 +172,6 @@ impl Metrics {
     }
 
     /// A counter for the bytes of an answer, which are counted as they are sent.
-    #[must_use]
     pub fn sent(&self, route: &'static str) -> ::metrics::Counter {
         self.count(|| counter!(SENT, "route" => route))
     }
