@@ -229,9 +229,11 @@ struct Waits {
 impl AsyncDo for Waits {
     async fn run(&self, task: &Task<'_>) -> Result<Summary, JobError> {
         self.started.notify_one();
-        while self.hears {
-            task.checkpoint()?;
-            tokio::task::yield_now().await;
+        if self.hears {
+            loop {
+                task.checkpoint()?;
+                tokio::task::yield_now().await;
+            }
         }
         std::future::pending().await
     }
