@@ -1,7 +1,7 @@
 //! The description of the JSON API in OpenAPI 3.1, made from the handlers and from the types that they read and write.
 //!
 //! Whoever adds a row `/api/…` to the table of routes annotates its handler with `#[utoipa::path]`, derives `ToSchema` for what
-//! it reads and answers, and names it in [`Description`]. Names of schemas are those of the types, so no two types of the API may
+//! it reads and answers, and names it in `Description`. Names of schemas are those of the types, so no two types of the API may
 //! have one name. A test holds the table against the description, and every answer of the tests against its schema.
 
 use std::sync::LazyLock;

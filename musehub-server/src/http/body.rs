@@ -72,7 +72,7 @@ enum Seal {
 
 /// The body of a request.
 ///
-/// Where the sender has still to be proven by it ([`seal`](Self::seal)), none of the ways to read it comes to an end before
+/// Where the sender has still to be proven by it (`seal`), none of the ways to read it comes to an end before
 /// that: [`collect`](Self::collect) and [`decode`](Self::decode) give nothing else than the error, and a decoder does not see
 /// the end of the body. So whatever is done after either is done for a sender who is who they say.
 pub struct RequestBody {

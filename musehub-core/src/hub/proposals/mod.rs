@@ -1,5 +1,5 @@
-//! Proposals to merge one branch into another: made, changed, closed. What people say of them is in [`conversation`],
-//! what the graph says in [`standing`] and [`contents`], their merge in [`merge`].
+//! Proposals to merge one branch into another: made, changed, closed. What people say of them is in `conversation`,
+//! what the graph says in `standing` and `contents`, their merge in `merge`.
 //!
 //! Whoever calls has [opened](Hub::open) the repository for who asks: to make a proposal they need to write, to look or
 //! speak to read. What depends on the proposal besides, as being its author, is decided here.
