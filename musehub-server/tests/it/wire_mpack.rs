@@ -389,16 +389,14 @@ async fn a_pack_with_more_than_fits_into_memory_is_staged() {
 
 #[tokio::test]
 async fn one_line_of_the_log_and_the_metrics_have_every_phase() {
-    let (log, lines) = log();
+    log();
     let app = TestApp::new().await;
     let client = client(&app, "song").await;
     let history = small();
     let key = client.upload(&container_of(&history.whole("main"))).await.unwrap();
     unpack(&client, &key, &history, json!({"async": true})).await.unwrap();
     app.run_jobs().await;
-    drop(log);
-    let lines = lines.lock().unwrap().clone();
-    let lines = String::from_utf8(lines).unwrap();
+    let lines = String::from_utf8(LOGGED.take()).unwrap();
     let summary = lines.lines().filter(|line| line.contains("mpack.index") && line.contains("done"));
     let summary = summary.filter(|line| line.contains("elapsed_ms=")).collect::<Vec<_>>();
     let [line] = summary[..] else { panic!("{summary:?}") };
@@ -413,14 +411,18 @@ async fn one_line_of_the_log_and_the_metrics_have_every_phase() {
     }
 }
 
-/// What this thread logs until the guard is dropped.
-fn log() -> (tracing::subscriber::DefaultGuard, std::sync::Arc<std::sync::Mutex<Vec<u8>>>) {
-    #[derive(Clone)]
-    struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+thread_local! {
+    static LOGGED: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// Keeps what each thread logs from here on. One subscriber for all of them: whether a line is wanted is remembered for the
+/// whole process, so that one for a single thread can miss lines that others came across first.
+fn log() {
+    struct Lines;
 
     impl std::io::Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
+            LOGGED.with_borrow_mut(|lines| lines.extend_from_slice(bytes));
             Ok(bytes.len())
         }
 
@@ -429,8 +431,7 @@ fn log() -> (tracing::subscriber::DefaultGuard, std::sync::Arc<std::sync::Mutex<
         }
     }
 
-    let lines = Lines(std::sync::Arc::default());
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
-    (tracing::subscriber::set_default(subscriber), lines.0)
+    let subscriber = tracing_subscriber::fmt().with_writer(|| Lines).with_ansi(false).finish();
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    LOGGED.take();
 }
