@@ -56,10 +56,15 @@ impl Walk for Divergence {
 
     /// May be called again after [`Step::Done`], with the same answer.
     fn step(&mut self) -> Step<Apart> {
+        let one_sided = |paint| paint == LEFT || paint == RIGHT;
         self.frontier.settle();
-        while self.frontier.any_pending(|paint| paint == LEFT || paint == RIGHT) {
+        while self.frontier.any_pending(one_sided) {
             if self.visits_left == 0 {
-                return Step::Done(self.found.clone());
+                // Only a commit that is there makes the answer less than complete, so those not known of decide it.
+                return match self.frontier.any_ready(one_sided) {
+                    true => Step::Done(self.found.clone()),
+                    false => Step::Need(self.frontier.needed()),
+                };
             }
             let Some(visit) = self.frontier.pop() else {
                 return Step::Need(self.frontier.needed());
@@ -115,6 +120,13 @@ mod tests {
         let found = graph.answer(Divergence::new(id("d"), id("x"), 2));
         assert_eq!(found, Apart { left: ids("d c"), right: vec![], complete: false });
         assert!(graph.answer(Divergence::new(id("d"), id("d"), 0)).complete);
+    }
+
+    #[test]
+    fn absent_commits_leave_a_walk_cut_short_complete() {
+        let graph = Graph::read("a b:a,gone c:a");
+        let found = graph.answer(Divergence::new(id("b"), id("c"), 2));
+        assert_eq!(found, Apart { left: ids("b"), right: ids("c"), complete: true });
     }
 
     #[test]

@@ -182,6 +182,13 @@ impl Frontier {
         (0..).zip(self.census).any(|(paint, count)| count > 0 && of_interest(paint))
     }
 
+    /// Whether a pending commit that is known to be in the graph has a paint that `of_interest` accepts.
+    pub(super) fn any_ready(&self, of_interest: impl Fn(Paint) -> bool) -> bool {
+        self.ready.iter().any(|(_, Reverse(id))| {
+            self.slots.get(id).and_then(|slot| slot.mark).is_some_and(|mark| of_interest(mark.paint))
+        })
+    }
+
     /// The pending commits, sorted.
     pub(super) fn pending(&self) -> Vec<CommitId> {
         let mut ids = self.needed();
