@@ -42,6 +42,11 @@ impl App {
                 viewer.require_scope(need)?;
                 None
             }
+            Rule::Participant if viewer.handle().is_none() => return Err(unauthenticated()),
+            Rule::Participant => {
+                viewer.require_scope(Need::Write)?;
+                Some(self.open_named(params, &viewer, Need::Read).await?)
+            }
             Rule::Repository(need) => Some(self.open_named(params, &viewer, need).await?),
         };
         Ok(Admitted { viewer, opened })

@@ -2,19 +2,21 @@
 
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use musehub_core::CommitId;
+use musehub_core::hub::proposals::ProposalError;
 use musehub_core::hub::{
-    AccessError, CollaboratorError, CommitError, CreateError, FetchError, InitialiseError, KeyringError,
-    PushError, ReadError,
+    AccessError, BranchError, CollaboratorError, CommitError, CreateError, FetchError, InitialiseError,
+    KeyringError, MergeRefused, PushError, ReadError, Refused, UpdateError,
 };
 use musehub_core::id::IdError;
 use musehub_core::name::NameError;
 use musehub_core::port::BackendError;
+use musehub_core::{CommitId, Handle};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{BodyError, Reply, plain};
+use crate::api::proposals::answers::conflict_answers;
 
 /// What a client is told.
 #[derive(Debug)]
@@ -247,6 +249,15 @@ impl From<PushError> for ApiError {
                     .with("expected_head", id(expected))
                     .with("head", id(head))
             }
+            PushError::Protected { refused, .. } => {
+                let refused = match refused {
+                    Refused::Force => "force",
+                    Refused::Deletion => "deletion",
+                    Refused::DirectPush => "direct_push",
+                };
+                Self::new(StatusCode::FORBIDDEN, "protected_branch", error.to_string())
+                    .with("refused", refused)
+            }
             PushError::Busy { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string()),
             PushError::Unstored { .. } => Self::new(StatusCode::CONFLICT, "unstored", error.to_string()),
             PushError::TooManySnapshots { .. } => Self::too_large(error.to_string()),
@@ -294,6 +305,93 @@ impl From<InitialiseError> for ApiError {
                 refused.detail = format!("{created}: {}", refused.detail);
                 refused.with("created", true)
             }
+        }
+    }
+}
+
+impl From<MergeRefused> for ApiError {
+    fn from(error: MergeRefused) -> Self {
+        let conflict = |code| Self::new(StatusCode::CONFLICT, code, error.to_string());
+        match error {
+            MergeRefused::NothingToMerge => conflict("nothing_to_merge"),
+            MergeRefused::Unrelated => conflict("unrelated"),
+            MergeRefused::NotFastForward => conflict("not_fast_forward"),
+            MergeRefused::ReplaysMerge { commit } => {
+                conflict("replays_merge").with("commit_id", commit.to_string())
+            }
+            MergeRefused::TooManyCommits | MergeRefused::Limit(_) => Self::too_large(error.to_string()),
+            MergeRefused::Conflicts(ref conflicts) => {
+                match serde_json::to_value(conflict_answers(conflicts)) {
+                    Ok(listed) => conflict("conflicts")
+                        .with("conflict_count", conflicts.total)
+                        .with("conflicts", listed),
+                    Err(error) => Self::internal(error),
+                }
+            }
+            MergeRefused::Push(error) => error.into(),
+            MergeRefused::Commit(error) => error.into(),
+            MergeRefused::Read(error) => error.into(),
+        }
+    }
+}
+
+impl From<ProposalError> for ApiError {
+    fn from(error: ProposalError) -> Self {
+        let refused = |status, code| Self::new(status, code, error.to_string());
+        let conflict = |code| refused(StatusCode::CONFLICT, code);
+        match error {
+            ProposalError::NotFound { .. } | ProposalError::NoSuchEntry => {
+                refused(StatusCode::NOT_FOUND, "not_found")
+            }
+            ProposalError::NoSuchBranch { ref branch } => {
+                refused(StatusCode::UNPROCESSABLE_ENTITY, "no_such_branch").with("branch", branch.as_str())
+            }
+            ProposalError::SameBranch | ProposalError::Text { .. } => Self::invalid(error.to_string()),
+            ProposalError::NothingProposed { .. } => conflict("nothing_to_merge"),
+            ProposalError::Exists { .. } => conflict("exists"),
+            ProposalError::Forbidden { .. } => refused(StatusCode::FORBIDDEN, "forbidden"),
+            ProposalError::NotOpen { state, .. } => {
+                conflict("proposal_not_open").with("state", state.as_str())
+            }
+            ProposalError::Draft { .. } => conflict("draft"),
+            ProposalError::Changed { .. } => conflict("proposal_changed"),
+            ProposalError::SourceMoved { expected, head } => conflict("source_moved")
+                .with("expected_head", expected.to_string())
+                .with("head", head.to_string()),
+            ProposalError::TooManyEntries => conflict("too_many_entries"),
+            ProposalError::ApprovalGate { approved, required, ref changes_requested } => {
+                let asking: Vec<&str> = changes_requested.iter().map(Handle::as_str).collect();
+                conflict("approval_gate")
+                    .with("approved", approved)
+                    .with("required", required)
+                    .with("changes_requested", asking)
+            }
+            ProposalError::Merge(error) => error.into(),
+            ProposalError::Read(error) => error.into(),
+            ProposalError::Backend(error) => error.into(),
+        }
+    }
+}
+
+impl From<BranchError> for ApiError {
+    fn from(error: BranchError) -> Self {
+        match error {
+            BranchError::Push(error) => error.into(),
+            BranchError::Read(error) => error.into(),
+            BranchError::IsDefault { .. } => {
+                Self::new(StatusCode::CONFLICT, "default_branch", error.to_string())
+            }
+        }
+    }
+}
+
+impl From<UpdateError> for ApiError {
+    fn from(error: UpdateError) -> Self {
+        match error {
+            UpdateError::NotFound => Self::not_found(),
+            UpdateError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string()),
+            UpdateError::Backend(error) => error.into(),
+            other => Self::invalid(other.to_string()),
         }
     }
 }

@@ -26,6 +26,48 @@ pub enum Route {
     CreateRepository,
     /// Commits files to a branch.
     CommitFiles,
+    /// Shows a repository.
+    ShowRepository,
+    /// Changes a repository.
+    UpdateRepository,
+    /// Lists branches.
+    ListBranches,
+    /// Makes a branch.
+    CreateBranch,
+    /// Renames a branch.
+    RenameBranch,
+    /// Deletes a branch.
+    DeleteBranch,
+    /// Lists proposals.
+    ListProposals,
+    /// Makes a proposal.
+    CreateProposal,
+    /// Shows a proposal.
+    ShowProposal,
+    /// Changes a proposal.
+    EditProposal,
+    /// Closes a proposal.
+    CloseProposal,
+    /// Opens a proposal again.
+    ReopenProposal,
+    /// Merges a proposal.
+    MergeProposal,
+    /// Lists the commits of a proposal.
+    ProposalCommits,
+    /// Lists the files that a proposal changes.
+    ProposalFiles,
+    /// Lists what was said of a proposal.
+    Conversation,
+    /// Says something about a proposal.
+    Comment,
+    /// Changes what one wrote.
+    EditComment,
+    /// Deletes what one wrote.
+    DeleteComment,
+    /// Reviews a proposal.
+    Review,
+    /// Takes away the verdict of a reviewer.
+    DismissReview,
     /// Pushes, as the earliest clients do.
     SyncPush,
     /// Pulls, as the earliest clients do.
@@ -151,6 +193,9 @@ pub enum Rule {
     SignedIn(Need),
     /// Whoever may do this with the repository `{owner}/{slug}` of the path, or `{repo_id}`. To whoever may not see it, it is absent.
     Repository(Need),
+    /// Whoever says who they are, by a token that goes as far as writing, and may see the repository `{owner}/{slug}` of the path.
+    /// What else they need depends on what they change, which the use case knows.
+    Participant,
     /// Whoever has an address that the hub signed: for clients that send no credentials to an address they were given. The handler
     /// verifies it, and answers 403 before it looks at anything else.
     SignedAddress,
@@ -162,6 +207,7 @@ impl std::fmt::Display for Rule {
             Self::Anyone => f.write_str("anyone"),
             Self::SignedIn(need) => write!(f, "signed in, {}", need.as_str()),
             Self::Repository(need) => f.write_str(need.as_str()),
+            Self::Participant => f.write_str("participant"),
             Self::SignedAddress => f.write_str("signed address"),
         }
     }
@@ -228,7 +274,7 @@ const fn page(path: &'static str, route: Route, rule: Rule) -> Entry {
 }
 
 use Need::{Admin, Read, Write};
-use Rule::{Anyone, Repository, SignedAddress, SignedIn};
+use Rule::{Anyone, Participant, Repository, SignedAddress, SignedIn};
 
 /// Every route. A new one is a row here, and an arm of `Exchange::dispatch`.
 pub const TABLE: &[Entry] = &[
@@ -240,6 +286,45 @@ pub const TABLE: &[Entry] = &[
     get("/api/v1/openapi.json", Route::OpenApi, Anyone),
     post("/api/v1/repos", Route::CreateRepository, SignedIn(Admin)),
     post("/api/v1/repos/{owner}/{slug}/commits", Route::CommitFiles, Repository(Write)),
+    get("/api/v1/repos/{owner}/{slug}", Route::ShowRepository, Repository(Read)),
+    row("PATCH", "/api/v1/repos/{owner}/{slug}", Route::UpdateRepository, Repository(Admin)),
+    get("/api/v1/repos/{owner}/{slug}/branches", Route::ListBranches, Repository(Read)),
+    post("/api/v1/repos/{owner}/{slug}/branches", Route::CreateBranch, Repository(Write)),
+    row("PATCH", "/api/v1/repos/{owner}/{slug}/branches/{*branch}", Route::RenameBranch, Repository(Write)),
+    row("DELETE", "/api/v1/repos/{owner}/{slug}/branches/{*branch}", Route::DeleteBranch, Repository(Write)),
+    get("/api/v1/repos/{owner}/{slug}/proposals", Route::ListProposals, Repository(Read)),
+    post("/api/v1/repos/{owner}/{slug}/proposals", Route::CreateProposal, Repository(Write)),
+    get("/api/v1/repos/{owner}/{slug}/proposals/{number}", Route::ShowProposal, Repository(Read)),
+    row("PATCH", "/api/v1/repos/{owner}/{slug}/proposals/{number}", Route::EditProposal, Participant),
+    post("/api/v1/repos/{owner}/{slug}/proposals/{number}/close", Route::CloseProposal, Participant),
+    post("/api/v1/repos/{owner}/{slug}/proposals/{number}/reopen", Route::ReopenProposal, Participant),
+    post("/api/v1/repos/{owner}/{slug}/proposals/{number}/merge", Route::MergeProposal, Repository(Write)),
+    get("/api/v1/repos/{owner}/{slug}/proposals/{number}/commits", Route::ProposalCommits, Repository(Read)),
+    get("/api/v1/repos/{owner}/{slug}/proposals/{number}/files", Route::ProposalFiles, Repository(Read)),
+    get(
+        "/api/v1/repos/{owner}/{slug}/proposals/{number}/conversation",
+        Route::Conversation,
+        Repository(Read),
+    ),
+    post("/api/v1/repos/{owner}/{slug}/proposals/{number}/comments", Route::Comment, Participant),
+    row(
+        "PATCH",
+        "/api/v1/repos/{owner}/{slug}/proposals/{number}/comments/{entry}",
+        Route::EditComment,
+        Participant,
+    ),
+    row(
+        "DELETE",
+        "/api/v1/repos/{owner}/{slug}/proposals/{number}/comments/{entry}",
+        Route::DeleteComment,
+        Participant,
+    ),
+    post("/api/v1/repos/{owner}/{slug}/proposals/{number}/reviews", Route::Review, Participant),
+    post(
+        "/api/v1/repos/{owner}/{slug}/proposals/{number}/reviews/{reviewer}/dismissal",
+        Route::DismissReview,
+        Participant,
+    ),
     post("/api/v1/repos/{repo_id}/push", Route::SyncPush, Repository(Write)).streamed(),
     post("/api/v1/repos/{repo_id}/pull", Route::SyncPull, Repository(Read)),
     post("/api/auth/challenge", Route::Challenge, Anyone),

@@ -43,8 +43,12 @@ fn promise(rule: Rule, who: Option<&str>, role: Option<Need>, kind: Kind) -> Pro
         Rule::Anyone => Promise::Passes,
         // None of these calls has an address that the hub signed.
         Rule::SignedAddress => Promise::Forbidden,
-        Rule::SignedIn(_) if who.is_none() => Promise::Unauthenticated,
+        Rule::SignedIn(_) | Rule::Participant if who.is_none() => Promise::Unauthenticated,
         Rule::SignedIn(_) => Promise::Passes,
+        Rule::Participant if kind == Kind::Public || (kind == Kind::Private && role.is_some()) => {
+            Promise::Passes
+        }
+        Rule::Participant => Promise::Hidden,
         Rule::Repository(need) if need != Need::Read && who.is_none() => Promise::Unauthenticated,
         Rule::Repository(need) => {
             let may = match kind {
@@ -105,7 +109,7 @@ fn assert_kept(entry: &Entry, promise: Promise, answer: &Answer, absent: &Answer
         }
         Promise::Passes => {
             assert!(!matches!(answer.status, 401 | 403) && answer.status < 500, "{context}: {text}");
-            let hides = matches!(entry.rule, Rule::Repository(_)) && answer.status == 404;
+            let hides = matches!(entry.rule, Rule::Repository(_) | Rule::Participant) && answer.status == 404;
             assert!(
                 !hides || answer.body != absent.body,
                 "{context}: hidden, or the handler says what the rule says: {text}"
@@ -199,9 +203,14 @@ fn a_path_that_names_a_repository_has_a_rule_about_it() {
     for entry in TABLE {
         let by_name = entry.path.contains("{owner}/{slug}");
         let names_one = by_name || entry.path.contains("{repo_id}");
-        let about_one = matches!(entry.rule, Rule::Repository(_) | Rule::SignedAddress);
+        let about_one = matches!(entry.rule, Rule::Repository(_) | Rule::SignedAddress | Rule::Participant);
         assert!(!names_one || about_one, "{} {}", entry.method, entry.path);
-        assert!(names_one || !matches!(entry.rule, Rule::Repository(_)), "{} {}", entry.method, entry.path);
+        assert!(
+            names_one || !matches!(entry.rule, Rule::Repository(_) | Rule::Participant),
+            "{} {}",
+            entry.method,
+            entry.path
+        );
         assert_eq!(by_name, entry.path.contains("{slug}"), "{}: no path names half of it", entry.path);
     }
 }

@@ -5,10 +5,11 @@
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
 
-use hyper::Request;
 use hyper::header::CONTENT_TYPE;
+use hyper::{Method, Request};
 use jsonschema::Validator;
 use musehub_server::api::openapi;
+use musehub_server::http::route::Router;
 use serde_json::{Value, json};
 
 use crate::transport::Answer;
@@ -20,13 +21,16 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     document
 });
 
+/// How the server finds a route.
+static ROUTER: LazyLock<Router> = LazyLock::new(Router::default);
+
 /// Validators that were built already, by the pointer of their schema.
 static VALIDATORS: LazyLock<Mutex<HashMap<String, &'static Validator>>> = LazyLock::new(Mutex::default);
 
 /// What a request is, as far as the description speaks of it.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    method: String,
+    method: Method,
     path: String,
     json: Option<Value>,
 }
@@ -36,7 +40,7 @@ impl Asked {
     pub(crate) fn of(request: &Request<bytes::Bytes>) -> Option<Self> {
         let path = request.uri().path();
         path.starts_with("/api/").then(|| Self {
-            method: request.method().as_str().replace("HEAD", "GET").to_lowercase(),
+            method: if request.method() == Method::HEAD { Method::GET } else { request.method().clone() },
             path: path.to_owned(),
             json: is_json(request.headers()).then(|| serde_json::from_slice(request.body()).ok()).flatten(),
         })
@@ -53,7 +57,7 @@ impl Asked {
             return;
         };
         let name = format!("{} {template} {}", self.method, answer.status);
-        let at = format!("/paths/{}/{}", escape(template), self.method);
+        let at = format!("/paths/{}/{}", escape(&template), self.key());
         let responses = &operation["responses"];
         let status = answer.status.to_string();
         let described = responses.get(&status).is_some();
@@ -76,30 +80,18 @@ impl Asked {
         }
     }
 
-    /// The operation that answers the request, the one with the fewest parts in braces.
-    fn operation(&self) -> Option<(&'static str, &'static Value)> {
-        let paths = DOCUMENT["paths"].as_object().unwrap();
-        let fitting = paths.iter().filter(|(template, _)| fits(template, &self.path));
-        let (template, item) = fitting.min_by_key(|(template, _)| template.matches('{').count())?;
-        Some((template, item.get(&self.method)?))
+    /// The operation that answers the request: that of the route which the server finds for it.
+    fn operation(&self) -> Option<(String, &'static Value)> {
+        let (entry, _) = ROUTER.find(&self.method, &self.path).ok()?;
+        let template = entry.path.replace("{*", "{");
+        let operation = DOCUMENT["paths"].get(&template)?.get(self.key())?;
+        Some((template, operation))
     }
-}
 
-/// Whether a path is one of a template, whose last part in braces may have many segments.
-fn fits(template: &str, path: &str) -> bool {
-    let mut wanted = template.split('/').peekable();
-    let mut given = path.trim_end_matches('/').split('/');
-    while let Some(part) = wanted.next() {
-        let Some(segment) = given.next() else { return false };
-        let open = part.starts_with('{');
-        if !open && part != segment {
-            return false;
-        }
-        if open && wanted.peek().is_none() {
-            return true;
-        }
+    /// What the description calls the method.
+    fn key(&self) -> String {
+        self.method.as_str().to_lowercase()
     }
-    given.next().is_none()
 }
 
 fn is_json(headers: &hyper::HeaderMap) -> bool {

@@ -70,6 +70,26 @@ pub struct EditProposal {
     pub draft: Option<bool>,
 }
 
+/// What becomes of a proposal.
+#[derive(Debug)]
+enum Change {
+    Edit(EditProposal),
+    Close,
+    Reopen,
+}
+
+impl Change {
+    fn expected_version(&self) -> Option<u64> {
+        match self {
+            Self::Edit(edit) => edit.expected_version,
+            Self::Close | Self::Reopen => None,
+        }
+    }
+}
+
+/// An entry of the conversation that says what changed: its kind, and what was there before.
+type Note = (ProposalEntryKind, Option<String>);
+
 impl Hub {
     /// The use cases of proposals.
     #[must_use]
@@ -170,38 +190,7 @@ impl Proposals<'_> {
     ) -> Result<Proposal, ProposalError> {
         edit.title.as_deref().map(require_title).transpose()?;
         edit.description.as_deref().map(require_body).transpose()?;
-        self.change(repo, who, number, edit.expected_version, async |mut proposal| {
-            if proposal.state == ProposalState::Merged {
-                return Err(ProposalError::NotOpen { number, state: proposal.state });
-            }
-            let mut entries = Vec::new();
-            let mut note = |kind, subject| entries.push((kind, subject));
-            if let Some(title) = edit.title.as_ref().filter(|title| **title != proposal.title) {
-                note(
-                    ProposalEntryKind::Retitled,
-                    Some(std::mem::replace(&mut proposal.title, title.clone())),
-                );
-            }
-            if let Some(description) = &edit.description {
-                proposal.description.clone_from(description);
-            }
-            if let Some(target) = edit.target.as_ref().filter(|target| **target != proposal.target) {
-                (proposal.head, proposal.base) =
-                    self.require_proposable(repo, &proposal.source, target).await?;
-                note(ProposalEntryKind::Retargeted, Some(proposal.target.to_string()));
-                proposal.target.clone_from(target);
-                // What was begun was a merge into another branch.
-                proposal.merge = None;
-            }
-            if let Some(draft) = edit.draft.filter(|draft| *draft != proposal.draft) {
-                let kind =
-                    if draft { ProposalEntryKind::MarkedDraft } else { ProposalEntryKind::MarkedReady };
-                note(kind, None);
-                proposal.draft = draft;
-            }
-            Ok((proposal, entries))
-        })
-        .await
+        self.change(repo, who, number, &Change::Edit(edit)).await
     }
 
     /// Closes an open proposal. Its author may, and who may push.
@@ -214,13 +203,7 @@ impl Proposals<'_> {
         who: &Handle,
         number: ProposalNumber,
     ) -> Result<Proposal, ProposalError> {
-        self.change(repo, who, number, None, async |mut proposal| {
-            require_state(&proposal, ProposalState::Open)?;
-            proposal.state = ProposalState::Closed;
-            proposal.closed_at = Some(self.hub.backends.clock.now());
-            Ok((proposal, vec![(ProposalEntryKind::Closed, None)]))
-        })
-        .await
+        self.change(repo, who, number, &Change::Close).await
     }
 
     /// Opens a closed proposal again, if its branches are there and there is something to merge. Its author may, and who
@@ -234,40 +217,27 @@ impl Proposals<'_> {
         who: &Handle,
         number: ProposalNumber,
     ) -> Result<Proposal, ProposalError> {
-        self.change(repo, who, number, None, async |mut proposal| {
-            require_state(&proposal, ProposalState::Closed)?;
-            (proposal.head, proposal.base) =
-                self.require_proposable(repo, &proposal.source, &proposal.target).await?;
-            proposal.state = ProposalState::Open;
-            proposal.closed_at = None;
-            Ok((proposal, vec![(ProposalEntryKind::Reopened, None)]))
-        })
-        .await
+        self.change(repo, who, number, &Change::Reopen).await
     }
 
-    /// Changes a proposal as it stands, again where somebody else was quicker. `change` gives what it becomes, and the entries
-    /// that say so.
+    /// Changes a proposal as it stands, again where somebody else was quicker.
     async fn change(
         &self,
         repo: &RepositoryRecord,
         who: &Handle,
         number: ProposalNumber,
-        expected_version: Option<u64>,
-        change: impl AsyncFn(
-            Proposal,
-        )
-            -> Result<(Proposal, Vec<(ProposalEntryKind, Option<String>)>), ProposalError>,
+        change: &Change,
     ) -> Result<Proposal, ProposalError> {
         for _ in 0..MAX_RACES {
             let (proposal, _) = self.settled(repo, number).await?;
-            if expected_version.is_some_and(|expected| expected != proposal.version) {
+            if change.expected_version().is_some_and(|expected| expected != proposal.version) {
                 return Err(ProposalError::Changed { number });
             }
             if !is_same(who, &proposal.author) && !self.hub.may_write(repo, who).await? {
                 let rule = "only its author, and who may push, can change a proposal";
                 return Err(ProposalError::Forbidden { rule });
             }
-            let (mut next, entries) = change(proposal.clone()).await?;
+            let (mut next, entries) = self.changed(repo, proposal.clone(), change).await?;
             if next == proposal {
                 return Ok(proposal);
             }
@@ -300,6 +270,65 @@ impl Proposals<'_> {
             }
         }
         Err(ProposalError::Changed { number })
+    }
+
+    /// What a proposal becomes, and the entries that say so.
+    async fn changed(
+        &self,
+        repo: &RepositoryRecord,
+        mut proposal: Proposal,
+        change: &Change,
+    ) -> Result<(Proposal, Vec<Note>), ProposalError> {
+        let notes = match change {
+            Change::Edit(edit) => return self.edited(repo, proposal, edit).await,
+            Change::Close => {
+                require_state(&proposal, ProposalState::Open)?;
+                proposal.state = ProposalState::Closed;
+                proposal.closed_at = Some(self.hub.backends.clock.now());
+                vec![(ProposalEntryKind::Closed, None)]
+            }
+            Change::Reopen => {
+                require_state(&proposal, ProposalState::Closed)?;
+                (proposal.head, proposal.base) =
+                    self.require_proposable(repo, &proposal.source, &proposal.target).await?;
+                proposal.state = ProposalState::Open;
+                proposal.closed_at = None;
+                vec![(ProposalEntryKind::Reopened, None)]
+            }
+        };
+        Ok((proposal, notes))
+    }
+
+    async fn edited(
+        &self,
+        repo: &RepositoryRecord,
+        mut proposal: Proposal,
+        edit: &EditProposal,
+    ) -> Result<(Proposal, Vec<Note>), ProposalError> {
+        if proposal.state == ProposalState::Merged {
+            return Err(ProposalError::NotOpen { number: proposal.number, state: proposal.state });
+        }
+        let mut notes = Vec::new();
+        if let Some(title) = edit.title.as_ref().filter(|title| **title != proposal.title) {
+            let before = std::mem::replace(&mut proposal.title, title.clone());
+            notes.push((ProposalEntryKind::Retitled, Some(before)));
+        }
+        if let Some(description) = &edit.description {
+            proposal.description.clone_from(description);
+        }
+        if let Some(target) = edit.target.as_ref().filter(|target| **target != proposal.target) {
+            (proposal.head, proposal.base) = self.require_proposable(repo, &proposal.source, target).await?;
+            notes.push((ProposalEntryKind::Retargeted, Some(proposal.target.to_string())));
+            proposal.target.clone_from(target);
+            // What was begun was a merge into another branch.
+            proposal.merge = None;
+        }
+        if let Some(draft) = edit.draft.filter(|draft| *draft != proposal.draft) {
+            let kind = if draft { ProposalEntryKind::MarkedDraft } else { ProposalEntryKind::MarkedReady };
+            notes.push((kind, None));
+            proposal.draft = draft;
+        }
+        Ok((proposal, notes))
     }
 
     /// The heads of two branches of which the one has commits that the other one lacks.
