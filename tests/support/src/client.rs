@@ -11,6 +11,7 @@ use hyper::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_A
 use rmpv::Value;
 
 use crate::history::{Bundle, History};
+use crate::id::Ids;
 use crate::record::{get, list, map, pack, text, text_list, texts, unpack};
 use crate::transport::{Answer, Transport};
 
@@ -78,6 +79,8 @@ pub struct MuseClient {
     token: Option<String>,
     /// The heads that earlier calls saw: the tracking refs.
     pub tracking: BTreeMap<String, String>,
+    /// What it computes ids with; the real one knows none but the flat ones.
+    pub ids: Ids,
 }
 
 impl std::fmt::Debug for MuseClient {
@@ -95,6 +98,7 @@ impl MuseClient {
             base: format!("/{owner}/{slug}"),
             token: token.map(str::to_owned),
             tracking: BTreeMap::new(),
+            ids: Ids::Flat,
         }
     }
 
@@ -248,7 +252,7 @@ impl MuseClient {
         let want: BTreeSet<&String> = refs.branch_heads.values().collect();
         let body = map([("want", texts(want)), ("have", texts::<&str>([]))]);
         let bundle = read_bundle(&self.call("fetch", Some(&body), false).await?);
-        let mut local = History::new();
+        let mut local = History::with_ids(self.ids);
         local.repo_id = refs.repo_id;
         local.receive(&bundle);
         local.branches = refs.branch_heads;

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use crate::client::MuseClient;
 use crate::history::{History, Tree};
 use crate::json_client::JsonClient;
+use crate::mpack_client::MpackClient;
 
 /// A client of some generation, with one repository.
 #[async_trait]
@@ -63,6 +64,18 @@ impl WireClient for MuseClient {
 
 #[async_trait]
 impl WireClient for JsonClient {
+    async fn push(&mut self, history: &History, branch: &str) -> Result<(), String> {
+        Self::push(self, history, branch, false).await.map(drop).map_err(|error| error.to_string())
+    }
+
+    async fn fetch(&self) -> Result<Fetched, String> {
+        let whole = self.whole().await.map_err(|error| error.to_string())?;
+        Ok(Fetched::of(&whole))
+    }
+}
+
+#[async_trait]
+impl WireClient for MpackClient {
     async fn push(&mut self, history: &History, branch: &str) -> Result<(), String> {
         Self::push(self, history, branch, false).await.map(drop).map_err(|error| error.to_string())
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use rmpv::Value;
 
-use crate::id;
+use crate::id::{self, Ids};
 use crate::record::{get, map, set, text, texts};
 
 /// Files by path.
@@ -24,6 +24,8 @@ pub struct History {
     pub branches: BTreeMap<String, String>,
     /// The repository that records name; the client copies it from its own `.muse`.
     pub repo_id: String,
+    /// What its ids are computed with.
+    pub ids: Ids,
     clock: u64,
 }
 
@@ -58,6 +60,12 @@ impl History {
     #[must_use]
     pub fn new() -> Self {
         Self { repo_id: "6f1a52c8-0d7e-4f0b-9a53-3c5f2c1d9e70".into(), ..Self::default() }
+    }
+
+    /// The same, with the ids of other clients.
+    #[must_use]
+    pub fn with_ids(ids: Ids) -> Self {
+        Self { ids, ..Self::new() }
     }
 
     /// Commits on a branch what `edit` makes of its head's files, and moves the branch. A branch that is not there
@@ -112,15 +120,15 @@ impl History {
         let manifest: BTreeMap<String, String> = std::mem::take(&mut new.tree)
             .into_iter()
             .map(|(path, content)| {
-                let id = id::object_id(&content);
+                let id = self.ids.object(&content);
                 self.objects.insert(id.clone(), content);
                 (path, id)
             })
             .collect();
-        let snapshot = snapshot_record(&manifest, new.committed_at);
+        let snapshot = record_of_snapshot(self.ids.snapshot(&manifest), &manifest, new.committed_at);
         let snapshot_id = text(&snapshot, "snapshot_id").to_owned();
         self.snapshots.entry(snapshot_id.clone()).or_insert(snapshot);
-        let record = commit_record(&self.repo_id, &snapshot_id, &new);
+        let record = commit_record(self.ids, &self.repo_id, &snapshot_id, &new);
         let commit = text(&record, "commit_id").to_owned();
         self.commits.insert(commit.clone(), record);
         commit
@@ -219,12 +227,11 @@ impl History {
     /// The first thing that does not fit.
     pub fn verify(&self) -> Result<(), String> {
         for (claimed, content) in &self.objects {
-            expect("object", claimed, &id::object_id(content))?;
+            expect("object", claimed, &self.ids.object(content))?;
         }
         for (claimed, record) in &self.snapshots {
             let manifest = manifest_of(record);
-            let computed = id::snapshot_id(manifest.iter().map(|(path, id)| (path.as_str(), id.as_str())));
-            expect("snapshot", claimed, &computed)?;
+            expect("snapshot", claimed, &self.ids.snapshot(&manifest))?;
             if let Some((path, id)) = manifest.iter().find(|(_, id)| !self.objects.contains_key(*id)) {
                 return Err(format!("snapshot {claimed} lacks {path}: {id}"));
             }
@@ -238,7 +245,7 @@ impl History {
             if !self.snapshots.contains_key(snapshot) {
                 return Err(format!("commit {claimed} lacks its snapshot {snapshot}"));
             }
-            expect("commit", claimed, &recompute(record))?;
+            expect("commit", claimed, &self.ids.commit(record))?;
         }
         match self.branches.iter().find(|(_, head)| !self.commits.contains_key(*head)) {
             Some((branch, head)) => Err(format!("branch {branch} points at {head}, which is nowhere")),
@@ -299,19 +306,19 @@ pub fn manifest_of(record: &Value) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The id that the fields of a commit's record have.
+/// The id that the fields of a commit's record have, as clients of March 2026 compute it.
 #[must_use]
 pub fn recompute(record: &Value) -> String {
-    let parents = parents(record);
-    let parents: Vec<&str> = parents.iter().map(String::as_str).collect();
-    let field = |key| text(record, key);
-    id::commit_id(&parents, field("snapshot_id"), field("message"), field("committed_at"))
+    Ids::Flat.commit(record)
 }
 
-/// The record of a snapshot.
+/// The record of a snapshot, with the id that clients of March 2026 compute.
 #[must_use]
 pub fn snapshot_record(manifest: &BTreeMap<String, String>, created_at: &str) -> Value {
-    let id = id::snapshot_id(manifest.iter().map(|(path, id)| (path.as_str(), id.as_str())));
+    record_of_snapshot(Ids::Flat.snapshot(manifest), manifest, created_at)
+}
+
+fn record_of_snapshot(id: String, manifest: &BTreeMap<String, String>, created_at: &str) -> Value {
     let entries = manifest.iter().map(|(path, id)| (path.as_str().into(), id.as_str().into()));
     map([
         ("snapshot_id", id.into()),
@@ -321,7 +328,7 @@ pub fn snapshot_record(manifest: &BTreeMap<String, String>, created_at: &str) ->
 }
 
 /// The record of a commit: the 22 fields of format version 5, in the client's order.
-fn commit_record(repo_id: &str, snapshot: &str, new: &NewCommit<'_>) -> Value {
+fn commit_record(ids: Ids, repo_id: &str, snapshot: &str, new: &NewCommit<'_>) -> Value {
     let parent = |at: usize| new.parents.get(at).map_or(Value::Nil, |id| id.as_str().into());
     let delta = if new.parents.is_empty() { Value::Nil } else { structured_delta(new.message) };
     let mut record = map([
@@ -348,7 +355,7 @@ fn commit_record(repo_id: &str, snapshot: &str, new: &NewCommit<'_>) -> Value {
         ("reviewed_by", texts::<&str>([])),
         ("test_runs", 0.into()),
     ]);
-    let id = recompute(&record);
+    let id = ids.commit(&record);
     set(&mut record, "commit_id", id);
     record
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::client::{ClientError, Refs};
 use crate::history::{Bundle, History};
+use crate::id::Ids;
 use crate::record::{from_json, to_json};
 use crate::transport::Transport;
 
@@ -21,6 +22,8 @@ pub struct JsonClient {
     transport: Arc<dyn Transport>,
     base: String,
     token: Option<String>,
+    /// What it computes ids with.
+    pub ids: Ids,
 }
 
 impl std::fmt::Debug for JsonClient {
@@ -33,7 +36,12 @@ impl JsonClient {
     /// A client of the repository of an id.
     #[must_use]
     pub fn new(transport: Arc<dyn Transport>, repo_id: &str, token: Option<&str>) -> Self {
-        Self { transport, base: format!("/wire/repos/{repo_id}"), token: token.map(str::to_owned) }
+        Self {
+            transport,
+            base: format!("/wire/repos/{repo_id}"),
+            token: token.map(str::to_owned),
+            ids: Ids::Flat,
+        }
     }
 
     /// The heads.
@@ -100,7 +108,7 @@ impl JsonClient {
         let refs = self.refs().await?;
         let want: BTreeSet<String> = refs.branch_heads.values().cloned().collect();
         let bundle = self.fetch(&want.into_iter().collect::<Vec<_>>(), &[]).await?;
-        let mut local = History::new();
+        let mut local = History::with_ids(self.ids);
         (local.repo_id, local.branches) = (refs.repo_id, refs.branch_heads);
         local.receive(&bundle);
         local.verify().map_err(|body| ClientError { status: 0, body, call: "fetch" })?;

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::client::ClientError;
 use crate::history::{Bundle, History, manifest_of};
+use crate::id::Ids;
 use crate::record::{get, list, map, pack, set, text, unpack};
 use crate::transport::{Answer, Transport};
 
@@ -34,6 +35,8 @@ pub struct MpackClient {
     token: Option<String>,
     /// How its packs are written.
     pub form: PackForm,
+    /// What it computes ids with.
+    pub ids: Ids,
 }
 
 impl std::fmt::Debug for MpackClient {
@@ -47,7 +50,7 @@ impl MpackClient {
     #[must_use]
     pub fn new(transport: Arc<dyn Transport>, owner: &str, slug: &str, token: Option<&str>) -> Self {
         let base = format!("/{owner}/{slug}");
-        Self { transport, base, token: token.map(str::to_owned), form: PackForm::default() }
+        Self { transport, base, token: token.map(str::to_owned), form: PackForm::default(), ids: Ids::Flat }
     }
 
     /// The heads by branch, bare.
@@ -154,7 +157,7 @@ impl MpackClient {
         let branches = self.heads().await?;
         let want: BTreeSet<String> = branches.values().cloned().collect();
         let bytes = self.fetch_pack(&want.into_iter().collect::<Vec<_>>(), &[]).await?;
-        let mut local = History::new();
+        let mut local = History::with_ids(self.ids);
         local.branches = branches;
         let bundle = read_container(&bytes).map_err(|error| failed("fetch", 0, error))?;
         let named = |record: &Value, key: &str| (text(record, key).to_owned(), record.clone());
