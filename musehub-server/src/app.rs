@@ -33,7 +33,7 @@ use crate::config::{Config, ConnectionLimits};
 use crate::http::address::AddressKey;
 use crate::http::origin::{Origin, TrustedProxies};
 use crate::http::rate::{Class, Limiter, Rates, Reserving, Who};
-use crate::http::route::{Entry, NoRoute, Params, Route, Router};
+use crate::http::route::{Entry, Generation, NoRoute, Params, Route, Router, Rule};
 use crate::http::{ApiError, Counted, Reply, RequestBody, health, html, plain, unsupported};
 use crate::jobs::Registry;
 use crate::metrics::Metrics;
@@ -363,6 +363,10 @@ impl App {
             method = %parts.method, path, status, ms = took.as_secs_f64() * 1000.0, client, "request"
         );
         self.count_request(&parts.method, entry, status, took, body.received());
+        if let Some((transfer, generation)) = entry.and_then(|entry| entry.route.transfer()) {
+            let spoken = reply.extensions().get().map_or(generation, |Generation(spoken)| spoken);
+            self.metrics.transferred(transfer, spoken, status);
+        }
         let sent = self.metrics.sent(pattern(entry));
         reply.map(|body| Counted::new(body, sent).boxed_unsync())
     }
@@ -380,9 +384,6 @@ impl App {
         let method = known.into_iter().find(|known| method.as_str() == *known).unwrap_or("other");
         self.metrics.answered(pattern(entry), method, status, took);
         self.metrics.received(pattern(entry), received);
-        if let Some((transfer, generation)) = entry.and_then(|entry| entry.route.transfer()) {
-            self.metrics.transferred(transfer, generation, status);
-        }
     }
 
     /// Answers a request of an operator: metrics and health, and nothing else.
@@ -431,6 +432,10 @@ impl App {
             }
             Err(refusal) => Err(refusal),
         };
+        let forged = |error: &ApiError| error.status == StatusCode::FORBIDDEN;
+        if entry.rule == Rule::SignedAddress && answer.as_ref().is_err_and(forged) {
+            self.count_failure(origin).await?;
+        }
         // Nothing is said to who is not proven, not even that there is nothing: the answer would tell.
         if let Err(refusal) = body.settle().await {
             self.count_failure(origin).await?;
@@ -586,6 +591,7 @@ impl Exchange<'_> {
             Route::DeleteComment => api::proposals::conversation::delete_comment(self).await,
             Route::Review => api::proposals::conversation::review_proposal(self, body).await,
             Route::DismissReview => api::proposals::conversation::dismiss_review(self, body).await,
+            Route::ShowCommit => api::commits::show(self).await,
             Route::SyncPush => api::sync::push(self, body).await,
             Route::SyncPull => api::sync::pull(self, body).await,
             Route::Challenge => api::keys::challenge(self, body).await,

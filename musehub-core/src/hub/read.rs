@@ -11,8 +11,9 @@ use crate::canonical;
 use crate::graph::History;
 use crate::id::{BlobId, CommitId, ObjectKind, SnapshotId};
 use crate::name::RepoId;
-use crate::object::Snapshot;
+use crate::object::{IdProof, Snapshot};
 use crate::port::{BackendError, BlobRow, CommitRow, RepositoryRecord};
+use crate::scheme::IdScheme;
 
 /// Repositories that are looked at together for whether one may be read.
 const HOLDERS: u32 = 100;
@@ -68,6 +69,21 @@ impl Hub {
         Snapshot::decode(id, &bytes).map_err(|error| {
             BackendError::Damaged { what: format!("snapshot {id}"), reason: error.to_string() }.into()
         })
+    }
+
+    /// Whether a snapshot's id is proven, or taken on its client's word. Only ids of one scheme can be either.
+    ///
+    /// # Errors
+    /// As [`snapshot`](Self::snapshot).
+    pub async fn snapshot_proof(
+        &self,
+        repo: &RepositoryRecord,
+        id: SnapshotId,
+    ) -> Result<IdProof, ReadError> {
+        match repo.scheme {
+            Some(IdScheme::TypedV1) => Ok(self.snapshot(repo, id).await?.id_proof(IdScheme::TypedV1)),
+            _ => Ok(IdProof::Verified),
+        }
     }
 
     /// Size and place of those blobs that the repository holds, in no order.

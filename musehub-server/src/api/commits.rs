@@ -8,7 +8,9 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::CONTENT_TYPE;
 use musehub_core::hub::{CommitFiles, FileChange, FileContent, MAX_FILE_CHANGES, algorithm_of};
+use musehub_core::object::IdProof;
 use musehub_core::port::{CommitRow, RepositoryRecord};
+use musehub_core::signature::commit::SignatureState;
 use musehub_core::{BlobId, BranchName, CommitId, Hub, RepoPath};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle as Runtime;
@@ -99,6 +101,50 @@ pub(crate) struct CommitAnswer {
     committed_at: String,
     /// Empty where no agent made it.
     agent_id: String,
+    /// Whether the hub computed its id; else the id is taken on the word of whoever pushed it.
+    id_verified: bool,
+}
+
+/// A commit with what is known of it
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CommitShown {
+    commit: CommitAnswer,
+    /// Whether the hub computed the snapshot's id.
+    snapshot_id_verified: bool,
+    signature: SignatureAnswer,
+}
+
+/// What is known of the signature of a commit
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SignatureAnswer {
+    /// `valid`, `invalid`, `unknown_key`, `retired_key`, `unverifiable` or `unsigned`.
+    state: &'static str,
+    /// Whose key made it; null where that is not known.
+    signer: Option<String>,
+    /// The key that made it; null where that is not known.
+    key_id: Option<String>,
+    /// Since when that key is retired.
+    retired_at: Option<String>,
+}
+
+impl From<SignatureState> for SignatureAnswer {
+    fn from(known: SignatureState) -> Self {
+        let state = known.as_str();
+        let (signer, key, since) = match known {
+            SignatureState::Valid { signer, key } => (Some(signer), Some(key), None),
+            SignatureState::RetiredKey { signer, key, since } => (Some(signer), Some(key), Some(since)),
+            SignatureState::UnknownKey { key } => (None, key, None),
+            SignatureState::Invalid | SignatureState::Unverifiable | SignatureState::Unsigned => {
+                (None, None, None)
+            }
+        };
+        Self {
+            state,
+            signer: signer.map(|signer| signer.to_string()),
+            key_id: key.map(|key| key.to_string()),
+            retired_at: since.map(|since| since.to_string()),
+        }
+    }
 }
 
 impl From<CommitRow> for CommitAnswer {
@@ -112,8 +158,28 @@ impl From<CommitRow> for CommitAnswer {
             message: row.message,
             committed_at: row.committed_at,
             agent_id: row.agent_id,
+            id_verified: row.id_proof == IdProof::Verified,
         }
     }
+}
+
+/// One commit
+#[utoipa::path(
+    get,
+    path = "/api/v1/repos/{owner}/{slug}/commits/{id}",
+    tag = "commits",
+    operation_id = "show_commit",
+    params(RepositoryPath, ("id" = String, Path, description = "Its id.")),
+    responses((status = 200, description = "The commit.", body = CommitShown)),
+)]
+pub(crate) async fn show(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
+    let (repo, hub) = (exchange.repository()?, &exchange.app.hub);
+    let id = CommitId::parse(exchange.params.get("id"))?;
+    let row = hub.commit(repo, id).await?;
+    let snapshot_id_verified = hub.snapshot_proof(repo, row.snapshot).await? == IdProof::Verified;
+    let signature = hub.signature_states(repo, &[id]).await?.pop();
+    let signature = signature.map_or(SignatureState::Unsigned, |(_, state)| state).into();
+    json(StatusCode::OK, &CommitShown { commit: row.into(), snapshot_id_verified, signature })
 }
 
 /// Commits changes of files to a branch

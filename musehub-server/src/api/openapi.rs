@@ -34,6 +34,7 @@ use crate::http::{Reply, plain};
         super::collaborators::put,
         super::collaborators::remove,
         super::commits::commit_files,
+        super::commits::show,
         super::keys::add,
         super::keys::challenge,
         super::keys::list,

@@ -68,6 +68,8 @@ pub enum Route {
     Review,
     /// Takes away the verdict of a reviewer.
     DismissReview,
+    /// A commit, and what is known of it.
+    ShowCommit,
     /// Pushes, as the earliest clients do.
     SyncPush,
     /// Pulls, as the earliest clients do.
@@ -176,13 +178,22 @@ impl Route {
     pub const fn transfer(self) -> Option<(Transfer, &'static str)> {
         match self {
             Self::Push => Some((Transfer::Push, "mwp")),
+            // The later clients call it as well: then the answer says so.
             Self::Fetch => Some((Transfer::Fetch, "mwp")),
+            Self::JsonPush => Some((Transfer::Push, "json")),
+            Self::JsonFetch => Some((Transfer::Fetch, "json")),
+            Self::UnpackPack => Some((Transfer::Push, "mpack")),
+            Self::FetchPack => Some((Transfer::Fetch, "mpack")),
             Self::SyncPush => Some((Transfer::Push, "sync")),
             Self::SyncPull => Some((Transfer::Fetch, "sync")),
             _ => None,
         }
     }
 }
+
+/// The generation of clients that an answer is for, where its route has several: an extension of the answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Generation(pub(crate) &'static str);
 
 /// Who may use a route. It is applied before the handler runs; there is no way around it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -241,9 +252,13 @@ impl Entry {
     pub fn charge(&self) -> Option<(Class, u32)> {
         match self.route {
             Route::Health | Route::Ready | Route::Static => None,
-            Route::Fetch | Route::SyncPull => Some((Class::Read, 5)),
+            // Whoever has the address was counted when they asked for it, and is no client that could wait.
+            _ if self.rule == Rule::SignedAddress => None,
+            Route::Fetch | Route::FetchPack | Route::JsonFetch | Route::SyncPull => Some((Class::Read, 5)),
             Route::FilterObjects | Route::Presign | Route::Negotiate => Some((Class::Read, 1)),
-            Route::Push | Route::SyncPush | Route::CommitFiles => Some((Class::Write, 5)),
+            Route::Push | Route::JsonPush | Route::UnpackPack | Route::SyncPush | Route::CommitFiles => {
+                Some((Class::Write, 5))
+            }
             _ if self.method == "GET" => Some((Class::Read, 1)),
             _ => Some((Class::Write, 1)),
         }
@@ -325,6 +340,7 @@ pub const TABLE: &[Entry] = &[
         Route::DismissReview,
         Participant,
     ),
+    get("/api/v1/repos/{owner}/{slug}/commits/{id}", Route::ShowCommit, Repository(Read)),
     post("/api/v1/repos/{repo_id}/push", Route::SyncPush, Repository(Write)).streamed(),
     post("/api/v1/repos/{repo_id}/pull", Route::SyncPull, Repository(Read)),
     post("/api/auth/challenge", Route::Challenge, Anyone),

@@ -24,6 +24,8 @@ pub struct CommitPage {
     pub snapshot_id: String,
     /// Who and what made it.
     pub provenance: Provenance,
+    /// Whether the snapshot's id is proven; else it is taken on its client's word.
+    pub snapshot_verified: bool,
     /// What is known of its signature.
     pub signature: SignatureView,
     /// What its client says about its meaning.
@@ -75,14 +77,20 @@ pub struct Note {
 
 /// What is known of the signature of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum SignatureState {
+    /// It fits, and its key is registered and in force.
+    Valid,
+    /// It fits, and its key was retired since.
+    RetiredKey,
+    /// It fits, and nobody registered its key; or the commit does not bring the key.
+    UnknownKey,
+    /// It does not fit the commit, or is none.
+    Invalid,
+    /// It was made with a secret that its maker shares with whoever should check it. Nobody else can.
+    Unverifiable,
     /// There is none.
     Unsigned,
-    /// There is one, made with a secret that its maker shares with whoever should check it. Nobody else can.
-    Unverifiable,
-    /// There is one, and the hub has not checked it.
-    Unchecked,
 }
 
 /// The signature of a commit.
@@ -90,6 +98,10 @@ pub enum SignatureState {
 pub struct SignatureView {
     /// What is known of it.
     pub state: SignatureState,
+    /// Whose key it is, or was; none where that is not known.
+    pub signer: Option<String>,
+    /// Since when the key is retired.
+    pub retired_at: Option<String>,
     /// The key that its record names; may be empty.
     pub key: String,
 }

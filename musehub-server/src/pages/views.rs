@@ -129,6 +129,8 @@ pub struct CommitRow {
     pub committed_at: String,
     /// Whether it has two parents.
     pub is_merge: bool,
+    /// Whether its id is proven; else it is taken on its client's word.
+    pub id_verified: bool,
 }
 
 /// What a tree entry is.

@@ -1,9 +1,9 @@
 //! The page of one commit.
 
 use musehub_core::CommitId;
-use musehub_core::object::Commit;
+use musehub_core::object::{Commit, IdProof};
 use musehub_core::port::RepositoryRecord;
-use musehub_core::scheme::IdScheme;
+use musehub_core::signature::commit::SignatureState as Known;
 use serde_json::Value;
 
 use super::version::missing;
@@ -33,6 +33,7 @@ pub(super) async fn commit(
         return Err(missing("parent"));
     }
     let choice = diff::Choice::of(exchange).with_parent(asked.map(|number| number as u64));
+    let snapshot_verified = hub.snapshot_proof(repo, row.snapshot).await? == IdProof::Verified;
     let (first, body) = split_message(&row.message);
     let page = CommitPage {
         repo: views::header(repo),
@@ -48,7 +49,8 @@ pub(super) async fn commit(
         branch: row.branch.clone(),
         snapshot_id: row.snapshot.to_string(),
         provenance: provenance(&record),
-        signature: signature(repo, &record),
+        snapshot_verified,
+        signature: signature(exchange, repo, &record).await?,
         reported: reported(&record),
         diff: diff::view(exchange, repo, parent, id, choice).await?,
         commit: crate::pages::CommitRow { message: first.to_owned(), ..views::commit(row.clone()) },
@@ -80,19 +82,30 @@ fn provenance(record: &Commit) -> Provenance {
     }
 }
 
-/// The March client signs with a secret that it shares with nobody but its own machine: 64 hexadecimal digits of HMAC-SHA256.
-fn signature(repo: &RepositoryRecord, record: &Commit) -> SignatureView {
-    let signature = record.text("signature");
-    let shared = repo.scheme == Some(IdScheme::FlatV1)
-        && signature.len() == 64
-        && signature.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let state = match (signature.is_empty(), shared) {
-        (true, _) => SignatureState::Unsigned,
-        (_, true) => SignatureState::Unverifiable,
-        _ => SignatureState::Unchecked,
+/// What is known of the commit's signature, and the key that its record names.
+async fn signature(
+    exchange: &Exchange<'_>,
+    repo: &RepositoryRecord,
+    record: &Commit,
+) -> Result<SignatureView, ApiError> {
+    let states = exchange.app.hub.signature_states(repo, &[record.id()]).await?;
+    let known = states.into_iter().next().map_or(Known::Unsigned, |(_, state)| state);
+    let (state, signer, retired_at) = match known {
+        Known::Valid { signer, .. } => (SignatureState::Valid, Some(signer), None),
+        Known::RetiredKey { signer, since, .. } => (SignatureState::RetiredKey, Some(signer), Some(since)),
+        Known::UnknownKey { .. } => (SignatureState::UnknownKey, None, None),
+        Known::Invalid => (SignatureState::Invalid, None, None),
+        Known::Unverifiable => (SignatureState::Unverifiable, None, None),
+        Known::Unsigned => (SignatureState::Unsigned, None, None),
     };
     let key = [record.text("signer_public_key"), record.text("signer_key_id")];
-    SignatureView { state, key: cut(key.into_iter().find(|key| !key.is_empty()).unwrap_or_default()) }
+    let key = key.into_iter().find(|key| !key.is_empty()).unwrap_or_default();
+    Ok(SignatureView {
+        state,
+        signer: signer.map(|signer| signer.to_string()),
+        retired_at: retired_at.map(|since| since.to_string()),
+        key: cut(key),
+    })
 }
 
 fn reported(record: &Commit) -> Reported {

@@ -1,5 +1,6 @@
 //! Rows of the index as rows of pages.
 
+use musehub_core::object::IdProof;
 use musehub_core::port::{self, BreakageGroup, BreakageIssue, BreakageMeta, RepositoryRecord};
 
 use crate::pages::{
@@ -28,6 +29,7 @@ pub(super) fn commit(row: port::CommitRow) -> CommitRow {
         agent_id: Some(row.agent_id).filter(|id| !id.is_empty()),
         committed_at: row.committed_at,
         is_merge: row.parents.len() > 1,
+        id_verified: row.id_proof == IdProof::Verified,
     }
 }
 

@@ -140,3 +140,35 @@ async fn a_copy_whose_index_is_made_from_its_objects_marks_the_same_ids() {
     }
     assert_eq!(verified(&elsewhere).await, (0, 1, 1));
 }
+
+#[tokio::test]
+async fn pages_and_the_api_say_which_ids_are_unverified() {
+    const MARK: &str = "badge--unverified";
+    let app = TestApp::new().await;
+    let repo = allow(&app, &repository(&app).await).await;
+    let first = send(&app, &repo, push("one", &[], false)).await.unwrap();
+    let repo = app.record("alice", "demo").await;
+    let second = send(&app, &repo, push("four", &[first], true)).await.unwrap();
+
+    let marks = async |path: &str| app.get(path).send().await.expect(200).text().matches(MARK).count();
+    assert_eq!(marks("/alice/demo/commits/main").await, 1, "one of the two");
+    assert_eq!(marks("/alice/demo").await, 1);
+    // In the head of the page, at the id, and at the snapshot's.
+    assert_eq!(marks(&format!("/alice/demo/commits/{first}")).await, 3);
+    assert_eq!(marks(&format!("/alice/demo/commits/{second}")).await, 0);
+    assert_eq!(marks(&format!("/alice/demo/tree/{first}")).await, 1);
+
+    for (id, verified) in [(first, false), (second, true)] {
+        let path = format!("/api/v1/repos/alice/demo/commits/{id}");
+        let shown = app.get(&path).send().await.expect(200).json();
+        assert_eq!(shown["commit"]["commit_id"], id.to_string());
+        assert_eq!(
+            (&shown["commit"]["id_verified"], &shown["snapshot_id_verified"]),
+            (&json!(verified), &json!(verified))
+        );
+        assert_eq!(shown["signature"]["state"], "unsigned");
+    }
+    let absent = format!("/api/v1/repos/alice/demo/commits/sha256:{}", "0".repeat(64));
+    assert_eq!(app.get(&absent).send().await.status, 404);
+    assert_eq!(app.get("/api/v1/repos/alice/demo/commits/nonsense").send().await.status, 422);
+}

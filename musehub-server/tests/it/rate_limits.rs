@@ -11,9 +11,11 @@ use musehub_core::port::Timestamp;
 use musehub_server::http::RequestBody;
 use musehub_server::http::origin::Connection;
 use musehub_server::http::rate::{Class, Limiter, Rates, Who};
+use musehub_server::http::route::TABLE;
 use musehub_server::{App, Config, Limits};
 use musehub_store::{Backend, RefLog, SqlIndex};
 use musehub_test_services::postgres;
+use musehub_test_support::mpack_client::mpack_key;
 use musehub_test_support::transport::answer;
 use musehub_test_support::{Answer, TestApp};
 
@@ -121,19 +123,93 @@ async fn writes_and_reads_are_counted_apart() {
     assert_eq!(status(&app, REFS, "192.0.2.1", Some(&alice)).await, 200);
 }
 
+/// What a route costs, by the table.
+fn charge(method: &str, path: &str) -> Option<(Class, u32)> {
+    let entry = TABLE.iter().find(|entry| entry.method == method && entry.path.ends_with(path));
+    entry.unwrap_or_else(|| panic!("no {method} {path}")).charge()
+}
+
 #[tokio::test]
-async fn a_first_push_of_a_hundred_thousand_objects_at_once_is_let_through() {
-    let limiter = Limiter::over(Rates::default(), Arc::new(MemoryRates::default()));
-    let (alice, now) = (Handle::parse("alice").unwrap(), Timestamp::from_millis(1_800_000_000_000));
-    // 400 objects in a chunk; around them refs, filter-objects, presign, push.
-    for _ in 0..250 {
-        limiter.count(Who::Identity(&alice), Class::Write, 1, now).await.unwrap();
+async fn a_first_push_of_a_hundred_thousand_objects_at_once_is_let_through_by_every_generation() {
+    /// The calls of a push, and how often each is made.
+    type Calls = &'static [(&'static str, &'static str, usize)];
+    // In chunks of 400.
+    let small: Calls = &[
+        ("GET", "{slug}/refs", 1),
+        ("POST", "/filter-objects", 1),
+        ("POST", "/presign", 1),
+        ("POST", "{slug}/push/objects", 100_000 / 400),
+        ("POST", "{slug}/push", 1),
+    ];
+    let json: Calls = &[
+        ("GET", "{repo_id}/refs", 1),
+        ("POST", "wire/repos/{repo_id}/push/objects", 100_000 / 400),
+        ("POST", "wire/repos/{repo_id}/push", 1),
+    ];
+    let mpack: Calls = &[
+        ("GET", "{slug}/refs", 1),
+        ("POST", "/push/mpack-presign", 1),
+        ("PUT", "/push/mpack/{key}", 1),
+        ("POST", "/push/unpack-mpack", 1),
+        // Polling for five minutes, twice a second.
+        ("GET", "/push/jobs/{id}", 600),
+    ];
+    // 64 commits in each request of a negotiation over 100,000.
+    let pull: Calls =
+        &[("GET", "{slug}/refs", 1), ("POST", "/negotiate", 100_000 / 64), ("POST", "{slug}/fetch", 1)];
+    let now = Timestamp::from_millis(1_800_000_000_000);
+    for calls in [small, json, mpack, pull] {
+        let limiter = Limiter::over(Rates::default(), Arc::new(MemoryRates::default()));
+        for (method, path, times) in calls {
+            let Some((class, cost)) = charge(method, path) else { continue };
+            for _ in 0..*times {
+                let who = Who::Identity(&Handle::parse("alice").unwrap());
+                limiter
+                    .count(who, class, cost, now)
+                    .await
+                    .unwrap_or_else(|error| panic!("{path}: {error:?}"));
+            }
+        }
     }
-    limiter.count(Who::Identity(&alice), Class::Write, 5, now).await.unwrap();
-    // 64 commits in each request of a negotiation over as many.
-    for _ in 0..100_000 / 64 {
-        limiter.count(Who::Identity(&alice), Class::Read, 1, now).await.unwrap();
+}
+
+#[test]
+fn what_only_reads_is_counted_as_reading_whatever_its_method() {
+    for path in [
+        "{slug}/fetch",
+        "{slug}/fetch/mpack",
+        "{slug}/fetch/presign",
+        "/filter-objects",
+        "/negotiate",
+        "{repo_id}/fetch",
+        "{repo_id}/pull",
+    ] {
+        assert!(matches!(charge("POST", path), Some((Class::Read, _))), "{path}: {:?}", charge("POST", path));
     }
+    for entry in TABLE.iter().filter(|entry| entry.method == "GET") {
+        assert!(!matches!(entry.charge(), Some((Class::Write | Class::Failure, _))), "{}", entry.path);
+    }
+    for path in ["{slug}/push", "{repo_id}/push", "/push/unpack-mpack", "{slug}/push/objects"] {
+        assert!(matches!(charge("POST", path), Some((Class::Write, _))), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn addresses_that_were_given_out_cost_nothing_and_forged_ones_count_as_wrong_credentials() {
+    let app = limited("write=0.001/4,failure=0.001/3").await;
+    let client = app.mpack_client("alice", "demo", Some("alice")).await;
+    let url = client.presign(&mpack_key(b"not sent"), 8).await.unwrap();
+    let path = url.split_once("://").unwrap().1.split_once('/').unwrap().1.to_owned();
+    for _ in 0..10 {
+        let answer = ask(&app.app, "PUT", &format!("/{path}"), "192.0.2.1", None).await;
+        assert_eq!(answer.status, 422, "another pack than the address names: {}", answer.text());
+    }
+    for expected in [403, 403, 403, 429] {
+        let answer = ask(&app.app, "PUT", &format!("/{path}0"), "192.0.2.1", None).await;
+        assert_eq!(answer.status, expected, "{}", answer.text());
+    }
+    let answer = ask(&app.app, "PUT", &format!("/{path}"), "192.0.2.1", None).await;
+    assert_eq!(answer.status, 422, "who has the address does not suffer from it");
 }
 
 #[tokio::test]

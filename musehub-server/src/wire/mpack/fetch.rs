@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{MEDIA_TYPE, WantHave, address, download, heads};
 use crate::app::Exchange;
+use crate::http::route::Generation;
 use crate::http::{ApiError, Reply, RequestBody};
 
 #[derive(Serialize)]
@@ -38,7 +39,9 @@ pub(crate) async fn fetch_pack(exchange: &Exchange<'_>, body: &mut RequestBody) 
 pub(crate) async fn fetch(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
     let request: WantHave = exchange.decode(body).await?;
     if request.is_prefixed() || accepts_pack(exchange) {
-        return answer(exchange, request).await;
+        let mut reply = answer(exchange, request).await?;
+        reply.extensions_mut().insert(Generation("mpack"));
+        return Ok(reply);
     }
     crate::wire::mwp::fetch(exchange, &request.want.ids, &request.have.ids).await
 }
