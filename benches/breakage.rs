@@ -1,8 +1,9 @@
-//! What the job `intel.code.breakage` costs on pushes: facts and findings read from and written to a database on disk.
+//! What the job `intel.code.breakage` costs on pushes: facts and findings read from and written to the index.
 //!
 //! `cargo bench --bench breakage -- [--rounds N] [DIR…]` pushes the Python files of each directory, by default a hundred made-up
-//! ones, and prints a table: the scan of the first push, that of another repository with the same files, those of pushes that
-//! change one file, and one after which a name is gone that others import. Only the job is timed, as its handler runs it.
+//! ones, and prints a table for a hub in memory and one for a hub on disk: the scan of a first push of files never seen, that
+//! of another repository with the same files, those of pushes that change one file, and one after which a name is gone that
+//! others import. Only the job is timed, as its handler runs it.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -28,12 +29,12 @@ fn main() -> std::io::Result<()> {
     }
     let runtime = tokio::runtime::Runtime::new()?;
     if directories.is_empty() {
-        runtime.block_on(measure("a hundred files", &hundred_files(), rounds.max(1)));
+        runtime.block_on(measure_both("a hundred files", &hundred_files(), rounds.max(1)));
     }
     for directory in directories {
         let mut files = Files::new();
         collect(&directory, &directory, &mut files)?;
-        runtime.block_on(measure(&directory.display().to_string(), &files, rounds.max(1)));
+        runtime.block_on(measure_both(&directory.display().to_string(), &files, rounds.max(1)));
     }
     Ok(())
 }
@@ -67,11 +68,25 @@ fn collect(top: &Path, folder: &Path, files: &mut Files) -> std::io::Result<()> 
     Ok(())
 }
 
-async fn measure(name: &str, files: &Files, rounds: usize) {
-    let app = TestApp::on_disk().await;
+async fn measure_both(name: &str, files: &Files, rounds: usize) {
+    measure(&format!("{name}, in memory"), TestApp::new().await, files, rounds).await;
+    measure(&format!("{name}, on disk"), TestApp::on_disk().await, files, rounds).await;
+}
+
+async fn measure(name: &str, app: TestApp, files: &Files, rounds: usize) {
+    let (mut unknown, mut known) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        let fresh: Files = files
+            .iter()
+            .map(|(path, content)| {
+                (path.clone(), [content.as_slice(), format!("\n# {round}\n").as_bytes()].concat())
+            })
+            .collect();
+        unknown.push(Pushed::of(&app, &format!("unknown-{round}"), &fresh).await.scan().await.0);
+        known.push(Pushed::of(&app, &format!("known-{round}"), &fresh).await.scan().await.0);
+    }
     let mut first = Pushed::of(&app, "first", files).await;
-    let (cold, counts) = first.scan().await;
-    let (known, _) = Pushed::of(&app, "second", files).await.scan().await;
+    let (_, counts) = first.scan().await;
 
     let (changed, content) = files.iter().max_by_key(|(_, content)| content.len()).expect("there are files");
     let mut one_file = Vec::new();
@@ -91,8 +106,8 @@ async fn measure(name: &str, files: &Files, rounds: usize) {
 
     println!("\n{name}: {} Python files, {} findings", counts.file_count, counts.total);
     println!("| the job after | median | least | most |\n|---|---|---|---|");
-    row("the first push, nothing known", &mut [cold]);
-    row("the first push of another repository, facts known", &mut [known]);
+    row("a first push, nothing known", &mut unknown);
+    row("a first push of files that another repository has", &mut known);
     row("a push that changes the largest file", &mut one_file);
     if let Some((path, time, total)) = emptied {
         row(&format!("a push that empties {path}: {total} findings then"), &mut [time]);
