@@ -176,6 +176,20 @@ pub struct Release {
     pub record: Map<String, Value>,
 }
 
+/// A text is no label.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a tag has 1 to {MAX_LABEL_BYTES} bytes, no control character, and no white space at its ends")]
+pub struct LabelError;
+
+/// Checks the label of a tag: any text of 1 to [`MAX_LABEL_BYTES`] without control characters and white space at its ends.
+///
+/// # Errors
+/// [`LabelError`] for any other.
+pub fn check_label(text: &str) -> Result<(), LabelError> {
+    let fits = (1..=MAX_LABEL_BYTES).contains(&text.len()) && text.trim() == text;
+    if fits && !text.chars().any(char::is_control) { Ok(()) } else { Err(LabelError) }
+}
+
 /// A label that somebody gave to a commit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CommitTag {
@@ -183,11 +197,11 @@ pub struct CommitTag {
     pub label: String,
     /// The commit.
     pub commit: CommitId,
-    /// The id that its client gave it.
+    /// The id that its client gave it; the hub's own where the hub made it.
     pub tag_id: String,
     /// When it was made, as its client says it.
     pub created_at: String,
-    /// Who brought it.
+    /// Who brought or made it.
     pub tagger: Handle,
 }
 
@@ -249,5 +263,15 @@ mod tests {
             assert_eq!(channel.as_str().parse(), Ok(channel));
         }
         assert_eq!("Stable".parse::<Channel>(), Err(ChannelError));
+    }
+
+    #[test]
+    fn a_label_is_one_line_of_any_text() {
+        for good in ["v1.0", "emotion:joyful", "a/b c", "größe 🎵", "..", &"x".repeat(MAX_LABEL_BYTES)] {
+            assert_eq!(check_label(good), Ok(()), "{good:?}");
+        }
+        for bad in ["", " ", " a", "a\t", "a\nb", "a\0", "\u{7f}", &"é".repeat(128)] {
+            assert_eq!(check_label(bad), Err(LabelError), "{bad:?}");
+        }
     }
 }

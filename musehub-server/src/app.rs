@@ -348,7 +348,8 @@ impl App {
             }
             Err(NoRoute::Method(allowed)) => (false, Ok(wrong_method(&allowed))),
             Ok((entry, params)) => {
-                (entry.is_page, self.answer(entry, &parts, &params, &origin, &mut body).await)
+                let page = entry.is_page(prefers_html(&parts));
+                (page, self.answer(entry, &parts, &params, &origin, &mut body).await)
             }
         };
         let mut reply = answer.unwrap_or_else(|error| {
@@ -576,6 +577,10 @@ impl Exchange<'_> {
             Route::CreateBranch => api::branches::create_branch(self, body).await,
             Route::RenameBranch => api::branches::rename_branch(self, body).await,
             Route::DeleteBranch => api::branches::delete_branch(self).await,
+            Route::ListTags => api::tags::list_tags(self).await,
+            Route::CreateTag => api::tags::create_tag(self, body).await,
+            Route::RenameTag => api::tags::rename_tag(self, body).await,
+            Route::DeleteTag => api::tags::delete_tag(self).await,
             Route::ListProposals => api::proposals::list_proposals(self).await,
             Route::CreateProposal => api::proposals::create_proposal(self, body).await,
             Route::ShowProposal => api::proposals::show_proposal(self).await,
@@ -621,6 +626,7 @@ impl Exchange<'_> {
             Route::Releases => wire::mwp::releases::list(self).await,
             Route::RetractRelease => wire::mwp::releases::retract(self).await,
             Route::AddTags => wire::mwp::releases::tag(self, body).await,
+            Route::Tags if prefers_html(self.parts) => web::tags(self).await,
             Route::Tags => wire::mwp::releases::tags(self).await,
             Route::Object => wire::object::object(self).await,
             Route::JsonRefs => wire::json::refs(self).await,

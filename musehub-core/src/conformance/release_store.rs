@@ -30,6 +30,9 @@ where
             of_many_who_publish_one_tag_one_succeeds,
             tags_are_kept_once_for_each_label_and_commit,
             tags_are_listed_in_pages,
+            a_renamed_tag_keeps_what_else_is_known_of_it,
+            a_removed_tag_is_gone_from_its_commit_alone,
+            of_many_who_rename_a_tag_one_succeeds,
             releases_and_tags_are_of_one_repository,
         ]
     );
@@ -177,6 +180,58 @@ async fn tags_are_listed_in_pages<B: ReleaseStore + RepositoryIndex>(store: &B) 
     }
     let listed: Vec<_> = listed.into_iter().map(|tag| (tag.label, tag.commit)).collect();
     assert_eq!(listed, expected);
+}
+
+async fn a_renamed_tag_keeps_what_else_is_known_of_it<B: ReleaseStore + RepositoryIndex>(store: &B) {
+    create_repositories(store, 2).await;
+    let (first, other, taken) = (tag("a", 1), tag("a", 2), tag("b", 2));
+    store.add_tags(&repo(1), &[first.clone(), other.clone(), taken.clone()]).await.expect("add_tags");
+    let renamed = async |of: u64, from: (&str, u64), to: &str| {
+        store.rename_tag(&repo(of), (from.0, commit_id(&from.1.to_string())), to).await
+    };
+    assert!(renamed(1, ("a", 1), "é/b").await.expect("rename_tag"));
+    for (of, from) in [(1, ("a", 1)), (1, ("a", 3)), (1, ("c", 1)), (2, ("a", 2))] {
+        assert!(!renamed(of, from, "x").await.expect("rename_tag"), "{of} {from:?} is not there");
+    }
+    for to in ["b", "a"] {
+        let refused = renamed(1, ("a", 2), to).await;
+        assert!(matches!(refused, Err(BackendError::Conflict { .. })), "{to}: {refused:?}");
+    }
+    let kept = store.tags(&repo(1), None, 10).await.expect("tags");
+    assert_eq!(kept, [other, taken, CommitTag { label: "é/b".to_owned(), ..first }]);
+}
+
+async fn a_removed_tag_is_gone_from_its_commit_alone<B: ReleaseStore + RepositoryIndex>(store: &B) {
+    create_repositories(store, 2).await;
+    let tags = [tag("a", 1), tag("a", 2), tag("b", 1)];
+    for of in [1, 2] {
+        store.add_tags(&repo(of), &tags).await.expect("add_tags");
+    }
+    let first = ("a", commit_id("1"));
+    assert!(store.remove_tag(&repo(1), first).await.expect("remove_tag"));
+    assert!(!store.remove_tag(&repo(1), first).await.expect("remove_tag"), "it is gone");
+    let mut kept = store.tags(&repo(1), None, 10).await.expect("tags");
+    kept.sort_by(|one, other| one.label.cmp(&other.label));
+    assert_eq!(kept, tags[1..]);
+    assert_eq!(store.tags(&repo(2), None, 10).await.expect("tags").len(), 3);
+    assert_eq!(store.add_tags(&repo(1), &tags[..1]).await.expect("add_tags"), 1, "it can be made again");
+}
+
+async fn of_many_who_rename_a_tag_one_succeeds<B: ReleaseStore + RepositoryIndex>(store: &B) {
+    create_repositories(store, 1).await;
+    let (id, from) = (repo(1), ("a", commit_id("1")));
+    store.add_tags(&id, &[tag("a", 1)]).await.expect("add_tags");
+    let labels: Vec<String> = (0..10).map(|number| format!("to {number}")).collect();
+    let renamed = join_all(labels.iter().map(|label| store.rename_tag(&id, from, label))).await;
+    let done: Vec<&String> = labels
+        .iter()
+        .zip(renamed)
+        .filter(|(_, renamed)| *renamed.as_ref().expect("rename_tag"))
+        .map(|(label, _)| label)
+        .collect();
+    let kept = store.tags(&id, None, 20).await.expect("tags");
+    assert_eq!(done, kept.iter().map(|tag| &tag.label).collect::<Vec<_>>());
+    assert_eq!(done.len(), 1);
 }
 
 async fn releases_and_tags_are_of_one_repository<B: ReleaseStore + RepositoryIndex>(store: &B) {

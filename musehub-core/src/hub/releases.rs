@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::Hub;
 use crate::id::CommitId;
-use crate::name::RepoId;
+use crate::name::{Handle, RepoId};
 use crate::port::{BackendError, ReleaseFilter, ReleaseStore, RepositoryRecord};
-use crate::release::{CommitTag, Release, ReleaseTag};
+use crate::release::{CommitTag, LabelError, Release, ReleaseTag, check_label};
 
 /// Rows that are read at a time.
 const PAGE: u32 = 100;
@@ -46,6 +46,23 @@ pub enum ReleaseError {
     NotFound {
         /// The tag, as it was asked for.
         tag: String,
+    },
+    /// A tag is called by something that is no label.
+    #[error(transparent)]
+    Label(#[from] LabelError),
+    /// The commit has that tag.
+    #[error("commit {commit} has the tag {label} already")]
+    Tagged {
+        /// The label.
+        label: String,
+        /// The commit.
+        commit: CommitId,
+    },
+    /// The commit has no such tag.
+    #[error("commit {commit} has no tag of that name")]
+    NoSuchTag {
+        /// The commit.
+        commit: CommitId,
     },
     /// The answer would be larger than may be answered.
     #[error("the answer would have more than {limit} bytes; ask for one channel")]
@@ -124,6 +141,63 @@ impl Releases {
     pub async fn tag(&self, repo: &RepositoryRecord, tags: &[CommitTag]) -> Result<u64, ReleaseError> {
         self.require(&repo.repo_id, tags.iter().map(|tag| tag.commit)).await?;
         Ok(self.store.add_tags(&repo.repo_id, tags).await?)
+    }
+
+    /// Makes a tag of a commit that the repository holds.
+    ///
+    /// # Errors
+    /// [`ReleaseError::Label`], [`ReleaseError::NoSuchCommit`], [`ReleaseError::Tagged`].
+    pub async fn create_tag(
+        &self,
+        repo: &RepositoryRecord,
+        tagger: &Handle,
+        label: &str,
+        commit: CommitId,
+    ) -> Result<CommitTag, ReleaseError> {
+        check_label(label)?;
+        let tag = CommitTag {
+            label: label.to_owned(),
+            commit,
+            tag_id: RepoId::random().as_str().to_owned(),
+            created_at: self.hub.backends.clock.now().to_string(),
+            tagger: tagger.clone(),
+        };
+        match self.tag(repo, std::slice::from_ref(&tag)).await? {
+            0 => Err(ReleaseError::Tagged { label: tag.label, commit }),
+            _ => Ok(tag),
+        }
+    }
+
+    /// Gives a tag another label.
+    ///
+    /// # Errors
+    /// [`ReleaseError::Label`], [`ReleaseError::NoSuchTag`], [`ReleaseError::Tagged`]; then nothing is changed.
+    pub async fn rename_tag(
+        &self,
+        repo: &RepositoryRecord,
+        (label, commit): (&str, CommitId),
+        to: &str,
+    ) -> Result<(), ReleaseError> {
+        check_label(to)?;
+        match self.store.rename_tag(&repo.repo_id, (label, commit), to).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ReleaseError::NoSuchTag { commit }),
+            Err(BackendError::Conflict { .. }) => Err(ReleaseError::Tagged { label: to.to_owned(), commit }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes a tag from its commit.
+    ///
+    /// # Errors
+    /// [`ReleaseError::NoSuchTag`].
+    pub async fn remove_tag(
+        &self,
+        repo: &RepositoryRecord,
+        (label, commit): (&str, CommitId),
+    ) -> Result<(), ReleaseError> {
+        let removed = self.store.remove_tag(&repo.repo_id, (label, commit)).await?;
+        if removed { Ok(()) } else { Err(ReleaseError::NoSuchTag { commit }) }
     }
 
     /// Up to `limit` tags of a repository, ordered by label and commit, after the one named by them.

@@ -95,4 +95,36 @@ impl ReleaseStore for MemoryIndex {
             .flat_map(|named| named.tags.range((start.clone(), Bound::Unbounded)));
         Ok(found.take(limit as usize).map(|(_, tag)| tag.clone()).collect())
     }
+
+    async fn rename_tag(
+        &self,
+        repo: &RepoId,
+        (label, commit): (&str, CommitId),
+        to: &str,
+    ) -> Result<bool, BackendError> {
+        let mut state = self.state();
+        let Some(named) = state.named.0.get_mut(repo) else { return Ok(false) };
+        let from = (label.to_owned(), commit);
+        if !named.tags.contains_key(&from) {
+            return Ok(false);
+        }
+        let to = (to.to_owned(), commit);
+        if named.tags.contains_key(&to) {
+            return Err(conflict(format!("tag {} of {commit}", to.0)));
+        }
+        if let Some(tag) = named.tags.remove(&from) {
+            named.tags.insert(to.clone(), CommitTag { label: to.0, ..tag });
+        }
+        Ok(true)
+    }
+
+    async fn remove_tag(
+        &self,
+        repo: &RepoId,
+        (label, commit): (&str, CommitId),
+    ) -> Result<bool, BackendError> {
+        let mut state = self.state();
+        let Some(named) = state.named.0.get_mut(repo) else { return Ok(false) };
+        Ok(named.tags.remove(&(label.to_owned(), commit)).is_some())
+    }
 }

@@ -45,4 +45,16 @@ pub trait ReleaseStore: Send + Sync {
         after: Option<(&str, CommitId)>,
         limit: u32,
     ) -> Result<Vec<CommitTag>, BackendError>;
+
+    /// Gives the tag of a label and commit another label, and keeps what else is known of it; whether there was one.
+    /// [`BackendError::Conflict`] where the commit has that label already, and nothing changes.
+    async fn rename_tag(
+        &self,
+        repo: &RepoId,
+        tag: (&str, CommitId),
+        label: &str,
+    ) -> Result<bool, BackendError>;
+
+    /// Removes the tag of a label and commit; whether there was one.
+    async fn remove_tag(&self, repo: &RepoId, tag: (&str, CommitId)) -> Result<bool, BackendError>;
 }

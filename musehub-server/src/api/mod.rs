@@ -11,6 +11,7 @@ pub(crate) mod repositories;
 pub(crate) mod settings;
 mod staged;
 pub(crate) mod sync;
+pub(crate) mod tags;
 
 use utoipa::IntoParams;
 

@@ -5,7 +5,7 @@ use hyper::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use musehub_core::hub::proposals::ProposalError;
 use musehub_core::hub::{
     AccessError, BranchError, CollaboratorError, CommitError, CreateError, FetchError, InitialiseError,
-    KeyringError, MergeRefused, PushError, ReadError, Refused, UpdateError,
+    KeyringError, MergeRefused, PushError, ReadError, Refused, ReleaseError, UpdateError,
 };
 use musehub_core::id::IdError;
 use musehub_core::name::NameError;
@@ -382,6 +382,22 @@ impl From<BranchError> for ApiError {
                 Self::new(StatusCode::CONFLICT, "default_branch", error.to_string())
             }
         }
+    }
+}
+
+impl From<ReleaseError> for ApiError {
+    fn from(error: ReleaseError) -> Self {
+        let (status, code) = match error {
+            ReleaseError::Backend(error) => return error.into(),
+            ReleaseError::TooLarge { .. } => return Self::too_large(error.to_string()),
+            ReleaseError::Label(_) => return Self::invalid(error.to_string()),
+            ReleaseError::NoSuchCommit { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "incomplete"),
+            ReleaseError::Exists { .. } | ReleaseError::Tagged { .. } => (StatusCode::CONFLICT, "exists"),
+            ReleaseError::NotFound { .. } | ReleaseError::NoSuchTag { .. } => {
+                (StatusCode::NOT_FOUND, "not_found")
+            }
+        };
+        Self::new(status, code, error.to_string())
     }
 }
 

@@ -38,6 +38,14 @@ pub enum Route {
     RenameBranch,
     /// Deletes a branch.
     DeleteBranch,
+    /// Lists tags.
+    ListTags,
+    /// Makes a tag.
+    CreateTag,
+    /// Renames a tag.
+    RenameTag,
+    /// Deletes a tag.
+    DeleteTag,
     /// Lists proposals.
     ListProposals,
     /// Makes a proposal.
@@ -128,7 +136,7 @@ pub enum Route {
     RetractRelease,
     /// Names commits.
     AddTags,
-    /// The names of commits.
+    /// The names of commits; to whoever takes HTML, the page of them.
     Tags,
     /// The bytes of an object.
     Object,
@@ -224,6 +232,17 @@ impl std::fmt::Display for Rule {
     }
 }
 
+/// Whom an answer is for, and so in what form errors come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Audience {
+    /// Programs.
+    Programs,
+    /// People: errors are pages, too.
+    People,
+    /// Whoever asks for HTML is a person, all others are programs.
+    Both,
+}
+
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
@@ -235,8 +254,8 @@ pub struct Entry {
     pub route: Route,
     /// Who may ask.
     pub rule: Rule,
-    /// Whether the answer is for people, so that its errors are pages too.
-    pub is_page: bool,
+    /// Whom the answer is for.
+    pub audience: Audience,
     /// Whether the handler reads the body as it arrives. It must do nothing that lasts before [`RequestBody::decode`] or
     /// [`RequestBody::collect`] has given it the whole: until then a signature is not proven. Every other body is read and proven
     /// before the handler runs.
@@ -247,6 +266,16 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whether the answer is a page, to whoever asks for HTML or does not.
+    #[must_use]
+    pub fn is_page(&self, prefers_html: bool) -> bool {
+        match self.audience {
+            Audience::Programs => false,
+            Audience::People => true,
+            Audience::Both => prefers_html,
+        }
+    }
+
     /// What a request counts as, and how much; none for what is not counted.
     #[must_use]
     pub fn charge(&self) -> Option<(Class, u32)> {
@@ -266,7 +295,7 @@ impl Entry {
 }
 
 const fn row(method: &'static str, path: &'static str, route: Route, rule: Rule) -> Entry {
-    Entry { method, path, route, rule, is_page: false, is_streamed: false }
+    Entry { method, path, route, rule, audience: Audience::Programs, is_streamed: false }
 }
 
 const fn get(path: &'static str, route: Route, rule: Rule) -> Entry {
@@ -285,7 +314,7 @@ impl Entry {
 }
 
 const fn page(path: &'static str, route: Route, rule: Rule) -> Entry {
-    Entry { is_page: true, ..get(path, route, rule) }
+    Entry { audience: Audience::People, ..get(path, route, rule) }
 }
 
 use Need::{Admin, Read, Write};
@@ -307,6 +336,10 @@ pub const TABLE: &[Entry] = &[
     post("/api/v1/repos/{owner}/{slug}/branches", Route::CreateBranch, Repository(Write)),
     row("PATCH", "/api/v1/repos/{owner}/{slug}/branches/{*branch}", Route::RenameBranch, Repository(Write)),
     row("DELETE", "/api/v1/repos/{owner}/{slug}/branches/{*branch}", Route::DeleteBranch, Repository(Write)),
+    get("/api/v1/repos/{owner}/{slug}/tags", Route::ListTags, Repository(Read)),
+    post("/api/v1/repos/{owner}/{slug}/tags", Route::CreateTag, Repository(Write)),
+    row("PATCH", "/api/v1/repos/{owner}/{slug}/tags/{*tag}", Route::RenameTag, Repository(Write)),
+    row("DELETE", "/api/v1/repos/{owner}/{slug}/tags/{*tag}", Route::DeleteTag, Repository(Write)),
     get("/api/v1/repos/{owner}/{slug}/proposals", Route::ListProposals, Repository(Read)),
     post("/api/v1/repos/{owner}/{slug}/proposals", Route::CreateProposal, Repository(Write)),
     get("/api/v1/repos/{owner}/{slug}/proposals/{number}", Route::ShowProposal, Repository(Read)),
@@ -382,7 +415,7 @@ pub const TABLE: &[Entry] = &[
     get("/{owner}/{slug}/releases", Route::Releases, Repository(Read)),
     row("DELETE", "/{owner}/{slug}/releases/{tag}", Route::RetractRelease, Repository(Write)),
     post("/{owner}/{slug}/tags", Route::AddTags, Repository(Write)),
-    get("/{owner}/{slug}/tags", Route::Tags, Repository(Read)),
+    Entry { audience: Audience::Both, ..get("/{owner}/{slug}/tags", Route::Tags, Repository(Read)) },
     // Whoever may read one repository that holds it.
     get("/o/{object_id}", Route::Object, Anyone),
     get("/wire/repos/{repo_id}/refs", Route::JsonRefs, Repository(Read)),

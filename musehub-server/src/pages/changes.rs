@@ -209,6 +209,32 @@ pub struct BranchEntry {
     pub apart: Option<ApartView>,
 }
 
+/// `GET /{owner}/{slug}/tags`, for people.
+#[derive(Debug, Clone, Serialize)]
+pub struct TagListPage {
+    /// Head of the page.
+    pub repo: RepoHeader,
+    /// One page of tags, in order of their names.
+    pub tags: Vec<TagEntry>,
+    /// Whether none come before these.
+    pub is_first: bool,
+    /// Where the next page begins; none where this is the last.
+    pub next_cursor: Option<String>,
+}
+
+/// A tag in a list.
+#[derive(Debug, Clone, Serialize)]
+pub struct TagEntry {
+    /// Its name, which may be any text of one line.
+    pub label: String,
+    /// Who brought or made it.
+    pub tagger: String,
+    /// When it was made, as its client says it; may be empty.
+    pub created_at: String,
+    /// The commit that has it.
+    pub commit: CommitRow,
+}
+
 /// How far a branch is from the default branch, in commits.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct ApartView {
@@ -406,6 +432,10 @@ impl Page for CommitPage {
 
 impl Page for ComparePage {
     const TEMPLATE: &'static str = "compare.html";
+}
+
+impl Page for TagListPage {
+    const TEMPLATE: &'static str = "tags.html";
 }
 
 impl Page for BranchListPage {

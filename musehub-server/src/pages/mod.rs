@@ -31,7 +31,7 @@ pub use assets::{Asset, asset};
 pub use changes::{
     ApartView, BranchEntry, BranchListPage, CommitPage, ComparePage, DiffFile, DiffHunk, DiffKind, DiffLine,
     DiffMode, DiffRow, DiffTotals, DiffView, EndView, FileFate, LineFate, Note, ParentView, Provenance,
-    Reported, SignatureState, SignatureView, Standing,
+    Reported, SignatureState, SignatureView, Standing, TagEntry, TagListPage,
 };
 pub use highlight::{CodeLine, Highlighted, MAX_LINE_BYTES, highlight, plain_lines};
 pub use proposals::{
@@ -73,6 +73,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("proposals.html", include_str!("templates/proposals.html")),
     ("repo.html", include_str!("templates/repo.html")),
     ("repo_parts.html", include_str!("templates/repo_parts.html")),
+    ("tags.html", include_str!("templates/tags.html")),
     ("tree.html", include_str!("templates/tree.html")),
 ];
 

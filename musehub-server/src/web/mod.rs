@@ -8,6 +8,7 @@ mod diff;
 mod files;
 mod proposals;
 mod repository;
+mod tags;
 mod version;
 mod views;
 
@@ -26,6 +27,7 @@ pub(crate) use compare::compare;
 pub(crate) use files::{blob, raw, tree};
 pub(crate) use proposals::{proposal, proposal_tab, proposals};
 pub(crate) use repository::repository;
+pub(crate) use tags::tags;
 
 /// Rows of a page of repositories.
 const REPOSITORIES: u32 = 30;

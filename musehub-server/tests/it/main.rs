@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what a test cannot do without should stop it where it stands")]
 
 mod api_proposals;
+mod api_tags;
 mod breakage_page;
 mod canonical_writes;
 mod changes;

@@ -34,6 +34,17 @@ pub(super) const LIST_TAGS: &str = "\
     SELECT label, commit_id, tag_id, created_at, tagger FROM musehub_wire_tags \
     WHERE repo_id = $1 AND (label, commit_id) > ($2, $3) ORDER BY label, commit_id LIMIT $4";
 
+/// Does nothing where the commit has the label already, or where there is no such tag.
+const COPY_TAG: &str = "\
+    INSERT INTO musehub_wire_tags (repo_id, label, commit_id, tag_id, created_at, tagger) \
+    SELECT repo_id, $4, commit_id, tag_id, created_at, tagger FROM musehub_wire_tags \
+    WHERE repo_id = $1 AND label = $2 AND commit_id = $3 ON CONFLICT (repo_id, label, commit_id) DO NOTHING";
+
+const HAS_TAG: &str = "\
+    SELECT count(*) FROM musehub_wire_tags WHERE repo_id = $1 AND label = $2 AND commit_id = $3";
+
+const REMOVE_TAG: &str = "DELETE FROM musehub_wire_tags WHERE repo_id = $1 AND label = $2 AND commit_id = $3";
+
 #[async_trait]
 impl ReleaseStore for SqlIndex {
     async fn add_release(&self, repo: &RepoId, release: &Release) -> Result<(), BackendError> {
@@ -133,6 +144,45 @@ impl ReleaseStore for SqlIndex {
             after.map_or((String::new(), String::new()), |(label, id)| (label.to_owned(), id.to_string()));
         let values: [Value; 4] = [repo.as_str().into(), label.into(), commit.into(), i64::from(limit).into()];
         self.rows("listing tags", LIST_TAGS, values).await?.iter().map(commit_tag).collect()
+    }
+
+    async fn rename_tag(
+        &self,
+        repo: &RepoId,
+        (label, commit): (&str, CommitId),
+        to: &str,
+    ) -> Result<bool, BackendError> {
+        let tag = || -> [Value; 3] { [repo.as_str().into(), label.into(), commit.to_string().into()] };
+        retry::transaction(|| async {
+            let write = self.write("renaming a tag").await?;
+            let [a, b, c] = tag();
+            let copied = write.execute(COPY_TAG, [a, b, c, to.into()]).await? > 0;
+            if !copied && count(&write.rows(HAS_TAG, tag()).await?)? > 0 {
+                return Err(BackendError::Conflict { what: format!("tag {to} of {commit}") });
+            }
+            // Whoever renames or removes it at the same moment comes first or finds nothing; a copy alone is not kept.
+            if !copied || write.execute(REMOVE_TAG, tag()).await? == 0 {
+                return Ok(false);
+            }
+            write.commit().await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn remove_tag(
+        &self,
+        repo: &RepoId,
+        (label, commit): (&str, CommitId),
+    ) -> Result<bool, BackendError> {
+        retry::transaction(|| async {
+            let write = self.write("removing a tag").await?;
+            let values: [Value; 3] = [repo.as_str().into(), label.into(), commit.to_string().into()];
+            let removed = write.execute(REMOVE_TAG, values).await?;
+            write.commit().await?;
+            Ok(removed > 0)
+        })
+        .await
     }
 }
 

@@ -164,6 +164,25 @@ pub(in crate::pages) fn compare() -> ComparePage {
     }
 }
 
+pub(in crate::pages) fn tag_list() -> TagListPage {
+    let tag = |label: &str, n: usize, created_at: &str| TagEntry {
+        label: label.into(),
+        tagger: "grace".into(),
+        created_at: created_at.into(),
+        commit: commits()[n].clone(),
+    };
+    TagListPage {
+        repo: header(),
+        tags: vec![
+            tag("a really long name of a tag about <partition> statistics & what else there is", 2, ""),
+            tag("emotion:joyful", 0, "2026-03-20T17:42:12.641216+00:00"),
+            tag("v1.0.0", 4, "no time at all"),
+        ],
+        is_first: false,
+        next_cursor: Some(format!("{} v1.0.0", id(4))),
+    }
+}
+
 pub(in crate::pages) fn branch_list() -> BranchListPage {
     let branch = |name: &str, n: usize, apart| BranchEntry {
         name: name.into(),

@@ -209,6 +209,12 @@ pub(super) fn all() -> Vec<(&'static str, &'static str, Json)> {
             "branches, none",
             BranchListPage { branches: vec![], pages: 1, page: 1, total: 0, ..samples::branch_list() },
         ),
+        case("tags", samples::tag_list()),
+        case(
+            "tags, none",
+            TagListPage { tags: vec![], is_first: true, next_cursor: None, ..samples::tag_list() },
+        ),
+        case("tags, past the end", TagListPage { tags: vec![], next_cursor: None, ..samples::tag_list() }),
         case("breakage, by name", grouped(Grouping::Name)),
         case("breakage, by file", grouped(Grouping::File)),
         case("breakage, of one file and name", chosen),

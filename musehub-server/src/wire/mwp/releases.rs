@@ -1,11 +1,10 @@
 //! Releases and tags of the generation `mwp`.
 
-use hyper::StatusCode;
 use musehub_core::CommitId;
-use musehub_core::hub::{Need, ReleaseError};
+use musehub_core::hub::Need;
 use musehub_core::object::Record;
 use musehub_core::port::ReleaseFilter;
-use musehub_core::release::{Channel, CommitTag, MAX_LABEL_BYTES, Release, ReleaseTag};
+use musehub_core::release::{Channel, CommitTag, Release, ReleaseTag, check_label};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -19,21 +18,6 @@ const MAX_RELEASE: usize = 4 << 20;
 const MAX_TEXT: usize = 64;
 /// The most tags of one answer.
 const TAGS_PAGE: u32 = 1000;
-
-impl From<ReleaseError> for ApiError {
-    fn from(error: ReleaseError) -> Self {
-        let detail = error.to_string();
-        match error {
-            ReleaseError::NoSuchCommit { .. } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "incomplete", detail)
-            }
-            ReleaseError::Exists { .. } => Self::new(StatusCode::CONFLICT, "exists", detail),
-            ReleaseError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "not_found", detail),
-            ReleaseError::TooLarge { .. } => Self::too_large(detail),
-            ReleaseError::Backend(error) => error.into(),
-        }
-    }
-}
 
 #[derive(Serialize)]
 struct PublishedAnswer<'a> {
@@ -190,10 +174,7 @@ pub(crate) async fn tag(exchange: &Exchange<'_>, body: &mut RequestBody) -> Resu
         if label.is_empty() {
             continue;
         }
-        if label.len() > MAX_LABEL_BYTES || label.chars().any(char::is_control) {
-            let detail = format!("a tag has at most {MAX_LABEL_BYTES} bytes and no control character");
-            return Err(ApiError::invalid(detail));
-        }
+        check_label(label).map_err(|error| ApiError::invalid(error.to_string()))?;
         if [&record.tag_id, &record.created_at]
             .iter()
             .any(|text| text.len() > MAX_TEXT || text.contains('\0'))

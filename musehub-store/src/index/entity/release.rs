@@ -63,9 +63,10 @@ pub(in crate::index) mod tag {
     use crate::index::entity::repo::repository;
     use crate::index::schema::declared::Declared;
 
-    /// A label that a client gave to a commit.
+    /// A label that somebody gave to a commit.
     ///
-    /// Read in order of labels, a page at a time (`ReleaseStore::tags`).
+    /// Read in order of labels, a page at a time (`ReleaseStore::tags`), and by its key where one is renamed
+    /// (`ReleaseStore::rename_tag`).
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "musehub_wire_tags")]
     pub struct Model {
@@ -78,13 +79,13 @@ pub(in crate::index) mod tag {
         /// The commit.
         #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(128))")]
         pub commit_id: String,
-        /// The id that its client gave it.
+        /// The id that its client gave it; the hub's own where the hub made it.
         #[sea_orm(column_type = "String(StringLen::N(64))")]
         pub tag_id: String,
         /// When it was made, as its client says it.
         #[sea_orm(column_type = "String(StringLen::N(64))")]
         pub created_at: String,
-        /// Who brought it.
+        /// Who brought or made it.
         #[sea_orm(column_type = "String(StringLen::N(64))")]
         pub tagger: String,
     }
