@@ -9,10 +9,11 @@ use serde_json::json;
 use crate::demo::Demo;
 use crate::http::{client, get};
 use crate::process::{PATIENCE, create_token, run};
+use crate::proposed::{self, Proposed};
 use crate::webdriver::{Browser, ENTER, TAB};
 
 /// Pages by the names of their pictures.
-const PAGES: [(&str, &str); 22] = [
+const PAGES: [(&str, &str); 34] = [
     ("home", "/"),
     ("repository", "/demo/starship"),
     ("commits", "/demo/starship/commits/main"),
@@ -31,6 +32,18 @@ const PAGES: [(&str, &str); 22] = [
     ("compare", "/demo/starship/compare/main...feature/shields"),
     ("compare-side-by-side", "/demo/starship/compare/feature/shields...main?view=split"),
     ("branches-of-nothing", "/demo/new/branches"),
+    ("compare-in-conflict", "/demo/starship/compare/main...feature/fuel"),
+    ("tags", "/demo/starship/tags"),
+    ("tags-of-nothing", "/demo/new/tags"),
+    ("proposals", "/demo/starship/proposals"),
+    ("proposals-of-every-state", "/demo/starship/proposals?state=all"),
+    ("proposals-of-nothing", "/demo/new/proposals"),
+    ("proposal", "/demo/starship/proposals/1"),
+    ("proposal-commits", "/demo/starship/proposals/1/commits"),
+    ("proposal-files", "/demo/starship/proposals/1/files"),
+    ("proposal-side-by-side", "/demo/starship/proposals/1/files?view=split"),
+    ("proposal-conflicts", "/demo/starship/proposals/2/conflicts"),
+    ("proposal-merged", "/demo/starship/proposals/3"),
     ("folder", "/demo/starship/tree/feature/shields/starship"),
     ("file", "/demo/starship/blob/main/starship/bridge.py"),
     ("not-found", "/demo/nothing"),
@@ -51,6 +64,10 @@ impl Site {
         for name in ["demo/fleet", "demo/calm", "demo/new"] {
             let _ = run(site.data.path(), &["repo", "create", name]).expect(0);
         }
+        // Their numbers are in the addresses of the pages.
+        let Proposed { clean, conflicting, merged } =
+            proposed::propose(&site.demo.server, site.data.path()).await;
+        assert_eq!([clean, conflicting, merged], [1, 2, 3]);
         let token = create_token(site.data.path(), "demo");
         for (name, histories) in [("fleet", fleet()), ("calm", vec![calm()])] {
             let mut remote = client(&site.demo.server, "demo", name, Some(&token));
@@ -292,6 +309,65 @@ async fn a_commit_is_reached_by_links_and_its_lines_by_theirs() {
     browser.open(&site.url("/demo/starship/intel/breakage")).await;
     let removal = browser.evaluate("document.querySelector('.bk-help-commit').href").await;
     assert_eq!(removal.as_str(), Some(&*commit));
+}
+
+#[tokio::test]
+async fn a_proposal_is_read_by_links_without_javascript() {
+    let site = Site::start().await;
+    let browser = Browser::start(false).await;
+    browser.open(&site.url("/demo/starship")).await;
+    let follow = async |path: &str, query: &str| {
+        let find = format!(
+            "[...document.links].find(link => link.pathname === '{path}' && link.search === '{query}')?.href"
+        );
+        let link = browser.evaluate(&find).await;
+        browser.open(link.as_str().unwrap_or_else(|| panic!("nothing leads to {path}{query}"))).await;
+        let text = browser.evaluate("document.querySelector('main').innerText").await;
+        text.as_str().unwrap().to_owned()
+    };
+    let list = follow("/demo/starship/proposals", "").await;
+    assert!(list.contains("See what is near") && !list.contains("Keep notes"), "{list}");
+    let conversation = follow("/demo/starship/proposals/1", "").await;
+    for said in ["grace", "What is a margin of?", "approved", "merges into main without conflict"] {
+        assert!(conversation.contains(said), "{said}: {conversation}");
+    }
+    let commits = follow("/demo/starship/proposals/1/commits", "").await;
+    assert!(commits.contains("See what is near") && commits.contains("Grace"), "{commits}");
+    let _ = follow("/demo/starship/proposals/1/files", "").await;
+    let shown = "[...document.querySelectorAll('.diff-file .diff-path')].map(path => path.innerText)";
+    let files = json!(["starship/navigation.py", "starship/sensors.py"]);
+    assert_eq!(browser.evaluate(shown).await, files);
+    // Code is coloured: a word of the language is not in the colour of the text around it.
+    let coloured = "[...document.querySelectorAll('.diff-file td span')]\
+        .some(word => getComputedStyle(word).color !== getComputedStyle(word.closest('td')).color)";
+    assert_eq!(browser.evaluate(coloured).await, true);
+    let _ = follow("/demo/starship/proposals/1/files", "?view=split").await;
+    assert_eq!(browser.evaluate(shown).await, files);
+    let columns =
+        "Math.max(...[...document.querySelectorAll('.diff--split tr')].map(row => row.cells.length))";
+    assert_eq!(browser.evaluate(columns).await, 4);
+    assert_eq!(browser.evaluate(coloured).await, true);
+
+    browser.open(&site.url("/demo/starship/proposals/2")).await;
+    let conflicts = follow("/demo/starship/proposals/2/conflicts", "").await;
+    assert!(conflicts.contains("starship/engine.py"), "{conflicts}");
+    let versions = "[...document.querySelectorAll('.conflict-versions a')].length";
+    assert_eq!(browser.evaluate(versions).await, 3, "each version can be read");
+    let ours = "[...document.links].find(link => link.innerText.startsWith('What main changed')).href";
+    let ours = browser.evaluate(ours).await;
+    browser.open(ours.as_str().unwrap()).await;
+    assert_eq!(browser.evaluate(shown).await, json!(["starship/engine.py"]));
+    browser.open(&site.url("/demo/starship/proposals/3")).await;
+    let merged = browser.evaluate("document.querySelector('main').innerText").await;
+    assert!(merged.as_str().unwrap().contains("Merged by demo"), "{merged}");
+    let dead = "[...document.links].some(link => link.pathname.endsWith('/commits/docs/notes'))";
+    assert_eq!(browser.evaluate(dead).await, false, "nothing leads to a branch that is gone");
+    let merge = browser.evaluate("document.querySelector('.standing--merged a').href").await;
+    browser.open(merge.as_str().unwrap()).await;
+    let parents = "[...document.querySelectorAll('.facts dt')].filter(name => name.innerText.startsWith('parent')).length";
+    assert_eq!(browser.evaluate(parents).await, 2);
+    let tags = follow("/demo/starship/tags", "").await;
+    assert!(tags.contains("v0.1.0") && tags.contains("Plot courses"), "{tags}");
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ mod http;
 mod kill;
 mod listener;
 mod process;
+mod proposed;
 mod push;
 mod recovery;
 mod s3;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Hub;
-use crate::id::CommitId;
+use crate::id::{CommitId, HashAlgorithm};
 use crate::name::{Handle, RepoId};
 use crate::port::{BackendError, ReleaseFilter, ReleaseStore, RepositoryRecord};
 use crate::release::{CommitTag, LabelError, Release, ReleaseTag, check_label};
@@ -211,6 +211,29 @@ impl Releases {
         limit: u32,
     ) -> Result<Vec<CommitTag>, BackendError> {
         self.store.tags(&repo.repo_id, after, limit).await
+    }
+
+    /// The first of the commits that have a tag of this label, up to `limit`, in their order.
+    ///
+    /// # Errors
+    /// [`BackendError`] where the store fails.
+    pub async fn tagged(
+        &self,
+        repo: &RepositoryRecord,
+        label: &str,
+        limit: u32,
+    ) -> Result<Vec<CommitId>, BackendError> {
+        // The ids of a repository are all of one hash function, and these come before every other of theirs.
+        for algorithm in [HashAlgorithm::Sha256, HashAlgorithm::Blake3] {
+            let before = CommitId::new(algorithm, [0; 32]);
+            let tags = self.store.tags(&repo.repo_id, Some((label, before)), limit).await?;
+            let tagged = tags.into_iter().take_while(|tag| tag.label == label).map(|tag| tag.commit);
+            let tagged: Vec<CommitId> = tagged.collect();
+            if !tagged.is_empty() {
+                return Ok(tagged);
+            }
+        }
+        Ok(Vec::new())
     }
 
     async fn require(

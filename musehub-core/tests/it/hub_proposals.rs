@@ -2,7 +2,8 @@
 
 use futures::executor::block_on;
 use musehub_core::hub::proposals::{
-    EditProposal, MAX_BODY_BYTES, ProposalError, ProposalMergeability, Proposals, Propose, ReviewKind, Said,
+    Distance, EditProposal, MAX_BODY_BYTES, ProposalError, ProposalMergeability, Proposals, Propose,
+    ReviewKind, Said,
 };
 use musehub_core::merge::Mergeability;
 use musehub_core::port::{
@@ -390,6 +391,8 @@ fn whether_it_merges_is_known_before_and_found_once_for_each_pair_of_heads() {
             panic!("it conflicts")
         };
         assert_eq!((found.total, found.listed[0].path.as_str()), (1, "both"));
+        let distance = parted.proposals().view(repo, ONE).await.unwrap().distance;
+        assert_eq!(distance, Some(Distance { ahead: 1, behind: 1, exact: true }));
         let conflict = &found.listed[0];
         assert!(conflict.base.is_some() && conflict.ours.is_some() && conflict.theirs.is_some());
 

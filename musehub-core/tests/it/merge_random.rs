@@ -7,7 +7,7 @@ use musehub_core::merge::{Conflicts, FileStrategy, Outcome};
 use crate::merge_fixtures::{Files, History, seeds, with_seed};
 use crate::merge_model::Expected;
 
-const CASES: u64 = 4000;
+const CASES: u64 = 100_000;
 
 fn paths(conflicts: &Conflicts) -> BTreeSet<String> {
     conflicts.listed.iter().map(|conflict| conflict.path.to_string()).collect()
@@ -42,8 +42,24 @@ fn check_clean(history: &History, bases: &[usize], [ours, theirs]: [&Files; 2], 
 
 #[test]
 fn random_histories_merge_as_the_model_says_and_lose_nothing() {
+    let seeds: Vec<u64> = seeds(CASES).collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let parts = seeds.chunks(seeds.len().div_ceil(threads).max(1));
+    let sums = std::thread::scope(|scope| {
+        let running: Vec<_> = parts.map(|part| scope.spawn(|| check_all(part))).collect();
+        running.into_iter().map(|part| part.join().unwrap()).collect::<Vec<_>>()
+    });
+    let [clean, refused, crossed] = [0, 1, 2].map(|n| sums.iter().map(|sum| sum[n]).sum::<u64>());
+    println!("{clean} clean, {refused} refused, {crossed} of several bases");
+    if std::env::var_os("MUSEHUB_MERGE_SEED").is_none() {
+        assert!(clean > 0 && refused > 0 && crossed > 0, "{clean} {refused} {crossed}");
+    }
+}
+
+/// How many of these merge, how many are refused, and how many have several bases.
+fn check_all(seeds: &[u64]) -> [u64; 3] {
     let (mut clean, mut refused, mut crossed) = (0_u64, 0_u64, 0_u64);
-    for seed in seeds(CASES) {
+    for seed in seeds.iter().copied() {
         with_seed(seed, |random| {
             let length = 3 + random.below(9);
             let history = History::random(random, length);
@@ -88,10 +104,7 @@ fn random_histories_merge_as_the_model_says_and_lose_nothing() {
             }
         });
     }
-    println!("{clean} clean, {refused} refused, {crossed} of several bases");
-    if std::env::var_os("MUSEHUB_MERGE_SEED").is_none() {
-        assert!(clean > 0 && refused > 0 && crossed > 0, "{clean} {refused} {crossed}");
-    }
+    [clean, refused, crossed]
 }
 
 /// Their side wins what conflicts, and nothing else.

@@ -146,13 +146,25 @@ pub struct ComparePage {
     pub diff: DiffView,
 }
 
+/// What names one end of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EndKind {
+    /// A branch.
+    Branch,
+    /// A tag.
+    Tag,
+    /// The id of a commit.
+    Commit,
+}
+
 /// One end of a comparison.
 #[derive(Debug, Clone, Serialize)]
 pub struct EndView {
-    /// How it was named: a branch or a whole commit id.
+    /// How it was named: a branch, a tag or a whole commit id.
     pub name: String,
-    /// Whether that is a branch.
-    pub is_branch: bool,
+    /// Which of them.
+    pub kind: EndKind,
     /// Whole id of its commit.
     pub commit_id: String,
 }

@@ -30,13 +30,13 @@ use serde::Serialize;
 pub use assets::{Asset, asset};
 pub use changes::{
     ApartView, BranchEntry, BranchListPage, CommitPage, ComparePage, DiffFile, DiffHunk, DiffKind, DiffLine,
-    DiffMode, DiffRow, DiffTotals, DiffView, EndView, FileFate, LineFate, Note, ParentView, Provenance,
-    Reported, SignatureState, SignatureView, Standing, TagEntry, TagListPage,
+    DiffMode, DiffRow, DiffTotals, DiffView, EndKind, EndView, FileFate, LineFate, Note, ParentView,
+    Provenance, Reported, SignatureState, SignatureView, Standing, TagEntry, TagListPage,
 };
 pub use highlight::{CodeLine, Highlighted, MAX_LINE_BYTES, highlight, plain_lines};
 pub use proposals::{
-    ApprovalsView, ConflictVersion, ConflictView, EntryFate, EntryView, MergeView, ProposalFate,
-    ProposalListPage, ProposalPage, ProposalRow, ProposalTab, ProposalTotals, ReviewView,
+    ApprovalsView, ConflictChange, ConflictVersion, ConflictView, EntryFate, EntryView, MergeView,
+    ProposalFate, ProposalListPage, ProposalPage, ProposalRow, ProposalTab, ProposalTotals, ReviewView,
 };
 pub use views::{
     BlobContent, BlobKind, BlobPage, BranchRow, BreakageCounts, BreakageFilter, BreakagePage, BreakageScan,

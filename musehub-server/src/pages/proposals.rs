@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use super::{CommitRow, DiffView, Page, RepoHeader, Standing};
+use super::{ApartView, CommitRow, DiffView, Page, RepoHeader, Standing};
 
 /// `GET /{owner}/{slug}/proposals`.
 #[derive(Debug, Clone, Serialize)]
@@ -57,8 +57,12 @@ pub struct ProposalRow {
     pub author: String,
     /// The branch to be merged.
     pub source: String,
+    /// Whether that branch is not there any more.
+    pub source_gone: bool,
     /// The branch to merge into.
     pub target: String,
+    /// Whether that branch is not there any more.
+    pub target_gone: bool,
     /// What became of it.
     pub fate: ProposalFate,
     /// Whether its author is not done.
@@ -82,6 +86,8 @@ pub struct ProposalPage {
     pub tab: ProposalTab,
     /// What merging would come to, while it is open.
     pub standing: Option<Standing>,
+    /// How far its branches are apart, while it is open.
+    pub apart: Option<ApartView>,
     /// The branch that is gone, if one is.
     pub gone: Option<String>,
     /// How it was merged.
@@ -221,6 +227,19 @@ pub struct ConflictView {
     pub sentence: String,
     /// The versions: of the common ancestor, of the target and of the source.
     pub versions: Vec<ConflictVersion>,
+    /// What each side changed at that path, where that can be shown.
+    pub changes: Vec<ConflictChange>,
+}
+
+/// What one side changed at a path in conflict.
+#[derive(Debug, Clone, Serialize)]
+pub struct ConflictChange {
+    /// `target` or `source`.
+    pub side: &'static str,
+    /// Whole id of the commit that both sides began with.
+    pub from: String,
+    /// Whole id of the side's commit.
+    pub to: String,
 }
 
 /// A version of a path in conflict.

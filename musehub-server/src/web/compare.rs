@@ -8,7 +8,7 @@ use musehub_core::merge::FileStrategy;
 use musehub_core::port::RepositoryRecord;
 use tokio::sync::Semaphore;
 
-use super::version::{Version, missing, resolve};
+use super::version::{Version, resolve};
 use super::{diff, render, views};
 use crate::app::Exchange;
 use crate::http::{ApiError, Reply};
@@ -32,8 +32,8 @@ pub(crate) async fn compare(exchange: &Exchange<'_>) -> Result<Reply, ApiError> 
     let refs = hub.refs(repo).await?;
     let range = exchange.params.get("range");
     let (base, head) = range.split_once("...").unwrap_or((refs.default_branch.as_str(), range));
-    let version = |name: &str| resolve(&refs, name).ok_or_else(|| missing("branch or commit"));
-    let (base, head) = (version(base)?, version(head)?);
+    let base = resolve(exchange, &refs, base).await?;
+    let head = resolve(exchange, &refs, head).await?;
     for end in [&base, &head] {
         hub.commit(repo, end.commit).await?;
     }
@@ -63,7 +63,7 @@ pub(crate) async fn compare(exchange: &Exchange<'_>) -> Result<Reply, ApiError> 
 }
 
 fn end(version: Version) -> EndView {
-    EndView { name: version.name, is_branch: version.is_branch, commit_id: version.commit.to_string() }
+    EndView { name: version.name, kind: version.kind, commit_id: version.commit.to_string() }
 }
 
 /// Whether one version merges into another, the first paths in conflict, and how many there are.

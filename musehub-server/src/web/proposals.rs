@@ -1,7 +1,8 @@
 //! Pages of proposals: the list, and one with its conversation, commits, files and conflicts.
 
+use musehub_core::hub::Refs;
 use musehub_core::hub::proposals::{
-    Approvals, ProposalError, ProposalMergeability, ProposalRange, ProposalView, Proposals,
+    Approvals, Distance, ProposalError, ProposalMergeability, ProposalRange, ProposalView, Proposals,
 };
 use musehub_core::merge::{Conflict, ConflictKind, Conflicts, Mergeability};
 use musehub_core::object::Snapshot;
@@ -9,15 +10,16 @@ use musehub_core::port::{
     Proposal, ProposalEntry, ProposalEntryKind, ProposalFilter, ProposalNumber, ProposalState,
     RepositoryRecord, Verdict,
 };
-use musehub_core::{BlobId, CommitId};
+use musehub_core::{BlobId, BranchName, CommitId};
 
 use super::version::missing;
 use super::{diff, render, views};
 use crate::app::Exchange;
 use crate::http::{ApiError, Reply};
 use crate::pages::{
-    ApprovalsView, ConflictVersion, ConflictView, EntryFate, EntryView, MergeView, ProposalFate,
-    ProposalListPage, ProposalPage, ProposalRow, ProposalTab, ProposalTotals, ReviewView, Standing,
+    ApartView, ApprovalsView, ConflictChange, ConflictVersion, ConflictView, EntryFate, EntryView, MergeView,
+    ProposalFate, ProposalListPage, ProposalPage, ProposalRow, ProposalTab, ProposalTotals, ReviewView,
+    Standing,
 };
 
 /// Rows of the list.
@@ -45,13 +47,14 @@ pub(crate) async fn proposals(exchange: &Exchange<'_>) -> Result<Reply, ApiError
     let more = rows.len() > PROPOSALS as usize;
     rows.truncate(PROPOSALS as usize);
     let counts = proposals.counts(repo).await?;
+    let refs = exchange.app.hub.refs(repo).await?;
     let page = ProposalListPage {
         repo: views::header(repo),
         shown: state.map(fate),
         counts: ProposalTotals { open: counts.open, merged: counts.merged, closed: counts.closed },
         is_first: before.is_none(),
         next_cursor: rows.last().filter(|_| more).map(|row| row.number.get()),
-        proposals: rows.iter().map(row).collect(),
+        proposals: rows.iter().map(|proposal| row(proposal, &refs)).collect(),
     };
     render(exchange, &page)
 }
@@ -78,7 +81,8 @@ async fn show(exchange: &Exchange<'_>, tab: ProposalTab) -> Result<Reply, ApiErr
     let number: ProposalNumber = exchange.params.get("number").parse().map_err(|_| missing("proposal"))?;
     let view = proposals.view(repo, number).await.map_err(refused)?;
     let range = proposals.range(repo, number).await.map_err(refused)?;
-    let mut page = head(repo, &view, tab);
+    let refs = exchange.app.hub.refs(repo).await?;
+    let mut page = head(repo, &view, &refs, tab);
     page.commits_total = proposals.commits(repo, number, None, 0).await.map_err(refused)?.total as u64;
     match tab {
         ProposalTab::Conversation => converse(exchange, repo, &proposals, number, &mut page).await?,
@@ -105,15 +109,16 @@ async fn show(exchange: &Exchange<'_>, tab: ProposalTab) -> Result<Reply, ApiErr
 }
 
 /// What all tabs of a proposal show.
-fn head(repo: &RepositoryRecord, view: &ProposalView, tab: ProposalTab) -> ProposalPage {
+fn head(repo: &RepositoryRecord, view: &ProposalView, refs: &Refs, tab: ProposalTab) -> ProposalPage {
     let proposal = &view.proposal;
     let (standing, gone, conflicts_total) = standing(&view.mergeability);
     let merge = proposal.merge.as_ref().filter(|_| proposal.state == ProposalState::Merged);
     ProposalPage {
         repo: views::header(repo),
-        proposal: row(proposal),
+        proposal: row(proposal, refs),
         tab,
         standing,
+        apart: view.distance.map(|Distance { ahead, behind, exact }| ApartView { ahead, behind, exact }),
         gone,
         merge: merge.map(|merge| MergeView {
             commit_id: merge.commit.to_string(),
@@ -169,13 +174,16 @@ const fn fate(state: ProposalState) -> ProposalFate {
     }
 }
 
-fn row(proposal: &Proposal) -> ProposalRow {
+fn row(proposal: &Proposal, refs: &Refs) -> ProposalRow {
+    let gone = |branch: &BranchName| refs.branches.iter().all(|row| row.name != *branch);
     ProposalRow {
         number: proposal.number.get(),
         title: proposal.title.clone(),
         author: proposal.author.to_string(),
         source: proposal.source.to_string(),
+        source_gone: gone(&proposal.source),
         target: proposal.target.to_string(),
+        target_gone: gone(&proposal.target),
         fate: fate(proposal.state),
         draft: proposal.draft,
         created_at: proposal.created_at.to_string(),
@@ -259,8 +267,15 @@ async fn conflict_views(
             rev: holder.map(|(id, _)| id.to_string()),
         }
     };
+    let change = |side, to: CommitId| {
+        range.base.map(|from| ConflictChange { side, from: from.to_string(), to: to.to_string() })
+    };
     let view = |conflict: &Conflict| {
         let path = conflict.path.as_str();
+        // What was moved, or is a directory on one side, changed at other paths too.
+        let moved =
+            matches!(conflict.kind, ConflictKind::RenameRename { .. } | ConflictKind::FileDirectory { .. });
+        let changes = [change("target", range.target), change("source", range.source)];
         ConflictView {
             path: path.to_owned(),
             sentence: sentence(&conflict.kind, conflict),
@@ -269,6 +284,7 @@ async fn conflict_views(
                 version("target", conflict.ours, Some(range.target), path),
                 version("source", conflict.theirs, Some(range.source), path),
             ],
+            changes: if moved { Vec::new() } else { changes.into_iter().flatten().collect() },
         }
     };
     Ok(conflicts.listed.iter().take(CONFLICTS).map(view).collect())

@@ -188,6 +188,30 @@ async fn clients_and_the_api_see_the_same_tags() {
 }
 
 #[tokio::test]
+async fn versions_are_compared_by_their_tags() {
+    let scene = Scene::new().await;
+    let [first, second] = &scene.commits;
+    for (name, commit) in
+        [("v1", first), ("v2/ü", second), ("v1.0", second), ("twice", first), ("twice", second)]
+    {
+        let _ = scene.make(name, commit).await.expect(201);
+    }
+    let compare = async |range: &str| scene.app.get(&format!("/alice/demo/compare/{range}")).send().await;
+    for range in ["v1...v2/%C3%BC", "v1...main", &format!("{first}...v1.0")] {
+        let html = compare(range).await.expect(200).text();
+        assert!(html.contains("1 commit ahead, 0 behind") && html.contains("second"), "{range}: {html}");
+    }
+    let several = compare("twice...main").await.expect(404).text();
+    assert!(several.contains("several commits have that tag"), "{several}");
+    let absent = compare("v...main").await.expect(404).text();
+    assert!(absent.contains("no such branch, commit or tag"), "{absent}");
+    // A branch that is called like a tag is the branch.
+    let _ = scene.make("main", first).await.expect(201);
+    let html = compare("v1...main").await.expect(200).text();
+    assert!(html.contains("1 commit ahead"), "{html}");
+}
+
+#[tokio::test]
 async fn the_page_of_a_hidden_repository_is_the_page_of_an_absent_one() {
     let scene = Scene::new().await;
     drop(scene.app.private_repository("alice", "secret").await);

@@ -2,11 +2,9 @@
 //!
 //! The store is read here without the database: from the index files beside its packs.
 
-use musehub_core::hub::{HistoryStrategy, MergeRequest};
-use musehub_core::merge::FileStrategy;
 use musehub_core::object::{Commit, Snapshot};
-use musehub_core::port::{Located, ObjectStore, RepositoryRecord};
-use musehub_core::{BranchName, CommitId, Handle, ObjectKind, canonical};
+use musehub_core::port::{Located, ObjectStore};
+use musehub_core::{CommitId, ObjectKind, canonical};
 use musehub_store::{Backend, PackedStore, StoreLocation};
 use musehub_test_support::history::write;
 use musehub_test_support::{History, TestApp};
@@ -102,7 +100,7 @@ async fn after_commit_files_to_repo_the_commit_and_its_snapshot_exist() {
 
 #[tokio::test]
 async fn after_merge_proposal_the_merge_commit_and_the_merged_snapshot_exist() {
-    for history in [HistoryStrategy::Merge, HistoryStrategy::Squash, HistoryStrategy::Rebase] {
+    for (history, made) in [("merge", 1), ("squash", 1), ("rebase", 2)] {
         let app = TestApp::on_disk().await;
         let mut client = app.repository("alice", "demo").await;
         let mut source = History::new();
@@ -114,29 +112,11 @@ async fn after_merge_proposal_the_merge_commit_and_the_merged_snapshot_exist() {
         for branch in ["main", "side"] {
             client.push(&source, branch, false).await.unwrap();
         }
-        let repo = app.record("alice", "demo").await;
-        let made = merge(&app, &repo, &source, history).await;
-        assert_canonical(&app, made).await;
+        let merged = crate::merged_pulls::merge_proposal(&app, &json!({"history": history})).await;
+        let commits: Vec<CommitId> = merged["commits"].as_array().unwrap().iter().map(id).collect();
+        assert_eq!((commits.len(), commits.last()), (made, Some(&id(&merged["head"]))), "{history}");
+        assert_canonical(&app, commits).await;
     }
-}
-
-async fn merge(
-    app: &TestApp,
-    repo: &RepositoryRecord,
-    source: &History,
-    history: HistoryStrategy,
-) -> Vec<CommitId> {
-    let request = MergeRequest {
-        target: BranchName::parse("main").unwrap(),
-        expected_head: CommitId::parse(source.head("main")).unwrap(),
-        source: CommitId::parse(source.head("side")).unwrap(),
-        history,
-        files: FileStrategy::default(),
-        author: "alice".to_owned(),
-        message: "Merge side".to_owned(),
-        delete_source: None,
-    };
-    app.app.hub.merge(repo, &Handle::parse("alice").unwrap(), request).await.unwrap().commits
 }
 
 #[tokio::test]

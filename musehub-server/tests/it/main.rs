@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test cannot do without should stop it where it stands")]
 
+mod api_proposal_merges;
 mod api_proposals;
 mod api_tags;
 mod breakage_page;
@@ -21,6 +22,7 @@ mod openapi;
 mod pages;
 mod portable;
 mod proposal_pages;
+mod protection;
 mod rate_limits;
 mod rebuild;
 mod route_rules;

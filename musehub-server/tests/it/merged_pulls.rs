@@ -5,11 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use bytes::Bytes;
-use musehub_core::hub::{HistoryStrategy, MergeRequest};
-use musehub_core::merge::FileStrategy;
-use musehub_core::{BranchName, CommitId, Handle};
 use musehub_test_support::history::{noise, write};
 use musehub_test_support::{History, TestApp, Tree};
+use serde_json::{Value, json};
 
 /// A change of a tree.
 type Edit = fn(&mut Tree);
@@ -108,7 +106,7 @@ fn tree_of_git(folder: &Path, commit: &str) -> Tree {
 }
 
 /// The trees that git has after the same merge, from the newest commit that it made back to the target's old head.
-fn trees_of_git(source: &History, scene: &Scene, history: HistoryStrategy) -> Vec<Tree> {
+fn trees_of_git(source: &History, scene: &Scene, history: &str) -> Vec<Tree> {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     git(folder, &["init", "-q", "-b", "main"]);
@@ -124,24 +122,35 @@ fn trees_of_git(source: &History, scene: &Scene, history: HistoryStrategy) -> Ve
     main[1..].iter().for_each(|tree| commit_with_git(folder, tree));
     git(folder, &["tag", "before"]);
     match history {
-        HistoryStrategy::Merge => drop(git(folder, &["merge", "-q", "--no-ff", "-m", "m", "side"])),
-        HistoryStrategy::Squash => {
+        "merge" => drop(git(folder, &["merge", "-q", "--no-ff", "-m", "m", "side"])),
+        "squash" => {
             git(folder, &["merge", "-q", "--squash", "side"]);
             git(folder, &["commit", "-q", "-m", "m"]);
         }
-        HistoryStrategy::Rebase => {
+        "rebase" => {
             git(folder, &["checkout", "-q", "side"]);
             git(folder, &["rebase", "-q", "main"]);
         }
-        HistoryStrategy::FastForward => drop(git(folder, &["merge", "-q", "--ff-only", "side"])),
+        "fast_forward" => drop(git(folder, &["merge", "-q", "--ff-only", "side"])),
+        other => panic!("no history {other}"),
     }
     assert_eq!(main.len() - 1, scene.main.len());
     let made = git(folder, &["rev-list", "--first-parent", "before..HEAD"]);
     made.lines().map(|commit| tree_of_git(folder, commit)).collect()
 }
 
+/// Proposes `side` for `main` of `alice/demo` and merges that over HTTP; the answer.
+pub(crate) async fn merge_proposal(app: &TestApp, how: &Value) -> Value {
+    let alice = app.token("alice").await;
+    let path = "/api/v1/repos/alice/demo/proposals";
+    let propose = json!({"title": "Take the side in", "source_branch": "side", "target_branch": "main"});
+    let made = app.post(path).bearer(&alice).json(&propose).send().await.expect(201).json();
+    let path = format!("{path}/{}/merge", made["number"]);
+    app.post(&path).bearer(&alice).json(how).send().await.expect(200).json()
+}
+
 /// Pushes a scene, merges on the hub, pulls with a client that cloned before, and compares with git.
-async fn check(scene: &Scene, history: HistoryStrategy) {
+async fn check(scene: &Scene, history: &str) {
     let app = TestApp::new().await;
     let mut client = app.repository("alice", "demo").await;
     let mut source = History::new();
@@ -158,37 +167,28 @@ async fn check(scene: &Scene, history: HistoryStrategy) {
     let mut bob = app.client("alice", "demo", None).await;
     let mut local = bob.clone_repository().await.unwrap();
 
-    let repo = app.record("alice", "demo").await;
-    let request = MergeRequest {
-        target: BranchName::parse("main").unwrap(),
-        expected_head: CommitId::parse(source.head("main")).unwrap(),
-        source: CommitId::parse(source.head("side")).unwrap(),
-        history,
-        files: FileStrategy::default(),
-        author: "Ann <ann@example.org>".to_owned(),
-        message: "Merge side".to_owned(),
-        delete_source: None,
-    };
-    let merged = app.app.hub.merge(&repo, &Handle::parse("alice").unwrap(), request).await.unwrap();
+    let how = json!({"history": history, "author": "Ann <ann@example.org>", "message": "Merge side",
+        "expected_target": source.head("main"), "expected_source": source.head("side")});
+    let merged = merge_proposal(&app, &how).await;
+    let head = merged["head"].as_str().unwrap().trim_start_matches("sha256:").to_owned();
 
     // Every id of what came is computed anew by the pull.
     let came = bob.pull(&mut local, "main").await.unwrap();
-    assert_eq!(came, merged.commits.len());
-    let mut at = merged.head.to_hex();
+    assert_eq!(came, merged["commits"].as_array().unwrap().len());
+    let mut at = head.clone();
     assert_eq!(bob.refs().await.unwrap().branch_heads["main"], at);
     for (number, expected) in trees_of_git(&source, scene, history).iter().enumerate() {
         let tree = local.tree(&at);
         let names = |tree: &Tree| tree.keys().cloned().collect::<Vec<_>>();
-        assert_eq!(names(&tree), names(expected), "{history:?}, {number} before the head");
+        assert_eq!(names(&tree), names(expected), "{history}, {number} before the head");
         let differing: BTreeMap<_, _> =
             tree.iter().filter(|(path, text)| expected[*path] != **text).collect();
-        assert!(differing.is_empty(), "{history:?}, {number} before the head: {differing:?}");
+        assert!(differing.is_empty(), "{history}, {number} before the head: {differing:?}");
         at = musehub_test_support::text(local.record(&at), "parent_commit_id").to_owned();
     }
-    assert_eq!(at, source.head("main"), "{history:?} stands on the old head");
+    assert_eq!(at, source.head("main"), "{history} stands on the old head");
 
     // And it can be built on.
-    let head = merged.head.to_hex();
     local.branch("main", &head);
     local.commit_file("main", "on top", "next.txt");
     client.push(&local, "main", false).await.unwrap();
@@ -196,15 +196,14 @@ async fn check(scene: &Scene, history: HistoryStrategy) {
 
 #[tokio::test]
 async fn diverged_branches_merge_to_what_git_makes_of_them() {
-    for history in [HistoryStrategy::Merge, HistoryStrategy::Squash, HistoryStrategy::Rebase] {
+    for history in ["merge", "squash", "rebase"] {
         check(&DIVERGED, history).await;
     }
 }
 
 #[tokio::test]
 async fn a_branch_that_is_ahead_merges_to_what_git_makes_of_it() {
-    use HistoryStrategy::{FastForward, Merge, Rebase, Squash};
-    for history in [Merge, Squash, Rebase, FastForward] {
+    for history in ["merge", "squash", "rebase", "fast_forward"] {
         check(&AHEAD, history).await;
     }
 }

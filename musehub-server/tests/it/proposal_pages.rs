@@ -115,6 +115,11 @@ async fn a_proposal_is_shown_with_its_commits_its_files_and_where_it_stands() {
     for commit in [&ours, &head] {
         assert!(conflicts.contains(&format!("/alice/demo/blob/sha256%3A{commit}/a.txt")), "{conflicts}");
     }
+    for (side, words) in [("main", "THREE"), ("topic", "three")] {
+        let (before, _) = conflicts.split_once(&format!("\">What {side} changed")).expect("a link");
+        let (_, link) = before.rsplit_once("/alice/demo/").unwrap();
+        assert!(site.page(link).await.contains(words), "{link}");
+    }
     assert!(
         !site.page("proposals/1/files").await.contains("THREE"),
         "what main did meanwhile is no part of it"
@@ -130,14 +135,13 @@ async fn a_proposal_is_shown_with_its_commits_its_files_and_where_it_stands() {
 async fn a_merged_proposal_goes_on_showing_what_it_brought() {
     let site = Site::new().await;
     let number = site.propose("Spell it out", "topic", "").await.number;
-    let merged = site
-        .app
-        .app
-        .hub
-        .merge_proposal(&site.repo, &handle("alice"), number, MergeProposal::default())
-        .await
-        .unwrap();
+    let how = MergeProposal { delete_source: true, ..MergeProposal::default() };
+    let merged = site.app.app.hub.merge_proposal(&site.repo, &handle("alice"), number, how).await.unwrap();
     let html = site.page("proposals/1").await;
+    for page in [&html, &site.page("proposals?state=merged").await] {
+        assert!(page.contains("This branch is gone") && !page.contains("/commits/topic"), "{page}");
+        assert!(page.contains("href=\"/alice/demo/commits/main\""), "{page}");
+    }
     assert!(html.contains("Merged by") && html.contains("state--merged"), "{html}");
     let head = merged.outcome.head.to_string().replace(':', "%3A");
     assert!(html.contains(&format!("/alice/demo/commits/{head}")), "{html}");

@@ -9,7 +9,7 @@ use musehub_test_support::{Answer, History, TestApp, get, id, text};
 use serde_json::{Value, json};
 
 /// What an early client sends for a branch, all of it.
-fn push_body(source: &History, branch: &str) -> Value {
+pub(crate) fn push_body(source: &History, branch: &str) -> Value {
     let bundle = source.bundle(source.head(branch), &BTreeSet::new());
     let field = |record, name| text(record, name).to_owned();
     let commit = |record| {

@@ -14,7 +14,7 @@ pub use contents::{ProposalCommits, ProposalRange};
 pub use conversation::{ReviewKind, Said};
 pub use error::ProposalError;
 pub use merge::{MergeProposal, ProposalMerged};
-pub use standing::{Approvals, ProposalMergeability, ProposalView, StandingReview};
+pub use standing::{Approvals, Distance, ProposalMergeability, ProposalView, StandingReview};
 
 use super::advance::MAX_RACES;
 use super::{AccessError, Hub, Need, Viewer};

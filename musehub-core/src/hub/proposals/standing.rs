@@ -19,6 +19,9 @@ use crate::port::{
 /// How many open proposals into a branch are looked at when it moves. Others are when somebody looks at them.
 const MAX_SETTLED_BY_A_MOVE: u32 = 500;
 
+/// How many commits are visited to find out how far the branches of a proposal are apart.
+const MAX_VISITS: usize = 1_000;
+
 /// Where the branches of a proposal stand; none for one that is gone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Heads {
@@ -94,6 +97,17 @@ impl Approvals {
     }
 }
 
+/// How far the branches of an open proposal are apart, in commits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Distance {
+    /// What the source has and the target lacks.
+    pub ahead: u64,
+    /// What the target has and the source lacks: how far it went on without what is proposed.
+    pub behind: u64,
+    /// Whether both numbers are exact; there may be more otherwise.
+    pub exact: bool,
+}
+
 /// A proposal with what its page shows first.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProposalView {
@@ -105,6 +119,8 @@ pub struct ProposalView {
     pub target_head: Option<CommitId>,
     /// Whether it can be merged.
     pub mergeability: ProposalMergeability,
+    /// How far its branches are apart, while it is open and both are there.
+    pub distance: Option<Distance>,
     /// Its reviews.
     pub approvals: Approvals,
 }
@@ -122,8 +138,24 @@ impl Proposals<'_> {
         let (proposal, heads) = self.settled(repo, number).await?;
         let mergeability = self.mergeability(repo, &proposal, heads).await?;
         let approvals = self.approvals(repo, &proposal, heads).await?;
+        let distance = self.distance(repo, &proposal, heads).await?;
         let Heads { source: source_head, target: target_head } = heads;
-        Ok(ProposalView { proposal, source_head, target_head, mergeability, approvals })
+        Ok(ProposalView { proposal, source_head, target_head, mergeability, distance, approvals })
+    }
+
+    async fn distance(
+        &self,
+        repo: &RepositoryRecord,
+        proposal: &Proposal,
+        heads: Heads,
+    ) -> Result<Option<Distance>, BackendError> {
+        let (ProposalState::Open, Some(source), Some(target)) = (proposal.state, heads.source, heads.target)
+        else {
+            return Ok(None);
+        };
+        let apart = self.hub.divergence(repo, target, source, MAX_VISITS).await?;
+        let (ahead, behind) = (apart.right.len() as u64, apart.left.len() as u64);
+        Ok(Some(Distance { ahead, behind, exact: apart.complete }))
     }
 
     async fn mergeability(

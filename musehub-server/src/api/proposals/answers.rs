@@ -1,7 +1,7 @@
 //! What proposals look like in JSON.
 
 use musehub_core::BlobId;
-use musehub_core::hub::proposals::{Approvals, ProposalMergeability, ProposalView, StandingReview};
+use musehub_core::hub::proposals::{Approvals, Distance, ProposalMergeability, ProposalView, StandingReview};
 use musehub_core::merge::{Conflict, ConflictKind, Conflicts, Mergeability};
 use musehub_core::port::{Proposal, ProposalCounts, ProposalEntry, ProposalMerge, ProposalState};
 use serde::Serialize;
@@ -104,7 +104,26 @@ pub(crate) struct ProposalViewAnswer {
     /// Where the target stands; null where the branch is gone.
     target_head: Option<String>,
     mergeability: MergeabilityAnswer,
+    /// How far its branches are apart; null where it is not open, or a branch is gone.
+    distance: Option<DistanceAnswer>,
     approvals: ApprovalsAnswer,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DistanceAnswer {
+    /// Commits that the source has and the target lacks.
+    ahead: u64,
+    /// Commits that the target has and the source lacks.
+    behind: u64,
+    /// Whether both numbers are exact; there may be more otherwise.
+    exact: bool,
+}
+
+impl From<Distance> for DistanceAnswer {
+    fn from(distance: Distance) -> Self {
+        let Distance { ahead, behind, exact } = distance;
+        Self { ahead, behind, exact }
+    }
 }
 
 impl From<ProposalView> for ProposalViewAnswer {
@@ -114,6 +133,7 @@ impl From<ProposalView> for ProposalViewAnswer {
             source_head: view.source_head.map(|id| id.to_string()),
             target_head: view.target_head.map(|id| id.to_string()),
             mergeability: view.mergeability.into(),
+            distance: view.distance.map(DistanceAnswer::from),
             approvals: view.approvals.into(),
         }
     }

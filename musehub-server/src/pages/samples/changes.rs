@@ -147,7 +147,7 @@ pub(in crate::pages) fn commit_page() -> CommitPage {
 }
 
 pub(in crate::pages) fn compare() -> ComparePage {
-    let end = |name: &str| EndView { name: name.into(), is_branch: true, commit_id: id(5) };
+    let end = |name: &str| EndView { name: name.into(), kind: EndKind::Branch, commit_id: id(5) };
     ComparePage {
         repo: header(),
         base: end("main"),

@@ -8,7 +8,9 @@ pub(in crate::pages) fn proposal_row() -> ProposalRow {
         title: "Emit late rows to the side output instead of dropping them, and count them per key".into(),
         author: "grace".into(),
         source: "feature/streaming-windows".into(),
+        source_gone: false,
         target: "main".into(),
+        target_gone: false,
         fate: ProposalFate::Open,
         draft: false,
         created_at: "2026-03-20T15:40:00.000Z".into(),
@@ -27,7 +29,7 @@ pub(in crate::pages) fn proposal_list() -> ProposalListPage {
         proposals: vec![
             row(41, ProposalFate::Open, false),
             row(40, ProposalFate::Open, true),
-            row(39, ProposalFate::Merged, false),
+            ProposalRow { source_gone: true, ..row(39, ProposalFate::Merged, false) },
             row(37, ProposalFate::Closed, true),
         ],
         is_first: false,
@@ -84,6 +86,7 @@ pub(in crate::pages) fn proposal(tab: ProposalTab) -> ProposalPage {
         proposal: proposal_row(),
         tab,
         standing: Some(Standing::Conflicts),
+        apart: Some(ApartView { ahead: 4, behind: 12, exact: true }),
         gone: None,
         merge: None,
         approvals: ApprovalsView {
@@ -112,6 +115,9 @@ pub(in crate::pages) fn proposal(tab: ProposalTab) -> ProposalPage {
                 version("target", true, false),
                 version("source", false, false),
             ],
+            changes: ["target", "source"]
+                .map(|side| ConflictChange { side, from: id(90), to: id(91) })
+                .into(),
         }],
     }
 }

@@ -133,6 +133,14 @@ pub(super) fn all() -> Vec<(&'static str, &'static str, Json)> {
             }),
         ),
         case("compare", samples::compare()),
+        case(
+            "compare, a tag and a commit",
+            ComparePage {
+                base: EndView { kind: EndKind::Tag, ..samples::compare().base },
+                head: EndView { kind: EndKind::Commit, name: samples::id(5), ..samples::compare().head },
+                ..samples::compare()
+            },
+        ),
         case("compare, same", compared(Standing::Same, &[1])),
         case("compare, merged", compared(Standing::Merged, &[1])),
         case("compare, fast-forward", compared(Standing::FastForward, &[1])),
