@@ -12,6 +12,7 @@ mod mpack;
 mod pack;
 mod ref_log;
 mod s3;
+mod sealed;
 mod upkeep;
 
 pub use backend::{Backend, Creation, StoreLocation, StoreLocationError};

@@ -12,7 +12,7 @@ use musehub_core::hub::recovery::{BackfillOptions, Backfilled, Event, Problem};
 use musehub_core::{Handle, Slug};
 use serde::Serialize;
 
-use super::progress::{ProgressLine, ProgressOption};
+use super::progress::{Listener, ProgressLine, ProgressOption};
 use super::{DataDirectory, Outcome, parse_repository};
 use crate::app::Limits;
 
@@ -88,18 +88,9 @@ pub(super) async fn backfill(arguments: BackfillArguments) -> Outcome {
     let app = arguments.data.open(Limits::default()).await?;
     let options = BackfillOptions { repository: arguments.repo, dry_run: arguments.dry_run };
     let started = Instant::now();
-    let mut line = ProgressLine::new(arguments.progress);
-    let mut problems = Vec::new();
-    let mut tell = |event| match event {
-        Event::Problem(problem) if arguments.json => problems.push(problem),
-        Event::Problem(problem) => {
-            line.clear();
-            println!("{problem}");
-        }
-        Event::Progress { .. } => line.show(&event),
-    };
-    let done = app.recovery.backfill(&options, &mut tell).await?;
-    line.clear();
+    let mut listener = Listener::new(arguments.progress, arguments.json);
+    let done = app.recovery.backfill(&options, &mut |event| listener.hear(event)).await?;
+    let problems = listener.finish();
     let seconds = started.elapsed().as_secs_f64();
     if arguments.json {
         let printed = Printed { problems: &problems, dry_run: arguments.dry_run, done: &done, seconds };

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use musehub_core::hub::recovery::Event;
+use musehub_core::hub::recovery::{Event, Problem};
 
 /// How often the line is written.
 const EVERY: Duration = Duration::from_millis(100);
@@ -66,5 +66,37 @@ impl ProgressLine {
         } else if let Some((stage, done, total)) = self.unshown.take() {
             self.write(stage, done, total);
         }
+    }
+}
+
+/// What a recovery tells while it runs: progress in its line, and problems as they are found.
+#[derive(Debug)]
+pub(super) struct Listener {
+    line: ProgressLine,
+    /// The problems, where they are printed at the end; otherwise each is printed at once.
+    collected: Option<Vec<Problem>>,
+}
+
+impl Listener {
+    /// `collect`: problems are kept for the end.
+    pub(super) fn new(option: ProgressOption, collect: bool) -> Self {
+        Self { line: ProgressLine::new(option), collected: collect.then(Vec::new) }
+    }
+
+    pub(super) fn hear(&mut self, event: Event) {
+        match (event, &mut self.collected) {
+            (Event::Problem(problem), Some(collected)) => collected.push(problem),
+            (Event::Problem(problem), None) => {
+                self.line.clear();
+                println!("{problem}");
+            }
+            (progress @ Event::Progress { .. }, _) => self.line.show(&progress),
+        }
+    }
+
+    /// Ends the line; the problems that were kept.
+    pub(super) fn finish(mut self) -> Vec<Problem> {
+        self.line.clear();
+        self.collected.unwrap_or_default()
     }
 }

@@ -4,11 +4,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Args;
-use musehub_core::hub::recovery::{Event, Problem, VerifyOptions, VerifySummary};
+use musehub_core::hub::recovery::{Problem, VerifyOptions, VerifySummary};
 use musehub_core::{Handle, Slug};
 use serde::Serialize;
 
-use super::progress::{ProgressLine, ProgressOption};
+use super::progress::{Listener, ProgressOption};
 use super::{DataDirectory, Outcome, parse_repository};
 use crate::app::Limits;
 
@@ -45,18 +45,9 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     let app = arguments.data.open(Limits::default()).await?;
     let options = VerifyOptions { repository: arguments.repo, objects: arguments.objects };
     let started = Instant::now();
-    let mut line = ProgressLine::new(arguments.progress);
-    let mut problems = Vec::new();
-    let mut tell = |event| match event {
-        Event::Problem(problem) if arguments.json => problems.push(problem),
-        Event::Problem(problem) => {
-            line.clear();
-            println!("{problem}");
-        }
-        Event::Progress { .. } => line.show(&event),
-    };
-    let summary = app.recovery.verify(&options, &mut tell).await?;
-    line.clear();
+    let mut listener = Listener::new(arguments.progress, arguments.json);
+    let summary = app.recovery.verify(&options, &mut |event| listener.hear(event)).await?;
+    let problems = listener.finish();
     let seconds = started.elapsed().as_secs_f64();
     if arguments.json {
         let printed = Printed { problems: &problems, summary: &summary, seconds };

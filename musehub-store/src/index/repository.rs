@@ -45,35 +45,16 @@ pub(super) const BY_IDS: &str =
 #[async_trait]
 impl RepositoryIndex for SqlIndex {
     async fn put_repository(&self, record: &RepositoryRecord) -> Result<(), BackendError> {
-        retry::transaction(|| async {
-            let settings = serde_json::to_string(&record.settings)
-                .map_err(|error| BackendError::unavailable("indexing a repository", error))?;
-            let write = self.write("indexing a repository").await?;
-            let (owner, slug) = (record.owner.as_str(), record.slug.as_str());
-            let values: [Value; 13] = [
-                record.repo_id.as_str().into(),
-                owner.into(),
-                slug.into(),
-                key(owner),
-                key(slug),
-                integer(record.version)?.into(),
-                record.visibility.as_str().into(),
-                record.description.as_str().into(),
-                record.scheme.map(|scheme| scheme.as_str()).into(),
-                record.default_branch.as_ref().map(BranchName::as_str).into(),
-                settings.as_str().into(),
-                record.created_at.as_millis().into(),
-                record.deleted.into(),
-            ];
-            write.try_execute(PUT, values).await.map_err(|error| match error.sql_err() {
-                Some(SqlErr::UniqueConstraintViolation(_)) => {
-                    BackendError::Conflict { what: format!("another repository of the name {owner}/{slug}") }
-                }
-                _ => BackendError::unavailable("indexing a repository", error),
-            })?;
-            write.commit().await
-        })
-        .await
+        let conflict = match self.try_put_repository(record).await {
+            Err(conflict @ BackendError::Conflict { .. }) => conflict,
+            done => return done,
+        };
+        // Of several that insert one new repository at a time, PostgreSQL lets the later ones meet its name, which is an
+        // error, before its id, which is not. Once it is there, they meet the id.
+        if self.repository_by_id(&record.repo_id).await?.is_none() {
+            return Err(conflict);
+        }
+        self.try_put_repository(record).await
     }
 
     async fn repository(
@@ -116,6 +97,41 @@ impl RepositoryIndex for SqlIndex {
         let values = [false.into(), key(owner), key(slug), i64::from(limit).into()];
         let rows = self.rows("listing repositories", PUBLIC, values).await?;
         rows.iter().map(record).collect()
+    }
+}
+
+impl SqlIndex {
+    /// Writes a version, or fails with a conflict where a name is taken.
+    async fn try_put_repository(&self, record: &RepositoryRecord) -> Result<(), BackendError> {
+        retry::transaction(|| async {
+            let settings = serde_json::to_string(&record.settings)
+                .map_err(|error| BackendError::unavailable("indexing a repository", error))?;
+            let write = self.write("indexing a repository").await?;
+            let (owner, slug) = (record.owner.as_str(), record.slug.as_str());
+            let values: [Value; 13] = [
+                record.repo_id.as_str().into(),
+                owner.into(),
+                slug.into(),
+                key(owner),
+                key(slug),
+                integer(record.version)?.into(),
+                record.visibility.as_str().into(),
+                record.description.as_str().into(),
+                record.scheme.map(|scheme| scheme.as_str()).into(),
+                record.default_branch.as_ref().map(BranchName::as_str).into(),
+                settings.as_str().into(),
+                record.created_at.as_millis().into(),
+                record.deleted.into(),
+            ];
+            write.try_execute(PUT, values).await.map_err(|error| match error.sql_err() {
+                Some(SqlErr::UniqueConstraintViolation(_)) => {
+                    BackendError::Conflict { what: format!("another repository of the name {owner}/{slug}") }
+                }
+                _ => BackendError::unavailable("indexing a repository", error),
+            })?;
+            write.commit().await
+        })
+        .await
     }
 }
 

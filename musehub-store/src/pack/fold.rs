@@ -20,6 +20,7 @@ use super::forward::{Forward, Forwarded};
 use super::source::PackSource;
 use super::{ONE_PUT, PackedStore, forward_path, pack_path, range};
 use crate::backend::failed;
+use crate::sealed::SealError;
 
 /// How many bytes of records are read with one request and worked on together.
 const BATCH: u64 = 8 << 20;
@@ -166,11 +167,11 @@ impl PackedStore {
         let (length, end) = (range.end - range.start, range.end);
         match self.backend.fast.get_range(&pack_path(pack), range).await {
             Ok(bytes) if bytes.len() as u64 == length => Ok(bytes),
-            Ok(_) => Err(damaged(pack, &FormatError::Truncated)),
+            Ok(_) => Err(damaged(pack, &SealError::Truncated.into())),
             Err(error @ object_store::Error::NotFound { .. }) => Err(failed("reading a pack", error)),
             // Stores say in many ways that a file is too short.
             Err(error) => match self.backend.fast.head(&pack_path(pack)).await {
-                Ok(found) if found.size < end => Err(damaged(pack, &FormatError::Truncated)),
+                Ok(found) if found.size < end => Err(damaged(pack, &SealError::Truncated.into())),
                 _ => Err(failed("reading a pack", error)),
             },
         }

@@ -6,10 +6,11 @@ use musehub_core::port::{PackId, PackedObject, Place};
 use musehub_core::{HashAlgorithm, ObjectId, ObjectKey, ObjectKind};
 
 use super::compress::{Effort, MAX_COMPRESSED, compress, decompress};
+use crate::sealed::{CHECKSUM, Form, SealError};
 
-const PACK_MAGIC: [u8; 4] = *b"MHPK";
-const INDEX_MAGIC: [u8; 4] = *b"MHIX";
 const VERSION: u8 = 1;
+const PACK: Form = Form { magic: *b"MHPK", version: VERSION, header: PACK_HEADER as usize };
+const INDEX: Form = Form { magic: *b"MHIX", version: VERSION, header: INDEX_HEADER };
 
 /// Length of a pack's header: magic, version, three zero bytes.
 pub(crate) const PACK_HEADER: u64 = 8;
@@ -24,19 +25,12 @@ pub(crate) const RECORD_FRAMING: u64 = RECORD_HEADER + RECORD_TRAILER;
 
 const INDEX_HEADER: usize = 56;
 const INDEX_ENTRY: usize = 60;
-const CHECKSUM: usize = 32;
 
 /// Why bytes are no pack, record or index.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(crate) enum FormatError {
-    #[error("it is truncated")]
-    Truncated,
-    #[error("it does not begin as one")]
-    Magic,
-    #[error("it has version {0}, this hub reads version {VERSION}")]
-    Version(u8),
-    #[error("its checksum does not fit its bytes")]
-    Checksum,
+    #[error(transparent)]
+    Seal(#[from] SealError),
     #[error("it has an encoding, a kind or an algorithm that this hub does not know")]
     Unknown,
     #[error("it is of another pack")]
@@ -122,8 +116,8 @@ pub(crate) fn canonical_length(kind: ObjectKind, size: u64) -> u64 {
 /// the name of one is no longer to be used.
 pub(crate) fn pack_header(effort: Effort, variant: u16) -> [u8; PACK_HEADER as usize] {
     let mut header = [0; PACK_HEADER as usize];
-    header[..4].copy_from_slice(&PACK_MAGIC);
-    header[4] = VERSION;
+    header[..4].copy_from_slice(&PACK.magic);
+    header[4] = PACK.version;
     header[5] = match effort {
         Effort::Push => 0,
         Effort::Repack => 1,
@@ -134,13 +128,7 @@ pub(crate) fn pack_header(effort: Effort, variant: u16) -> [u8; PACK_HEADER as u
 
 /// Reads the header of a pack: how hard its records were compressed.
 pub(crate) fn parse_pack_header(header: &[u8]) -> Result<Effort, FormatError> {
-    let header = header.get(..PACK_HEADER as usize).ok_or(FormatError::Truncated)?;
-    if header[..4] != PACK_MAGIC {
-        return Err(FormatError::Magic);
-    }
-    if header[4] != VERSION {
-        return Err(FormatError::Version(header[4]));
-    }
+    PACK.check_opening(header)?;
     match header[5] {
         0 => Ok(Effort::Push),
         1 => Ok(Effort::Repack),
@@ -206,7 +194,7 @@ fn get_key(bytes: &mut impl Buf) -> Result<(ObjectKey, Encoding), FormatError> {
 
 /// Reads a record's header: whose it is and how many bytes it stores.
 pub(crate) fn parse_record_header(header: &[u8]) -> Result<RecordHeader, FormatError> {
-    let mut bytes = header.get(..RECORD_HEADER as usize).ok_or(FormatError::Truncated)?;
+    let mut bytes = header.get(..RECORD_HEADER as usize).ok_or(SealError::Truncated)?;
     let (key, encoding) = get_key(&mut bytes)?;
     let (stored, canonical) = (bytes.get_u64_le(), bytes.get_u64_le());
     let fits = match encoding {
@@ -245,7 +233,7 @@ pub(crate) fn parse_record(record: &Bytes) -> Result<(ObjectKey, Bytes), FormatE
     }
     let (body, checksum) = record.split_at(record.len() - RECORD_TRAILER as usize);
     if blake3::hash(body).as_bytes() != checksum {
-        return Err(FormatError::Checksum);
+        return Err(SealError::Checksum.into());
     }
     let stored = record.slice(RECORD_HEADER as usize..body.len());
     let canonical = match header.encoding {
@@ -261,9 +249,7 @@ pub(crate) fn parse_record(record: &Bytes) -> Result<(ObjectKey, Bytes), FormatE
 
 /// The index file of a pack.
 pub(crate) fn write_index(pack: PackId, pack_length: u64, objects: &[PackedObject]) -> Bytes {
-    let mut out = BytesMut::with_capacity(INDEX_HEADER + objects.len() * INDEX_ENTRY + CHECKSUM);
-    out.put_slice(&INDEX_MAGIC);
-    out.put_slice(&[VERSION, 0, 0, 0]);
+    let mut out = INDEX.begin(INDEX_HEADER + objects.len() * INDEX_ENTRY + CHECKSUM);
     out.put_slice(pack.as_bytes());
     out.put_u64_le(pack_length);
     out.put_u64_le(objects.len() as u64);
@@ -273,37 +259,12 @@ pub(crate) fn write_index(pack: PackId, pack_length: u64, objects: &[PackedObjec
         out.put_u64_le(object.place.length);
         out.put_u64_le(object.size);
     }
-    let checksum = blake3::hash(&out);
-    out.put_slice(checksum.as_bytes());
-    out.freeze()
-}
-
-/// What a file that ends in its checksum holds after its magic and version; `header` bytes at least come before the checksum.
-pub(super) fn checked_body(
-    bytes: &[u8],
-    header: usize,
-    magic: [u8; 4],
-    version: u8,
-) -> Result<&[u8], FormatError> {
-    if bytes.len() < header + CHECKSUM {
-        return Err(FormatError::Truncated);
-    }
-    let (body, checksum) = bytes.split_at(bytes.len() - CHECKSUM);
-    if body[..4] != magic {
-        return Err(FormatError::Magic);
-    }
-    if body[4] != version {
-        return Err(FormatError::Version(body[4]));
-    }
-    if blake3::hash(body).as_bytes() != checksum {
-        return Err(FormatError::Checksum);
-    }
-    Ok(&body[8..])
+    Form::seal(out)
 }
 
 /// Reads an index file: the pack it is of, that pack's length, and what it holds.
 pub(crate) fn parse_index(bytes: &[u8]) -> Result<(PackId, u64, Vec<PackedObject>), FormatError> {
-    let mut rest = checked_body(bytes, INDEX_HEADER, INDEX_MAGIC, VERSION)?;
+    let mut rest = INDEX.open(bytes)?;
     let mut digest = [0; 32];
     rest.copy_to_slice(&mut digest);
     let (pack, pack_length, count) = (PackId::new(digest), rest.get_u64_le(), rest.get_u64_le());

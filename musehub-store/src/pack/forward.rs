@@ -3,18 +3,17 @@
 
 use std::collections::HashMap;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes};
 use musehub_core::ObjectKey;
 use musehub_core::port::{PackId, PackedObject, Place};
 
 use super::format::{self, FormatError};
+use crate::sealed::{CHECKSUM, Form};
 
-const MAGIC: [u8; 4] = *b"MHFW";
-const VERSION: u8 = 1;
+const FORM: Form = Form { magic: *b"MHFW", version: 1, header: HEADER };
 const HEADER: usize = 56;
 const TARGET: usize = 32;
 const ENTRY: usize = 80;
-const CHECKSUM: usize = 32;
 /// The target of a record that nothing needed any more.
 const DROPPED: u32 = u32::MAX;
 
@@ -68,9 +67,7 @@ impl Forward {
         let targets = self.targets();
         let numbers: HashMap<PackId, u32> = targets.iter().copied().zip(0..).collect();
         let length = HEADER + targets.len() * TARGET + self.records.len() * ENTRY + CHECKSUM;
-        let mut out = BytesMut::with_capacity(length);
-        out.put_slice(&MAGIC);
-        out.put_slice(&[VERSION, 0, 0, 0]);
+        let mut out = FORM.begin(length);
         out.put_slice(self.pack.as_bytes());
         out.put_u64_le(targets.len() as u64);
         out.put_u64_le(self.records.len() as u64);
@@ -88,14 +85,12 @@ impl Forward {
             out.put_u64_le(offset);
             out.put_u64_le(length);
         }
-        let checksum = blake3::hash(&out);
-        out.put_slice(checksum.as_bytes());
-        out.freeze()
+        Form::seal(out)
     }
 
     /// Reads the file of `pack`.
     pub(crate) fn parse(pack: PackId, bytes: &[u8]) -> Result<Self, FormatError> {
-        let mut rest = format::checked_body(bytes, HEADER, MAGIC, VERSION)?;
+        let mut rest = FORM.open(bytes)?;
         if get_pack(&mut rest) != pack {
             return Err(FormatError::OtherPack);
         }

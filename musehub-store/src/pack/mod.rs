@@ -28,6 +28,7 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload, WriteMultipart};
 
 use crate::backend::{Backend, PARTS_AT_ONCE, failed};
+use crate::sealed::SealError;
 use cache::RecordCache;
 pub(crate) use compress::Effort;
 pub(crate) use files::PackFile;
@@ -260,7 +261,7 @@ impl ObjectStore for PackedStore {
             Ok(found) => found,
             Err(error) => {
                 return match self.unread(place.pack, range(&place).end, error).await {
-                    Unread::Short(_) => Err(damaged(&object, &FormatError::Truncated)),
+                    Unread::Short(_) => Err(damaged(&object, &SealError::Truncated.into())),
                     Unread::Failed(error) => Err(error),
                     Unread::Gone => {
                         let place = self.forwarded(place.pack, &[place]).await?[0];
@@ -308,7 +309,7 @@ impl PackedStore {
             Err(Unread::Gone) => return self.read_forwarded(pack, objects).await,
             Err(Unread::Short(length)) => {
                 let beyond = objects.iter().find(|object| range(&object.place).end > length);
-                return Err(damaged(beyond.unwrap_or(&objects[0]), &FormatError::Truncated));
+                return Err(damaged(beyond.unwrap_or(&objects[0]), &SealError::Truncated.into()));
             }
         };
         let canonical = |(record, object): (&Bytes, &Located)| match format::parse_record(record) {

@@ -16,6 +16,7 @@ use super::format::{
 };
 use super::{damaged, staging};
 use crate::backend::{Backend, failed};
+use crate::sealed::SealError;
 
 /// A stretch of bytes of a pack.
 pub(super) type Piece = Bytes;
@@ -337,13 +338,13 @@ impl Verification<'_> {
         match ready {
             Some((ready, start)) if complete => {
                 if self.hash.finalize().as_bytes()[..] != checksum[..] {
-                    return Err(damaged(&self.object, &FormatError::Checksum));
+                    return Err(damaged(&self.object, &SealError::Checksum.into()));
                 }
                 let mut last = BytesMut::from(ready);
                 last.extend_from_slice(&checksum);
                 Ok((last.freeze(), start))
             }
-            _ => Err(damaged(&self.object, &FormatError::Truncated)),
+            _ => Err(damaged(&self.object, &SealError::Truncated.into())),
         }
     }
 }

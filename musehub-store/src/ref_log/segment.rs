@@ -3,15 +3,15 @@
 
 use std::collections::HashMap;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes};
 use musehub_core::port::RefLogEntry;
 use musehub_core::{BranchName, RepoId};
 use serde::{Deserialize, Serialize};
 
-const MAGIC: [u8; 4] = *b"MHLS";
-const VERSION: u8 = 1;
+use crate::sealed::{CHECKSUM, Form, SealError};
+
+const FORM: Form = Form { magic: *b"MHLS", version: 1, header: HEADER };
 const HEADER: usize = 24;
-const CHECKSUM: usize = 32;
 /// The most bytes that a segment's text may have.
 const MAX_TEXT: u64 = 1 << 30;
 /// Text of this kind shrinks to a sixth at once; more effort gains little.
@@ -20,14 +20,8 @@ const LEVEL: i32 = 3;
 /// Why bytes are no segment.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SegmentError {
-    #[error("it is truncated")]
-    Truncated,
-    #[error("it does not begin as one")]
-    Magic,
-    #[error("it has version {0}, this hub reads version {VERSION}")]
-    Version(u8),
-    #[error("its checksum does not fit its bytes")]
-    Checksum,
+    #[error(transparent)]
+    Seal(#[from] SealError),
     #[error("its lengths do not fit together")]
     Length,
     #[error("its text is not that of a segment: {0}")]
@@ -103,33 +97,16 @@ impl Segment {
         let text = serde_json::to_vec(self).map_err(|error| SegmentError::Text(error.to_string()))?;
         let packed =
             zstd::bulk::compress(&text, LEVEL).map_err(|error| SegmentError::Text(error.to_string()))?;
-        let mut out = BytesMut::with_capacity(HEADER + packed.len() + CHECKSUM);
-        out.put_slice(&MAGIC);
-        out.put_slice(&[VERSION, 0, 0, 0]);
+        let mut out = FORM.begin(HEADER + packed.len() + CHECKSUM);
         out.put_u64_le(text.len() as u64);
         out.put_u64_le(packed.len() as u64);
         out.put_slice(&packed);
-        let checksum = blake3::hash(&out);
-        out.put_slice(checksum.as_bytes());
-        Ok(out.freeze())
+        Ok(Form::seal(out))
     }
 
     /// Reads a file.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, SegmentError> {
-        if bytes.len() < HEADER + CHECKSUM {
-            return Err(SegmentError::Truncated);
-        }
-        let (body, checksum) = bytes.split_at(bytes.len() - CHECKSUM);
-        if body[..4] != MAGIC {
-            return Err(SegmentError::Magic);
-        }
-        if body[4] != VERSION {
-            return Err(SegmentError::Version(body[4]));
-        }
-        if blake3::hash(body).as_bytes() != checksum {
-            return Err(SegmentError::Checksum);
-        }
-        let mut rest = &body[8..];
+        let mut rest = FORM.open(bytes)?;
         let (length, packed) = (rest.get_u64_le(), rest.get_u64_le());
         if packed != rest.len() as u64 || length > MAX_TEXT {
             return Err(SegmentError::Length);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::io::AsyncRead;
 
 use super::portable::{Frame, FrameReader, PIECE, malformed};
-use super::verify_objects::{prove_commit, prove_snapshot};
+use super::proof::{prove_commit, prove_snapshot};
 use super::{Event, PortableError, Recovery, Transferred};
 use crate::canonical;
 use crate::hub::{CaughtUp, opaque_ids};

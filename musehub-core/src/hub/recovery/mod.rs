@@ -5,9 +5,11 @@ mod export;
 mod import;
 mod load_rows;
 mod portable;
+mod proof;
 mod report;
 mod verify;
-mod verify_objects;
+mod verify_blobs;
+mod verify_records;
 
 use std::fmt;
 use std::sync::Arc;

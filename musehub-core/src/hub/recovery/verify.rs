@@ -5,12 +5,14 @@ use std::collections::{BTreeSet, HashSet};
 use serde::Serialize;
 
 use super::report::finding;
-use super::verify_objects::KnownPacks;
+use super::verify_blobs::KnownPacks;
 use super::{Event, Problem, ProblemKind, Recovery};
 use crate::id::{BlobId, ObjectKey};
 use crate::name::{BranchName, Handle, Slug};
 use crate::port::{BackendError, PackFaultKind, PackId, RefLogEntry, RepositoryRecord};
 
+/// Rows of one page of commits, snapshots or blobs.
+pub(super) const PAGE: u32 = 1000;
 /// Branches of one page.
 const BRANCHES: u32 = 256;
 

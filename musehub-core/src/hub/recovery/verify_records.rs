@@ -1,23 +1,17 @@
-//! Verification of rows against the objects that they name.
+//! Verification of the rows of commits and snapshots against the records that they name, and of what these stand on.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
+use super::proof::{prove_commit, prove_snapshot};
 use super::report::finding;
-use super::verify::Verification;
+use super::verify::{PAGE, Verification};
 use super::{Problem, ProblemKind};
 use crate::id::{BlobId, CommitId, ObjectId, ObjectKey, ObjectKind, SnapshotId};
-use crate::object::{Commit, IdProof, OpaqueIds, Snapshot};
-use crate::port::{
-    BackendError, BlobRow, CommitRow, PackFaultKind, PackId, PackedObject, Place, RepositoryRecord,
-    SnapshotRow,
-};
-use crate::scheme::IdScheme;
+use crate::object::{IdProof, OpaqueIds};
+use crate::port::{BackendError, CommitRow, PackFaultKind, Place, RepositoryRecord, SnapshotRow};
 
-/// Rows of one page.
-const PAGE: u32 = 1000;
 /// Bytes of commits and snapshots that are in memory together.
 const BATCH_BYTES: u64 = 16 << 20;
 /// Blob ids that are remembered as held: what manifests name again and again is not asked again and again.
@@ -185,66 +179,6 @@ impl Verification<'_> {
         Ok(())
     }
 
-    /// Every blob is where its row says, by the index file of the pack.
-    pub(super) async fn blobs(&mut self, repo: &RepositoryRecord) -> Result<(), BackendError> {
-        let mut after = None;
-        loop {
-            let mut page = self.recovery.pages.blob_page(&repo.repo_id, after, PAGE).await?;
-            let Some(last) = page.last() else {
-                return Ok(());
-            };
-            after = Some(last.id);
-            page.sort_unstable_by_key(|row| row.place);
-            for row in &page {
-                self.blob(repo, row).await?;
-            }
-            self.summary.blobs += page.len() as u64;
-            self.progress("blobs", self.summary.blobs, None);
-        }
-    }
-
-    async fn blob(&mut self, repo: &RepositoryRecord, row: &BlobRow) -> Result<(), BackendError> {
-        let pack = row.place.pack;
-        self.used.insert(pack);
-        let reason = match self.pack_objects(pack).await? {
-            Ok(objects) => {
-                let start = objects.partition_point(|object| object.key < row.id.key());
-                let mut listed = objects[start..].iter().take_while(|object| object.key == row.id.key());
-                // A pack that was folded into others lists where its objects lie now.
-                let fits = |object: &PackedObject| {
-                    object.size == row.size && (object.place == row.place || object.place.pack != pack)
-                };
-                if listed.any(fits) {
-                    return Ok(());
-                }
-                format!("its row says {} bytes at {}, the pack's index does not", row.size, row.place)
-            }
-            Err(reason) => reason,
-        };
-        let problem = Problem::new(ProblemKind::RowWithoutObject, reason);
-        self.problem(problem.of(repo).object(row.id.key()).pack(pack));
-        Ok(())
-    }
-
-    /// What a pack holds by its index, in the order of keys, or why that cannot be said.
-    async fn pack_objects(
-        &mut self,
-        pack: PackId,
-    ) -> Result<Result<Arc<[PackedObject]>, String>, BackendError> {
-        if let Some(known) = self.known_packs.get(pack) {
-            return Ok(known);
-        }
-        let listed = match self.recovery.backends().objects.pack_objects(pack).await {
-            Ok(mut objects) => {
-                objects.sort_unstable_by_key(|object| (object.key, object.place));
-                Ok(objects.into())
-            }
-            Err(error) => Err(finding(error)?),
-        };
-        self.known_packs.add(pack, listed.clone());
-        Ok(listed)
-    }
-
     /// Canonical bytes of objects; none for one that is reported as missing or damaged.
     async fn read(
         &mut self,
@@ -335,69 +269,4 @@ fn batches(wanted: &[Wanted]) -> Vec<std::ops::Range<usize>> {
         batches.push(start..wanted.len());
     }
     batches
-}
-
-/// The commit that canonical bytes are of, its id computed again and its bytes printed again.
-pub(super) fn prove_commit(
-    scheme: Option<IdScheme>,
-    id: CommitId,
-    bytes: &[u8],
-    opaque: OpaqueIds,
-) -> Result<Commit, String> {
-    let scheme = scheme.ok_or("its repository has no id scheme")?;
-    let decoded = Commit::decode(scheme, id, bytes).map_err(|error| error.to_string())?;
-    let mut record = decoded.record().clone();
-    if scheme == IdScheme::TypedV2 {
-        record.insert("commit_id".to_owned(), id.to_string().into());
-    }
-    let proven = Commit::accept(scheme, record, opaque).map_err(|error| error.to_string())?;
-    if proven.id() != id {
-        return Err(format!("its content has the id {}", proven.id()));
-    }
-    if proven.canonical() != bytes { Err("its bytes are not canonical".to_owned()) } else { Ok(proven) }
-}
-
-/// The snapshot that canonical bytes are of, its id computed again and its bytes printed again.
-pub(super) fn prove_snapshot(
-    scheme: Option<IdScheme>,
-    id: SnapshotId,
-    bytes: &[u8],
-    opaque: OpaqueIds,
-) -> Result<(Snapshot, IdProof), String> {
-    let scheme = scheme.ok_or("its repository has no id scheme")?;
-    let decoded = Snapshot::decode(id, bytes).map_err(|error| error.to_string())?;
-    let proven = Snapshot::accept(scheme, decoded.record().clone(), opaque);
-    let (proven, proof) = proven.map_err(|error| error.to_string())?;
-    let printed = proven.canonical(scheme).map_err(|error| error.to_string())?;
-    if printed != bytes { Err("its bytes are not canonical".to_owned()) } else { Ok((proven, proof)) }
-}
-
-/// What the packs asked for last hold.
-#[derive(Default)]
-pub(super) struct KnownPacks {
-    packs: HashMap<PackId, Result<Arc<[PackedObject]>, String>>,
-    order: VecDeque<PackId>,
-    entries: usize,
-}
-
-impl KnownPacks {
-    /// How many entries of index files are remembered; the last pack is, however many it has.
-    const LIMIT: usize = 1_000_000;
-
-    fn get(&self, pack: PackId) -> Option<Result<Arc<[PackedObject]>, String>> {
-        self.packs.get(&pack).cloned()
-    }
-
-    fn add(&mut self, pack: PackId, listed: Result<Arc<[PackedObject]>, String>) {
-        self.entries += 1 + listed.as_ref().map_or(0, |objects| objects.len());
-        self.packs.insert(pack, listed);
-        self.order.push_back(pack);
-        while self.entries > Self::LIMIT
-            && self.order.len() > 1
-            && let Some(oldest) = self.order.pop_front()
-        {
-            let dropped = self.packs.remove(&oldest);
-            self.entries -= 1 + dropped.and_then(Result::ok).map_or(0, |objects| objects.len());
-        }
-    }
 }
