@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -25,6 +25,8 @@ pub enum Kind {
 pub struct Server {
     /// What a client must know, as the environment says it: `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID` and the others.
     pub settings: BTreeMap<String, String>,
+    /// Where buckets are directories and objects files in them; none where the server keeps them in memory.
+    directory: Option<PathBuf>,
 }
 
 impl Server {
@@ -37,6 +39,17 @@ impl Server {
             Kind::Moto => (&MOTO, &["--moto"]),
         };
         server.get_or_init(|| start(arguments)).clone()
+    }
+
+    /// A bucket of the caller's own, and the directory that it is. Of several in one bucket, s3s-fs goes through all objects
+    /// whenever it lists some.
+    pub fn new_bucket(&self) -> (String, PathBuf) {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let directory = self.directory.as_ref().expect("buckets of s3s-fs are directories");
+        let bucket = format!("case-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = directory.join(&bucket);
+        std::fs::create_dir(&path).unwrap();
+        (bucket, path)
     }
 
     /// Where it listens.
@@ -70,16 +83,21 @@ fn start(arguments: &[&str]) -> Server {
     static SERVERS: Mutex<Vec<Child>> = Mutex::new(Vec::new());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/with-s3");
     let mut command = Command::new(script);
-    command.args(arguments).args(["sh", "-c", "env | grep '^AWS_' && echo && exec cat >/dev/null"]);
+    command.args(arguments).args([
+        "sh",
+        "-c",
+        "env | grep -E '^(AWS|MUSEHUB_TEST_S3)_' && echo && exec cat >/dev/null",
+    ]);
     // Out of reach of what a terminal or a test runner sends to the tests.
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let mut server = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let printed = BufReader::new(server.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let settings: BTreeMap<String, String> = printed
+    let mut settings: BTreeMap<String, String> = printed
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())))
         .collect();
     SERVERS.lock().unwrap().push(server);
     assert!(settings.contains_key("AWS_ENDPOINT_URL"), "the script has said why there is no server");
-    Server { settings }
+    let directory = settings.remove("MUSEHUB_TEST_S3_DIRECTORY").map(PathBuf::from);
+    Server { settings, directory }
 }
