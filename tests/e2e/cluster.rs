@@ -222,3 +222,24 @@ async fn one_that_is_killed_in_the_middle_of_pushes_takes_nothing_with_it() {
         base = seen;
     }
 }
+
+/// The survivor has no chance to catch up but the read itself: it was started before, and nobody pushes to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_logged_before_it_died_is_read_through_the_other_at_once() {
+    let shared = Shared::new().await;
+    let (servers, token, mut base) = shared.started().await;
+    for (round, branch) in ["main", "side"].into_iter().enumerate() {
+        let mut command = shared.command(&["serve"]);
+        let dying = Server::serve(command.env("MUSEHUB_FAILPOINT", "abort:1:rows: recording a move"));
+        if branch == "side" {
+            base.fork("side", "main");
+        }
+        let _ = base.commit_file(branch, &format!("round {round}"), "song.txt");
+        let lost = remote(&dying, &token).push(&base, branch, false).await.unwrap_err();
+        assert_eq!(lost.status, 0, "{lost}");
+        assert!(dying.process.ended());
+        for server in &servers {
+            assert_same(&remote(server, &token).clone_repository().await.unwrap(), &base);
+        }
+    }
+}

@@ -24,6 +24,8 @@ where
             a_name_in_the_way_is_refused_until_it_is_released,
             the_last_claim_of_a_name_counts,
             claims_are_of_one_repository,
+            a_branch_that_is_there_is_claimed_whatever_is_in_its_way,
+            claims_are_listed_until_they_are_released,
             of_many_in_each_others_way_one_succeeds,
         ]
     );
@@ -70,6 +72,33 @@ async fn claims_are_of_one_repository<B: BranchClaims + RepositoryIndex>(index: 
     for (n, name) in [(1, "a"), (2, "a/b")] {
         assert_eq!(index.claim(&repo(n), &claim(name, 1)).await.expect("claim"), None, "{name}");
     }
+}
+
+async fn a_branch_that_is_there_is_claimed_whatever_is_in_its_way<B: BranchClaims + RepositoryIndex>(
+    index: &B,
+) {
+    create_repositories(index, 1).await;
+    assert_eq!(index.claim(&repo(1), &claim("a/b", 1)).await.expect("claim"), None);
+    index.announce(&repo(1), &claim("a", 2)).await.expect("announce");
+    index.announce(&repo(1), &claim("a", 3)).await.expect("announce again");
+    let claims = index.claims(&repo(1)).await.expect("claims");
+    assert_eq!(claims, [claim("a", 3), claim("a/b", 1)], "the last word counts");
+    let refused = index.claim(&repo(1), &claim("a/c", 4)).await.expect("claim");
+    assert_eq!(refused, Some(claim("a", 3)), "what is announced is in the way");
+}
+
+async fn claims_are_listed_until_they_are_released<B: BranchClaims + RepositoryIndex>(index: &B) {
+    create_repositories(index, 2).await;
+    assert_eq!(index.claims(&repo(1)).await.expect("claims"), [], "nothing is claimed at first");
+    for (name, until) in [("c", 1), ("b/x", 2), ("ä", 3)] {
+        index.announce(&repo(1), &claim(name, until)).await.expect("announce");
+    }
+    let all = [claim("b/x", 2), claim("c", 1), claim("ä", 3)];
+    assert_eq!(index.claims(&repo(1)).await.expect("claims"), all, "ordered by name");
+    assert_eq!(index.claims(&repo(2)).await.expect("claims"), [], "of one repository");
+    index.release(&repo(1), &claim("c", 9)).await.expect("release of another claim");
+    index.release(&repo(1), &claim("b/x", 2)).await.expect("release");
+    assert_eq!(index.claims(&repo(1)).await.expect("claims"), all[1..], "one was released");
 }
 
 async fn of_many_in_each_others_way_one_succeeds<B: BranchClaims + RepositoryIndex>(index: &B) {

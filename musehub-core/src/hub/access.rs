@@ -146,6 +146,7 @@ impl Hub {
         };
         let opened = Opened { repository, granted };
         opened.require(need)?;
+        self.catch_up_announced(&opened.repository).await;
         Ok(opened)
     }
 

@@ -106,15 +106,12 @@ impl Hub {
                 packs: receipt.pack.into_iter().collect(),
                 borrowed: sorted(&novelty.shared.iter().map(|row| row.place.pack).collect()),
             };
-            let claim = match position.head {
-                None => Some(self.claim_name(repo, branch).await?),
-                Some(_) => None,
-            };
+            let claim = self.announce(repo, branch, position).await?;
             match self.backends.refs.append(&entry).await {
                 Ok(()) => {
                     let rows = self.move_rows(repo, entry, novelty, receipt);
                     self.backends.history.record_move(rows).await?;
-                    self.release_name(repo, claim).await;
+                    self.release(repo, &claim).await;
                     let uploads: Vec<String> = novelty.uploads.iter().cloned().collect();
                     // The move is made; what is not discarded now expires.
                     let _ = self.backends.staging.discard(&repo.repo_id, &uploads).await;
@@ -127,9 +124,9 @@ impl Hub {
                 // Somebody else moved the branch, in this process or in another one.
                 Err(BackendError::Conflict { .. }) => {
                     self.catch_up_branch(repo, branch).await?;
-                    self.release_name(repo, claim).await;
+                    self.release(repo, &claim).await;
                 }
-                // The entry may be there all the same, so the name stays claimed for its time.
+                // The entry may be there all the same, so the word stays for its time.
                 Err(error) => return Err(error.into()),
             }
         }

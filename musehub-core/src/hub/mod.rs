@@ -5,6 +5,7 @@
 
 mod access;
 mod advance;
+mod announced;
 mod branches;
 mod catch_up;
 mod collaborators;

@@ -4,12 +4,10 @@
 //! the entry of the log and removed after its rows. So whoever claims a name and looks at the branches after that sees
 //! every other branch, or the claim of it.
 
+use super::announced::new_claim;
 use super::{Hub, PushError};
 use crate::name::BranchName;
 use crate::port::{BranchClaim, RepositoryRecord};
-
-/// For how long a name is claimed, in milliseconds: longer than any adapter tries to write an entry of the log.
-const CLAIM_MILLIS: i64 = 10 * 60 * 1000;
 
 /// How many claims of others that came to nothing are cleared away for one branch.
 const MAX_CLAIMS: usize = 64;
@@ -41,12 +39,12 @@ impl Hub {
         let claims = &self.backends.claims;
         for _ in 0..MAX_CLAIMS {
             let now = self.backends.clock.now();
-            let claim = BranchClaim { branch: branch.clone(), until: now.plus_millis(CLAIM_MILLIS) };
+            let claim = new_claim(branch, now);
             let Some(other) = claims.claim(&repo.repo_id, &claim).await? else {
                 return match self.require_free_name(repo, branch).await {
                     Ok(()) => Ok(claim),
                     Err(error) => {
-                        self.release_name(repo, Some(claim)).await;
+                        self.release(repo, &claim).await;
                         Err(error)
                     }
                 };
@@ -60,12 +58,5 @@ impl Hub {
             claims.release(&repo.repo_id, &other).await?;
         }
         Err(PushError::Busy { branch: branch.clone() })
-    }
-
-    /// Releases a claim. One that is not released now is over after its time.
-    pub(super) async fn release_name(&self, repo: &RepositoryRecord, claim: Option<BranchClaim>) {
-        if let Some(claim) = claim {
-            let _ = self.backends.claims.release(&repo.repo_id, &claim).await;
-        }
     }
 }

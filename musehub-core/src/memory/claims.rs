@@ -20,6 +20,22 @@ impl BranchClaims for MemoryIndex {
         Ok(None)
     }
 
+    async fn announce(&self, repo: &RepoId, claim: &BranchClaim) -> Result<(), BackendError> {
+        let mut state = self.state();
+        state.require_repository(repo)?;
+        state.claims.entry(repo.clone()).or_default().insert(claim.branch.clone(), claim.until);
+        Ok(())
+    }
+
+    async fn claims(&self, repo: &RepoId) -> Result<Vec<BranchClaim>, BackendError> {
+        let state = self.state();
+        let claims = state.claims.get(repo).into_iter().flatten();
+        let claims = claims.map(|(branch, until)| BranchClaim { branch: branch.clone(), until: *until });
+        let mut claims: Vec<BranchClaim> = claims.collect();
+        claims.sort_unstable_by(|a, b| a.branch.cmp(&b.branch));
+        Ok(claims)
+    }
+
     async fn release(&self, repo: &RepoId, claim: &BranchClaim) -> Result<(), BackendError> {
         if let Some(claims) = self.state().claims.get_mut(repo)
             && claims.get(&claim.branch) == Some(&claim.until)

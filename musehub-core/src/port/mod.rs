@@ -6,7 +6,7 @@
 //! | [`Staging`] | uploaded blobs that no push has claimed yet |
 //! | [`RefStore`] | branch moves and repository records, as create-only logs: the truth |
 //! | [`RepositoryIndex`], [`HistoryIndex`] | the queryable read model, rebuilt from the two above |
-//! | [`BranchClaims`] | names of branches that are about to be made |
+//! | [`BranchClaims`] | names of branches that are about to be made or moved |
 //! | [`MaintenanceIndex`] | the same read model, told where objects went |
 //! | [`UnstoredIndex`] | rows whose objects the object store lacks |
 //! | [`IndexPages`] | the same from one end to the other, for checks and copies |

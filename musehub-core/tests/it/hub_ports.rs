@@ -75,9 +75,14 @@ impl Disturbed {
         }
     }
 
+    /// How many calls there were.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
     /// Whether the call that was to go wrong was reached.
     pub(crate) fn struck(&self) -> bool {
-        self.fault.is_some_and(|(_, at)| self.calls.load(Ordering::SeqCst) > at)
+        self.fault.is_some_and(|(_, at)| self.calls() > at)
     }
 
     async fn call<T>(&self, call: impl Future<Output = Result<T, BackendError>>) -> Result<T, BackendError> {
@@ -160,6 +165,8 @@ pass_on!(RepositoryIndex, repositories, {
 
 pass_on!(BranchClaims, claims, {
     fn claim(repo: &RepoId, claim: &BranchClaim) -> Option<BranchClaim>;
+    fn announce(repo: &RepoId, claim: &BranchClaim) -> ();
+    fn claims(repo: &RepoId) -> Vec<BranchClaim>;
     fn release(repo: &RepoId, claim: &BranchClaim) -> ();
 });
 

@@ -5,6 +5,7 @@
 mod conformance;
 mod diff_properties;
 mod hub_access;
+mod hub_announced;
 mod hub_backfill;
 mod hub_faults;
 mod hub_fetch;

@@ -15,7 +15,8 @@ const TABLE: &str = "musehub_branch_claims";
 /// transaction itself does.
 const LOCK: &str = "UPDATE musehub_repos SET version = version WHERE repo_id = $1";
 
-pub(super) const CLAIMS: &str = "SELECT name, claimed_until FROM musehub_branch_claims WHERE repo_id = $1";
+pub(super) const CLAIMS: &str =
+    "SELECT name, claimed_until FROM musehub_branch_claims WHERE repo_id = $1 ORDER BY name";
 
 const CLAIM: &str = "\
     INSERT INTO musehub_branch_claims (repo_id, name, claimed_until) VALUES ($1, $2, $3) \
@@ -41,6 +42,20 @@ impl BranchClaims for SqlIndex {
             Ok(None)
         })
         .await
+    }
+
+    async fn announce(&self, repo: &RepoId, claim: &BranchClaim) -> Result<(), BackendError> {
+        retry::transaction(|| async {
+            let write = self.write("announcing a move").await?;
+            write.execute(CLAIM, values(repo, claim)).await?;
+            write.commit().await
+        })
+        .await
+    }
+
+    async fn claims(&self, repo: &RepoId) -> Result<Vec<BranchClaim>, BackendError> {
+        let rows = self.rows("finding announced moves", CLAIMS, [repo.as_str().into()]).await?;
+        rows.iter().map(read).collect()
     }
 
     async fn release(&self, repo: &RepoId, claim: &BranchClaim) -> Result<(), BackendError> {

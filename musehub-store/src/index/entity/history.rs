@@ -53,9 +53,10 @@ pub(in crate::index) mod branch_claim {
     use crate::index::entity::repo::repository;
     use crate::index::schema::declared::Declared;
 
-    /// The name of a branch that some process is about to make. Derived from nothing, and gone when the branch is there.
+    /// The name of a branch that some process is about to make or to move. Derived from nothing, and gone when that is done.
     ///
-    /// Read whole per repository before a branch is made (`BranchClaims::claim`).
+    /// Read whole per repository before a branch is made (`BranchClaims::claim`), and whenever a repository is opened
+    /// (`BranchClaims::claims`).
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "musehub_branch_claims")]
     pub struct Model {
@@ -65,7 +66,7 @@ pub(in crate::index) mod branch_claim {
         /// The name.
         #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(255))")]
         pub name: String,
-        /// Whoever claimed it has made the branch by then, or never will.
+        /// Whoever claimed it has made or moved the branch by then, or never will.
         pub claimed_until: i64,
     }
 
