@@ -17,7 +17,7 @@ mod upkeep;
 
 pub use backend::{Backend, Creation, StoreLocation, StoreLocationError};
 pub use index::backup::BackupError;
-pub use index::rebuild::Replacement;
+pub use index::rebuild::{Kept, Replacement};
 pub use index::{DatabaseUrl, DatabaseUrlError, SqlIndex, schema};
 pub use mpack::MpackFiles;
 pub use pack::{PackedStore, PlaceIndex, ScannedPlaces};

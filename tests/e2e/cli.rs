@@ -31,7 +31,7 @@ fn every_command_explains_itself() {
         (&["key", "list"], &["HANDLE", "--data"]),
         (&["key", "revoke"], &["HANDLE", "KEY_ID", "--data"]),
         (&["verify"], &["--repo", "--objects", "--json", "--data"]),
-        (&["rebuild-index"], &["--discard-old", "--progress", "--data"]),
+        (&["rebuild-index"], &["--discard-old", "--replace", "--progress", "--data"]),
         (&["export"], &["OWNER/SLUG", "FILE", "--data"]),
         (&["import"], &["FILE", "--as", "--data"]),
         (&["backup"], &["FILE", "--data"]),

@@ -17,14 +17,18 @@ use crate::app::{App, Limits};
 ///
 /// Makes a new database beside the old one, from the object store alone; carries over what only the old one holds
 /// (identities, tokens, past scans); and puts it in place at the end. Findings are computed again by jobs when a server runs.
-/// Stop the servers first: a database in use is refused. After a crash, run it again. A database of PostgreSQL's has to be
-/// empty, and nothing is carried over into it: restore a backup.
+/// Stop the servers first: a database in use is refused. After a crash, run it again. Of PostgreSQL's, an empty database is
+/// filled, and nothing carried over into it; with --replace, tables are made beside those that are there and take their place.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// Carry nothing over from the old database, for one that cannot be read any more: identities and tokens are lost, unless
     /// a backup of them is restored.
     #[arg(long)]
     discard_old: bool,
+    /// Replace the tables of a database of PostgreSQL's. The old ones are kept in a schema of their own. Needs the right to make
+    /// schemas. A file of SQLite's is replaced without this.
+    #[arg(long)]
+    replace: bool,
     #[command(flatten)]
     progress: ProgressOption,
     #[command(flatten)]
@@ -35,7 +39,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     arguments.data.require_existing()?;
     let started = Instant::now();
     let settings = arguments.data.settings()?;
-    let replacement = Replacement::begin(&settings.database).await?;
+    let replacement = Replacement::begin(&settings.database, arguments.replace).await?;
     if !arguments.discard_old {
         let unstored = replacement.unstored_rows().await?;
         if unstored > 0 {
@@ -66,7 +70,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         println!("{carried} rows of identities, tokens and past scans were carried over");
     }
     if let Some(kept) = kept {
-        println!("the old database is {}", kept.display());
+        println!("the old database is {kept}");
     }
     Ok(ExitCode::SUCCESS)
 }

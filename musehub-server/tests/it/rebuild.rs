@@ -7,7 +7,7 @@ use musehub_core::hub::recovery::VerifyOptions;
 use musehub_core::port::{RefLogEntry, RefStore, RepositoryIndex, RepositoryRecord, Role};
 use musehub_core::{BranchName, Handle, Slug};
 use musehub_server::{App, Limits};
-use musehub_store::{Backend, BackupError, DatabaseUrl, RefLog, Replacement, SqlIndex};
+use musehub_store::{Backend, BackupError, DatabaseUrl, Kept, RefLog, Replacement, SqlIndex};
 use musehub_test_services::postgres;
 use musehub_test_support::history::write;
 use musehub_test_support::{History, MuseClient, TestApp};
@@ -220,7 +220,8 @@ fn store(directory: &Path) -> (Backend, RefLog) {
 }
 
 async fn rebuild(directory: &Path) -> Option<u64> {
-    let replacement = Replacement::begin(&DatabaseUrl::sqlite(directory.join("musehub.db"))).await.unwrap();
+    let replacement =
+        Replacement::begin(&DatabaseUrl::sqlite(directory.join("musehub.db")), false).await.unwrap();
     let (backend, refs) = store(directory);
     let app = App::over(backend, refs, replacement.index().clone(), Limits::default());
     app.hub.catch_up_telling(&mut |_| {}).await.unwrap();
@@ -277,7 +278,7 @@ async fn an_index_made_anew_in_postgresql_is_the_old_one_row_for_row_and_that_of
         let before = dump(&old).await;
         assert!(before["musehub_commits"].len() > 15 && before["musehub_branches"].len() > 4);
 
-        let replacement = Replacement::begin(&new.parse().unwrap()).await.unwrap();
+        let replacement = Replacement::begin(&new.parse().unwrap(), false).await.unwrap();
         let (backend, refs) = store(directory.path());
         let app = App::over(backend, refs, replacement.index().clone(), Limits::default());
         app.hub.catch_up().await.unwrap();
@@ -292,8 +293,61 @@ async fn an_index_made_anew_in_postgresql_is_the_old_one_row_for_row_and_that_of
             assert_eq!(after[table], before[table], "seed {seed}: {table}");
             assert_eq!(in_sqlite[table], before[table], "seed {seed}: {table} in SQLite");
         }
-        Replacement::begin(&new.parse().unwrap()).await.unwrap_err();
+        Replacement::begin(&new.parse().unwrap(), false).await.unwrap_err();
     }
+}
+
+#[tokio::test]
+async fn tables_of_postgresql_are_replaced_by_the_same_row_for_row_with_what_they_alone_held() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = postgres::database().await;
+    let parsed: DatabaseUrl = url.parse().unwrap();
+    let app = TestApp::open_with_database(directory.path(), &url).await;
+    let mut world = World::over(app, directory.path(), 21).await;
+    for _ in 0..40 {
+        world.step().await;
+    }
+    let app = world.app;
+    app.run_jobs().await;
+    let backup = async || {
+        let index = SqlIndex::connect(&parsed).await.unwrap();
+        let mut backup = Vec::new();
+        index.backup(&mut backup, Default::default()).await.unwrap();
+        index.close().await.unwrap();
+        String::from_utf8(backup).unwrap()
+    };
+    let in_use = Replacement::begin(&parsed, true).await.unwrap_err();
+    assert!(in_use.to_string().contains("must not be in use"), "{in_use:?}");
+    app.app.close().await.unwrap();
+    let (before, alone) = (dump(&url).await, backup().await);
+    assert!(alone.lines().count() > 5, "{alone}");
+
+    // Cut off before the swap; then to the end, twice.
+    let begun = Replacement::begin(&parsed, true).await.unwrap();
+    let (backend, refs) = store(directory.path());
+    App::over(backend, refs, begun.index().clone(), Limits::default()).hub.catch_up().await.unwrap();
+    begun.index().close().await.unwrap();
+    drop(begun);
+    assert_eq!(dump(&url).await, before, "nothing is replaced before the end");
+    for round in 0..2 {
+        let replacement = Replacement::begin(&parsed, true).await.unwrap();
+        let (backend, refs) = store(directory.path());
+        let app = App::over(backend, refs, replacement.index().clone(), Limits::default());
+        app.hub.catch_up().await.unwrap();
+        assert!(replacement.carry_over().await.unwrap().is_some_and(|rows| rows >= 4), "round {round}");
+        drop(app);
+        let kept = replacement.swap().await.unwrap();
+        assert_eq!(kept, Some(Kept::Schema("public_before_rebuild".to_owned())), "round {round}");
+        let after = dump(&url).await;
+        for table in TABLES {
+            assert_eq!(after[table], before[table], "round {round}: {table}");
+        }
+        assert_eq!(backup().await, alone, "round {round}");
+    }
+    let report = SqlIndex::check_schema(&parsed).await.unwrap();
+    assert!(report.differences.is_empty(), "{report:?}");
+    let old = dump(&format!("{url}?options[search_path]=public_before_rebuild")).await;
+    assert_eq!(old, before, "the old tables are kept");
 }
 
 #[tokio::test]
@@ -304,16 +358,16 @@ async fn a_database_in_use_is_not_replaced_and_an_interrupted_try_is_forgotten()
     let mut history = History::new();
     history.commit_file("main", "one", "a.txt");
     app.repository("alice", "demo").await.push(&history, "main", false).await.unwrap();
-    Replacement::begin(&DatabaseUrl::sqlite(database.clone())).await.unwrap_err();
+    Replacement::begin(&DatabaseUrl::sqlite(database.clone()), false).await.unwrap_err();
     app.app.close().await.unwrap();
 
     // Cut off before the swap, twice, once with rows of its own.
-    let begun = Replacement::begin(&DatabaseUrl::sqlite(database.clone())).await.unwrap();
+    let begun = Replacement::begin(&DatabaseUrl::sqlite(database.clone()), false).await.unwrap();
     let (backend, refs) = store(directory.path());
     App::over(backend, refs, begun.index().clone(), Limits::default()).hub.catch_up().await.unwrap();
     begun.index().close().await.unwrap();
     drop(begun);
-    let again = Replacement::begin(&DatabaseUrl::sqlite(database.clone())).await.unwrap();
+    let again = Replacement::begin(&DatabaseUrl::sqlite(database.clone()), false).await.unwrap();
     let left = again
         .index()
         .repository(&Handle::parse("alice").unwrap(), &Slug::parse("demo").unwrap())
@@ -327,7 +381,7 @@ async fn a_database_in_use_is_not_replaced_and_an_interrupted_try_is_forgotten()
     assert_eq!(rebuild(directory.path()).await, Some(2));
     assert_eq!(dump(&url_of(&database)).await, before);
     std::fs::remove_file(&database).unwrap();
-    let lost = Replacement::begin(&DatabaseUrl::sqlite(database.clone())).await.unwrap();
+    let lost = Replacement::begin(&DatabaseUrl::sqlite(database.clone()), false).await.unwrap();
     assert_eq!(lost.carry_over().await.unwrap(), None, "nothing is there to carry over");
     lost.swap().await.unwrap();
 }
