@@ -21,9 +21,11 @@ use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, path::Path
 
 use crate::s3;
 
+/// A pack up to this size is written in one request; a larger one in parts.
+pub(crate) const ONE_PUT: u64 = 32 << 20;
 /// The size of a part of what is written in parts, in bytes, unless [`MAX_PARTS`] demands larger ones. S3 takes no part
 /// under 5 MiB but the last.
-pub(crate) const PART: usize = 8 << 20;
+const PART: usize = 8 << 20;
 /// How many parts an object may have: S3's limit.
 pub(crate) const MAX_PARTS: u64 = 10_000;
 /// How many parts of one object are under way at a time.
@@ -95,6 +97,22 @@ pub struct Backend {
     directory: Option<PathBuf>,
     /// Signs addresses; none where the objects have none.
     pub(crate) signing: Option<Signing>,
+    pub(crate) parts: Parts,
+}
+
+/// What is written in parts, and in which.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Parts {
+    /// A pack up to this size is written in one request.
+    pub(crate) one_put: u64,
+    /// The size of a part; an upload that fits one is written in one request.
+    pub(crate) part: usize,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self { one_put: ONE_PUT, part: PART }
+    }
 }
 
 /// Signs addresses of a store whose keys begin with a prefix.
@@ -128,7 +146,8 @@ impl Backend {
     fn failing(self) -> Self {
         use crate::failpoints::Failing;
         let durable = Failing::over(self.durable, self.directory.clone());
-        Self { durable, fast: Failing::over(self.fast, self.directory.clone()), ..self }
+        let parts = crate::failpoints::parts().unwrap_or(self.parts);
+        Self { durable, fast: Failing::over(self.fast, self.directory.clone()), parts, ..self }
     }
 
     /// Files below a directory, which is created.
@@ -149,6 +168,7 @@ impl Backend {
             piece: None,
             directory: Some(directory.to_owned()),
             signing: None,
+            parts: Parts::default(),
         })
     }
 
@@ -167,7 +187,14 @@ impl Backend {
         let (store, signing) = s3::open(bucket, prefix, settings)
             .map_err(|error| BackendError::unavailable("opening the object store", error))?;
         let signing = Some(signing);
-        Ok(Self { durable: store.clone(), fast: store, piece: Some(PIECE), directory: None, signing })
+        Ok(Self {
+            durable: store.clone(),
+            fast: store,
+            piece: Some(PIECE),
+            directory: None,
+            signing,
+            parts: Parts::default(),
+        })
     }
 
     /// Memory: nothing outlives the process.
@@ -179,7 +206,14 @@ impl Backend {
     /// Any object store, which is durable when a write returns.
     #[must_use]
     pub fn over(store: Arc<dyn ObjectStore>) -> Self {
-        Self { durable: store.clone(), fast: store, piece: None, directory: None, signing: None }
+        Self {
+            durable: store.clone(),
+            fast: store,
+            piece: None,
+            directory: None,
+            signing: None,
+            parts: Parts::default(),
+        }
     }
 
     /// Files that writes left which never ended, untouched since `before`, and their lengths. No listing shows them.
@@ -252,9 +286,13 @@ impl Backend {
     }
 
     /// The size of the parts of an object of `length` bytes.
-    pub(crate) fn part_size(length: u64) -> usize {
-        let needed = length.div_ceil(MAX_PARTS).next_multiple_of(1 << 20);
-        usize::try_from(needed).unwrap_or(usize::MAX).max(PART)
+    pub(crate) fn part_size(&self, length: u64) -> usize {
+        let enough = usize::try_from(length.div_ceil(MAX_PARTS)).unwrap_or(usize::MAX);
+        if enough <= self.parts.part {
+            self.parts.part
+        } else {
+            enough.checked_next_multiple_of(1 << 20).unwrap_or(usize::MAX)
+        }
     }
 }
 
@@ -308,10 +346,11 @@ mod tests {
 
     #[test]
     fn parts_are_large_enough_for_a_store_that_takes_ten_thousand() {
-        assert_eq!(Backend::part_size(1), PART);
-        assert_eq!(Backend::part_size(MAX_PARTS * PART as u64), PART);
+        let backend = Backend::memory();
+        assert_eq!(backend.part_size(1), PART);
+        assert_eq!(backend.part_size(MAX_PARTS * PART as u64), PART);
         for length in [MAX_PARTS * PART as u64 + 1, 1 << 40, 5 << 40] {
-            assert!(length.div_ceil(Backend::part_size(length) as u64) <= MAX_PARTS);
+            assert!(length.div_ceil(backend.part_size(length) as u64) <= MAX_PARTS);
         }
     }
 }

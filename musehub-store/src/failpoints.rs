@@ -3,6 +3,8 @@
 //!
 //! `MUSEHUB_FAILPOINT=FAULT:N:STEP` strikes the Nth write, counted from 1, of a step such as `put packs/*.pack`,
 //! `delete staging/*.idx` or `rows: recording a move`. `MUSEHUB_FAILPOINT_LOG=FILE` lists the steps of a process, a line each.
+//! `MUSEHUB_FAILPOINT_PARTS=BYTES` has packs and uploads of more bytes written in parts of that size, so that tests need no
+//! large ones.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,6 +24,8 @@ use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
     PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
+
+use crate::backend::Parts;
 
 /// What happens to a write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -117,6 +121,13 @@ impl Points {
     }
 }
 
+/// The sizes from which on this process writes in parts, where a test chose them.
+pub(crate) fn parts() -> Option<Parts> {
+    let part = std::env::var("MUSEHUB_FAILPOINT_PARTS").ok()?;
+    let part: usize = part.parse().expect("only a test sets the variable, to a number of bytes");
+    Some(Parts { one_put: part as u64, part })
+}
+
 /// What is still to happen to a transaction once it is committed.
 #[derive(Debug)]
 pub(crate) struct Transaction(Option<Fault>);
@@ -157,11 +168,12 @@ impl Failing {
     }
 
     /// Writes half of an object, and ends the process. What is created once is atomic everywhere, or it would decide
-    /// nothing; of such, local disk keeps half of the file that was to get its name.
+    /// nothing, and what is there already, as a pack of equal objects, is replaced as a whole; of such, local disk keeps half
+    /// of the file that was to get its name.
     async fn tear(&self, path: &Path, payload: PutPayload, options: PutOptions) -> ! {
         let bytes = Bytes::from(payload);
         let half = bytes.slice(..bytes.len() / 2);
-        if options.mode == PutMode::Overwrite {
+        if options.mode == PutMode::Overwrite && self.inner.head(path).await.is_err() {
             let _ = self.inner.put_opts(path, half.into(), options).await;
         } else if let Some(directory) = &self.directory {
             let file = directory.join(format!("{path}#1"));

@@ -16,7 +16,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use tokio::io::AsyncWriteExt;
 
-use crate::backend::{Backend, PART, PARTS_AT_ONCE, failed};
+use crate::backend::{Backend, PARTS_AT_ONCE, failed};
 
 /// Where the secret rests that addresses of the hub's own are signed with.
 const SECRET: &str = "keys/addresses";
@@ -66,7 +66,7 @@ impl MpackStore for MpackFiles {
     async fn begin(&self, file: &MpackFile) -> Result<Box<dyn MpackWriter>, BackendError> {
         // What the hub promised to have must outlive a power cut: a push that is acknowledged with a job to poll, and a pack that
         // its row says is there.
-        let out = BufWriter::with_capacity(self.backend.durable.clone(), path(file), PART)
+        let out = BufWriter::with_capacity(self.backend.durable.clone(), path(file), self.backend.parts.part)
             .with_max_concurrency(PARTS_AT_ONCE);
         Ok(Box::new(Writer { out: Some(out) }))
     }

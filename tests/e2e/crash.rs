@@ -6,23 +6,28 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
+use musehub_test_support::history::{noise, write};
 use musehub_test_support::{History, MuseClient};
 
-use crate::crash_scene::{
-    POINT, Scene, census, difference, end_leases, halve_uploads, later, without_database,
-};
+use crate::crash_place::Place;
+use crate::crash_scene::{EXPORT, PARTS, POINT, Scene, halve_uploads};
 use crate::http::client;
-use crate::process::{Server, musehub, run};
+use crate::process::Server;
 use crate::push::assert_same;
 
 /// What strikes, as the fail points call it, and what it is.
-const FAULTS: [(&str, &str); 5] = [
+const FAULTS: [Fault; 5] = [
     ("abort", "abort before it"),
     ("torn", "half written, abort"),
     ("before", "error, no effect"),
     ("after", "error after its effect"),
     ("full", "disk full from here on"),
 ];
+/// What strikes where objects and rows are not files of the machine: a write is whole, and no disk is full.
+const SHARED_FAULTS: [Fault; 2] = [FAULTS[0], FAULTS[3]];
+/// The steps whose answers get lost there: those that decide.
+const DECIDING: [&str; 3] = ["put refs/*.json", "complete packs/*.pack", "rows: recording a move"];
+type Fault = (&'static str, &'static str);
 /// How many cases run at a time.
 const AT_ONCE: usize = 2;
 
@@ -51,8 +56,9 @@ impl Case {
     }
 }
 
-/// The steps in a list that a process wrote, in their order, without those of its start: of each the first time and the last.
-fn steps(log: &Path, start: usize, wanted: impl Fn(&str) -> bool) -> Vec<Step> {
+/// The steps in a list that a process wrote, in their order, without those of its start: of each the first time and the last,
+/// or the first alone where the place is slow.
+fn steps(place: &Place, log: &Path, start: usize, wanted: impl Fn(&str) -> bool) -> Vec<Step> {
     let text = std::fs::read_to_string(log).unwrap();
     let mut count: BTreeMap<&str, u64> = BTreeMap::new();
     let mut order: Vec<Step> = Vec::new();
@@ -64,12 +70,15 @@ fn steps(log: &Path, start: usize, wanted: impl Fn(&str) -> bool) -> Vec<Step> {
         }
     }
     let first: BTreeMap<String, u64> = order.iter().rev().map(|step| (step.name.clone(), step.nth)).collect();
-    order.retain(|step| step.nth == first[&step.name] || step.nth == count[step.name.as_str()]);
+    order.retain(|step| {
+        let last = step.nth == count[step.name.as_str()] && !place.is_shared();
+        step.nth == first[&step.name] || last
+    });
     order
 }
 
 /// Runs every case of an operation and prints its table.
-async fn fill<F, Fut>(operation: &str, steps: &[Step], required: &[&str], case: F)
+async fn fill<F, Fut>(operation: &str, place: &Place, steps: &[Step], required: &[&str], case: F)
 where
     F: Fn(Case) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = String> + Send + 'static,
@@ -77,12 +86,23 @@ where
     for name in required {
         assert!(steps.iter().any(|step| step.name == *name), "{operation} has no step {name}: {steps:?}");
     }
-    let cases: Vec<Case> =
-        steps.iter().flat_map(|step| FAULTS.map(|(fault, _)| Case { step: step.clone(), fault })).collect();
+    let shared = place.is_shared();
+    let faults: &[Fault] = if shared { &SHARED_FAULTS } else { &FAULTS };
+    let each = |step: &Step| {
+        let step = step.clone();
+        let lost = !shared || DECIDING.contains(&step.name.as_str());
+        faults
+            .iter()
+            .map(move |(fault, _)| (lost || *fault != "after").then(|| Case { step: step.clone(), fault }))
+    };
+    let cases: Vec<Option<Case>> = steps.iter().flat_map(each).collect();
     let cells: Vec<String> = stream::iter(cases)
         .map(|each| {
             let case = case.clone();
             async move {
+                let Some(each) = each else {
+                    return String::new();
+                };
                 let name = format!("{each:?}");
                 match tokio::spawn(case(each)).await {
                     Ok(cell) => cell,
@@ -93,17 +113,14 @@ where
         .buffered(AT_ONCE)
         .collect()
         .await;
-    let mut table = format!("\n| {operation} |");
-    table.extend(FAULTS.map(|(_, what)| format!(" {what} |")));
-    table.push_str("\n|---|---|---|---|---|---|\n");
-    for (step, row) in steps.iter().zip(cells.chunks(FAULTS.len())) {
+    let over = if shared { "S3 and PostgreSQL" } else { "a directory and SQLite" };
+    let mut table = format!("\n| {operation}, over {over} |");
+    table.extend(faults.iter().map(|(_, what)| format!(" {what} |")));
+    table.push_str(&format!("\n|---|{}\n", "---|".repeat(faults.len())));
+    for (step, row) in steps.iter().zip(cells.chunks(faults.len())) {
         table.push_str(&format!("| {} {} | {} |\n", step.name, step.nth, row.join(" | ")));
     }
     println!("{table}");
-}
-
-fn serve(data: &Path, variable: &str, value: &str) -> Server {
-    Server::serve(musehub(&["serve"]).arg("--data").arg(data).env(variable, value))
 }
 
 const LOG: &str = "MUSEHUB_FAILPOINT_LOG";
@@ -116,21 +133,61 @@ fn fresh() -> History {
     history
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_push_that_is_cut_off_anywhere_is_whole_or_not_there() {
-    let scene = Arc::new(Scene::new().await);
-    let dry = scene.copy();
+/// The same with a file that takes several parts.
+fn large(part: usize) -> History {
+    let mut history = fresh();
+    let _ = history.commit("main", "large", |tree| write(tree, "large.bin", noise(7, part + part / 4)));
+    history
+}
+
+/// A push that is struck: what it brings, and how the server is set up.
+#[derive(Clone)]
+struct Push {
+    brings: History,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Push {
+    fn serve(&self, place: &Place, name: &str, value: &str) -> Server {
+        let mut variables: Vec<(&str, &str)> =
+            self.variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        variables.push((name, value));
+        place.serve_with(&variables)
+    }
+}
+
+/// Strikes a push at those of its steps that are wanted.
+async fn strike_push(
+    operation: &str,
+    place: Place,
+    push: Push,
+    wanted: impl Fn(&str) -> bool,
+    required: &[&str],
+) {
+    let scene = Arc::new(Scene::new(place).await);
+    let dry = scene.place.copy().await;
     let log = dry.path().join("steps");
-    let mut server = serve(dry.path(), LOG, log.to_str().unwrap());
+    let mut server = push.serve(&dry, LOG, log.to_str().unwrap());
     let start = std::fs::read_to_string(&log).unwrap().lines().count();
     let mut remote = client(&server, "alice", "new", Some(&scene.token));
-    let _ = remote.push(&fresh(), "main", false).await.unwrap();
+    let _ = remote.push(&push.brings, "main", false).await.unwrap();
     server.process.kill();
-    // What the server does of its own accord in the meantime is no step of the push.
-    let steps = steps(&log, start, |step| {
-        let rows = ["rows: recording a move", "rows: indexing a repository"];
-        !step.contains("leases") && (!step.starts_with("rows") || rows.contains(&step))
-    });
+    let steps = steps(&scene.place, &log, start, wanted);
+    dry.remove().await;
+    let struck = scene.clone();
+    fill(operation, &scene.place, &steps, required, move |case| {
+        push_case(struck.clone(), push.clone(), case)
+    })
+    .await;
+}
+
+/// Whether a step is of a push, and not what the server does of its own accord in the meantime.
+fn is_of_a_push(step: &str) -> bool {
+    let rows = ["rows: recording a move", "rows: indexing a repository"];
+    !step.contains("leases") && (!step.starts_with("rows") || rows.contains(&step))
+}
+
+async fn strike_small_push(place: Place) {
     let required = [
         "put staging/*.pack",
         "put staging/*.idx",
@@ -142,10 +199,30 @@ async fn a_push_that_is_cut_off_anywhere_is_whole_or_not_there() {
         "delete staging/*.idx",
         "delete staging/*.pack",
     ];
-    fill("push", &steps, &required, move |case| push_case(scene.clone(), case)).await;
+    let push = Push { brings: fresh(), variables: Vec::new() };
+    strike_push("push", place, push, is_of_a_push, &required).await;
 }
 
-/// What is to be seen of the struck push: all of it or nothing.
+async fn strike_large_push(place: Place) {
+    let required = ["begin packs/*.pack", "part packs/*.pack", "complete packs/*.pack"];
+    // A store takes no parts under 5 MiB but the last.
+    let part: usize = if place.is_shared() { 5 << 20 } else { 64 << 10 };
+    let push = Push { brings: large(part), variables: vec![(PARTS, part.to_string())] };
+    let wanted = |step: &str| required.contains(&step);
+    strike_push("push of a large pack", place, push, wanted, &required).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_that_is_cut_off_anywhere_is_whole_or_not_there() {
+    strike_small_push(Place::local()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_in_parts_that_is_cut_off_anywhere_is_whole_or_not_there() {
+    strike_large_push(Place::local()).await;
+}
+
+/// What is to be seen of a repository that is empty but for one push: all of it or nothing.
 async fn is_there(remote: &MuseClient, pushed: &History, case: &Case) -> bool {
     let heads = remote.refs().await.unwrap().branch_heads;
     if heads.is_empty() {
@@ -158,11 +235,11 @@ async fn is_there(remote: &MuseClient, pushed: &History, case: &Case) -> bool {
     true
 }
 
-async fn push_case(scene: Arc<Scene>, case: Case) -> String {
-    let data = scene.copy();
-    let before = census(data.path());
-    let mut pushed = fresh();
-    let mut server = serve(data.path(), POINT, &case.point());
+async fn push_case(scene: Arc<Scene>, push: Push, case: Case) -> String {
+    let mut place = scene.place.copy().await;
+    let before = place.census();
+    let mut pushed = push.brings.clone();
+    let mut server = push.serve(&place, POINT, &case.point());
     let mut remote = client(&server, "alice", "new", Some(&scene.token));
     let answer = remote.push(&pushed, "main", false).await;
     let acknowledged = answer.is_ok();
@@ -181,9 +258,9 @@ async fn push_case(scene: Arc<Scene>, case: Case) -> String {
         }
         server.process.kill();
     }
-    let left = difference(&before, &census(data.path()));
+    let left = before.difference(&place.census());
 
-    let mut server = Server::start(data.path());
+    let mut server = place.serve();
     let mut remote = client(&server, "alice", "new", Some(&scene.token));
     let there = is_there(&remote, &pushed, &case).await;
     assert!(there || !acknowledged, "{case:?}: an acknowledged push is lost");
@@ -193,7 +270,8 @@ async fn push_case(scene: Arc<Scene>, case: Case) -> String {
     let _ = tunes.commit_file("main", "afterwards", "two.txt");
     go_on(&mut client(&server, "alice", "tunes", Some(&scene.token)), &tunes, &case).await;
     server.process.kill();
-    expect_from_store_alone(data.path(), &[("new", &pushed), ("tunes", &tunes)]).await;
+    expect_from_store_alone(&mut place, &[("new", &pushed), ("tunes", &tunes)]).await;
+    place.remove().await;
     let seen = match (there, acknowledged) {
         (true, true) => "acknowledged",
         (true, false) => "there",
@@ -204,14 +282,14 @@ async fn push_case(scene: Arc<Scene>, case: Case) -> String {
 
 #[tokio::test]
 async fn an_upload_of_which_a_power_cut_left_half_is_uploaded_again() {
-    let scene = Scene::new().await;
+    let scene = Scene::new(Place::local()).await;
     let pushed = fresh();
-    let mut server = Server::start(scene.path());
+    let mut server = scene.place.serve();
     let bundle = pushed.whole("main");
     let _ = client(&server, "alice", "new", Some(&scene.token)).upload(&bundle).await.unwrap();
     server.process.kill();
-    halve_uploads(scene.path());
-    let server = Server::start(scene.path());
+    halve_uploads(&scene.place);
+    let server = scene.place.serve();
     let mut remote = client(&server, "alice", "new", Some(&scene.token));
     let report = remote.push(&pushed, "main", false).await.unwrap();
     assert_eq!(report.missing.len(), 2, "what is lost is asked for");
@@ -226,35 +304,41 @@ async fn go_on(remote: &mut MuseClient, history: &History, case: &Case) {
 }
 
 /// A database that is made of the store says the same.
-async fn expect_from_store_alone(data: &Path, repositories: &[(&str, &History)]) {
-    without_database(data);
-    let server = Server::start(data);
+async fn expect_from_store_alone(place: &mut Place, repositories: &[(&str, &History)]) {
+    place.without_database().await;
+    let mut server = place.serve();
     for (slug, history) in repositories {
         let clone = client(&server, "alice", slug, None).clone_repository().await.unwrap();
         assert_same(&clone, history);
     }
+    server.process.kill();
 }
 
-/// Strikes a command of the upkeep everywhere.
+/// Strikes a command everywhere.
 async fn strike_command(scene: Scene, arguments: &'static [&'static str], required: &[&str]) {
     let scene = Arc::new(scene);
-    let dry = scene.copy();
+    let dry = scene.place.copy().await;
     let log = dry.path().join("steps");
-    let done = musehub(arguments).arg("--data").arg(dry.path()).env(LOG, &log).output().unwrap();
+    let done = dry.command(arguments).env(LOG, &log).output().unwrap();
     assert!(done.status.success(), "{done:?}");
-    let steps = steps(&log, 0, |_| true);
-    fill(&arguments.join(" "), &steps, required, move |case| command_case(scene.clone(), arguments, case))
-        .await;
+    // What every command does at its start, and who is at the upkeep, is struck over a directory.
+    let everywhere = ["check", "leases", "bringing the schema"];
+    let wanted = |step: &str| !scene.place.is_shared() || !everywhere.iter().any(|word| step.contains(word));
+    let steps = steps(&scene.place, &log, 0, wanted);
+    dry.remove().await;
+    let struck = scene.clone();
+    let case = move |case| command_case(struck.clone(), arguments, case);
+    fill(&arguments.join(" "), &scene.place, &steps, required, case).await;
 }
 
 async fn command_case(scene: Arc<Scene>, arguments: &[&str], case: Case) -> String {
-    let data = scene.copy();
-    let before = census(data.path());
-    let struck = musehub(arguments).arg("--data").arg(data.path()).env(POINT, case.point()).output().unwrap();
+    let mut place = scene.place.copy().await;
+    let before = place.census();
+    let struck = place.command(arguments).env(POINT, case.point()).output().unwrap();
     let said = String::from_utf8_lossy(&struck.stderr).into_owned();
     assert!(said.contains("failpoint:"), "{case:?} was not struck: {said}");
     assert_eq!(struck.status.code().is_none(), case.kills(), "{case:?}: {struck:?}");
-    let left = difference(&before, &census(data.path()));
+    let left = before.difference(&place.census());
     let told = match struck.status.code() {
         None => "",
         Some(0) => "done, ",
@@ -262,34 +346,57 @@ async fn command_case(scene: Arc<Scene>, arguments: &[&str], case: Case) -> Stri
     };
 
     let mut tunes = scene.tunes.clone();
-    let mut server = Server::start(data.path());
+    let mut server = place.serve();
     let mut remote = client(&server, "alice", "tunes", Some(&scene.token));
     assert_same(&remote.clone_repository().await.unwrap(), &tunes);
     if let Some(rows) = &scene.rows {
         let clone = client(&server, "alice", "rows", None).clone_repository().await.unwrap();
         assert_same(&clone, rows);
     }
+    let imports = arguments == IMPORT;
+    let mut imported = false;
+    if imports {
+        let copy = client(&server, "alice", "copy", None);
+        imported = copy.refs().await.is_ok();
+        assert!(imported || told != "done, ", "{case:?}: it is said to be done");
+        if imported {
+            assert_same(&copy.clone_repository().await.unwrap(), &tunes);
+        }
+    }
+    let copied = tunes.clone();
     let _ = tunes.commit_file("main", "afterwards", "two.txt");
     go_on(&mut remote, &tunes, &case).await;
     server.process.kill();
-    end_leases(data.path());
-    let finished = run(data.path(), arguments);
-    assert_eq!(finished.status, 0, "{case:?}: what was begun cannot be finished: {finished:?}");
-    let verified = run(data.path(), &["verify", "--objects"]);
+    place.end_leases();
+    let finished = place.run(arguments);
+    if imported {
+        assert!(finished.status == 2 && finished.err.contains("exists already"), "{case:?}: {finished:?}");
+    } else {
+        assert_eq!(finished.status, 0, "{case:?}: what was begun cannot be finished: {finished:?}");
+    }
+    let verified = place.run(&["verify", "--objects"]);
     assert_eq!(verified.status, 0, "{case:?}: {verified:?}");
     let mut repositories = vec![("tunes", &tunes)];
     repositories.extend(scene.rows.as_ref().map(|rows| ("rows", rows)));
-    expect_from_store_alone(data.path(), &repositories).await;
-    format!("{told}{left}")
+    if imports {
+        repositories.push(("copy", &copied));
+    }
+    expect_from_store_alone(&mut place, &repositories).await;
+    place.remove().await;
+    let seen = match (imports, imported) {
+        (false, _) => "",
+        (true, true) => "there: ",
+        (true, false) => "not there: ",
+    };
+    format!("{told}{seen}{left}")
 }
 
 const REPACK: &[&str] = &["repack", "--all", "--min-packs", "2"];
 const GC: &[&str] = &["gc", "--grace", "1"];
+const IMPORT: &[&str] = &["import", EXPORT, "--as", "alice/copy"];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn folding_that_is_cut_off_anywhere_loses_nothing() {
+async fn strike_repack(place: Place) {
     let required = [
-        "put leases/*.json",
         "put refs/*.seg",
         "delete refs/*.json",
         "put packs/*.pack",
@@ -297,14 +404,13 @@ async fn folding_that_is_cut_off_anywhere_loses_nothing() {
         "put packs/*.fwd",
         "rows: relocating objects",
     ];
-    strike_command(Scene::aged().await, REPACK, &required).await;
+    strike_command(Scene::aged(place).await, REPACK, &required).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_first_collection_that_is_cut_off_anywhere_loses_nothing() {
-    let scene = Scene::aged().await;
-    let _ = run(scene.path(), REPACK).expect(0);
-    scene.later();
+async fn strike_first_collection(place: Place) {
+    let scene = Scene::aged(place).await;
+    let _ = scene.place.run(REPACK).expect(0);
+    scene.place.later();
     let required = [
         "put packs/*.condemned",
         "delete packs/*.pack",
@@ -315,22 +421,66 @@ async fn a_first_collection_that_is_cut_off_anywhere_loses_nothing() {
     strike_command(scene, GC, &required).await;
 }
 
+async fn strike_back_filling(place: Place) {
+    let required = ["put packs/*.pack", "put packs/*.idx", "put refs/*.json", "rows: recording a move"];
+    strike_command(Scene::with_rows(place).await, &["backfill"], &required).await;
+}
+
+async fn strike_import(place: Place) {
+    let required = [
+        "put packs/*.pack",
+        "put packs/*.idx",
+        "put repositories/*.json",
+        "put refs/*.json",
+        "rows: indexing a repository",
+        "rows: recording a move",
+    ];
+    strike_command(Scene::exported(place).await, IMPORT, &required).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn folding_that_is_cut_off_anywhere_loses_nothing() {
+    strike_repack(Place::local()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_collection_that_is_cut_off_anywhere_loses_nothing() {
+    strike_first_collection(Place::local()).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_last_collection_that_is_cut_off_anywhere_loses_nothing() {
-    let scene = Scene::aged().await;
-    let _ = run(scene.path(), GC).expect(0);
-    later(scene.path());
+    let scene = Scene::aged(Place::local()).await;
+    let _ = scene.place.run(GC).expect(0);
+    scene.place.later();
     strike_command(scene, GC, &["put packs/*.condemned", "delete packs/*.pack", "delete packs/*.idx"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn back_filling_that_is_cut_off_anywhere_goes_on_and_everything_is_read_meanwhile() {
-    let required = ["put packs/*.pack", "put packs/*.idx", "put refs/*.json", "rows: recording a move"];
-    strike_command(Scene::with_rows().await, &["backfill"], &required).await;
+    strike_back_filling(Place::local()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_that_is_cut_off_anywhere_is_whole_or_not_there() {
+    strike_import(Place::local()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_index_whose_making_is_cut_off_anywhere_is_made_again() {
     let required = ["rows: indexing a repository", "rows: recording a move"];
-    strike_command(Scene::new().await, &["rebuild-index"], &required).await;
+    strike_command(Scene::new(Place::local()).await, &["rebuild-index"], &required).await;
+}
+
+/// One after the other, since all of them wait for the same two servers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_holds_over_an_s3_compatible_store_and_postgresql() {
+    strike_small_push(Place::shared().await).await;
+    strike_large_push(Place::shared().await).await;
+    strike_repack(Place::shared().await).await;
+    strike_first_collection(Place::shared().await).await;
+    strike_back_filling(Place::shared().await).await;
+    strike_import(Place::shared().await).await;
+    let required = ["rows: indexing a repository", "rows: recording a move", "rows: replacing the tables"];
+    strike_command(Scene::new(Place::shared().await).await, &["rebuild-index", "--replace"], &required).await;
 }

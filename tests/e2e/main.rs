@@ -13,6 +13,7 @@ mod cli;
 mod cluster;
 mod commit_files;
 mod crash;
+mod crash_place;
 mod crash_scene;
 mod database;
 mod demo;

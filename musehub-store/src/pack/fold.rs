@@ -18,8 +18,8 @@ use super::compress::{Effort, MAX_COMPRESSED};
 use super::format::{self, FormatError, PACK_HEADER, RECORD_FRAMING};
 use super::forward::{Forward, Forwarded};
 use super::source::PackSource;
-use super::{ONE_PUT, PackedStore, forward_path, pack_path, range};
-use crate::backend::failed;
+use super::{PackedStore, forward_path, pack_path, range};
+use crate::backend::{ONE_PUT, failed};
 use crate::sealed::SealError;
 
 /// How many bytes of records are read with one request and worked on together.

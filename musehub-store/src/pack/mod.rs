@@ -39,8 +39,6 @@ use places::RecentPacks;
 pub use places::{PlaceIndex, ScannedPlaces};
 use source::PackSource;
 
-/// A pack up to this size is written from memory in one request; a larger one in parts.
-const ONE_PUT: u64 = 32 << 20;
 /// Records nearer to each other than this are read with one request.
 const READ_GAP: u64 = 64 << 10;
 /// How many names a pack may have: retired ones are few.
@@ -91,7 +89,7 @@ impl PackedStore {
     /// Writes a pack and its index file, under a name that is not retired.
     async fn write_pack(&self, source: &PackSource) -> Result<(PackId, Vec<PackedObject>), BackendError> {
         for variant in 0..MAX_VARIANTS {
-            let small = source.length() <= ONE_PUT;
+            let small = source.length() <= self.backend.parts.one_put;
             let (pack, objects) = if small {
                 self.put_small(source, variant).await?
             } else {
@@ -159,7 +157,7 @@ impl PackedStore {
         let path = pack_path(pack);
         let upload = self.backend.durable.put_multipart(&path).await;
         let upload = upload.map_err(|error| failed(action, error))?;
-        let mut upload = WriteMultipart::new_with_chunk_size(upload, Backend::part_size(source.length()));
+        let mut upload = WriteMultipart::new_with_chunk_size(upload, self.backend.part_size(source.length()));
         if let Err(error) = self.write_parts(source, variant, pack, &mut upload).await {
             // The upload's own error says why; that it could not be cleaned up adds nothing.
             let _ = upload.abort().await;

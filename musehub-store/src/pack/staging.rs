@@ -17,7 +17,7 @@ use tokio::io::AsyncWriteExt;
 use super::PackedStore;
 use super::compress::Effort;
 use super::format::{self, RECORD_FRAMING, RecordHeader};
-use crate::backend::{Backend, PART, PARTS_AT_ONCE, failed};
+use crate::backend::{Backend, PARTS_AT_ONCE, failed};
 
 /// How many index files are read at a time.
 const PARALLEL: usize = 16;
@@ -36,7 +36,8 @@ impl Staging for PackedStore {
     async fn begin(&self, repo: &RepoId) -> Result<Box<dyn StageWriter>, BackendError> {
         let upload = format!("{repo}/{}", uuid::Uuid::new_v4());
         // What fits one part is written in one request.
-        let writer = BufWriter::with_capacity(self.backend.fast.clone(), pack_path(&upload), PART)
+        let part = self.backend.parts.part;
+        let writer = BufWriter::with_capacity(self.backend.fast.clone(), pack_path(&upload), part)
             .with_max_concurrency(PARTS_AT_ONCE);
         let mut writer = Upload {
             backend: self.backend.clone(),

@@ -1,8 +1,9 @@
 //! PostgreSQL: one server for all tests of a process, and a database for each.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -28,6 +29,31 @@ pub async fn database_in_latin1() -> String {
     create("TEMPLATE template0 ENCODING 'LATIN1'").await
 }
 
+/// The URL of the database that belongs to a directory of data: a new one for the first who asks. It is there until the
+/// server stops.
+pub fn database_of(directory: &Path) -> String {
+    let mut databases = OF_DIRECTORIES.lock().unwrap();
+    databases.entry(directory.to_owned()).or_insert_with(lasting).clone()
+}
+
+/// Gives a directory of data another database, a new one.
+pub fn lose_database_of(directory: &Path) {
+    OF_DIRECTORIES.lock().unwrap().insert(directory.to_owned(), lasting());
+}
+
+static OF_DIRECTORIES: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
+
+/// A database for callers that may be within a runtime and cannot wait in it.
+fn lasting() -> String {
+    let create = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let url = runtime.block_on(create(""));
+        IN_USE.with_borrow_mut(|databases| databases.0.clear());
+        url
+    };
+    std::thread::spawn(create).join().unwrap()
+}
+
 /// Runs a statement on a connection of its own.
 pub async fn execute(url: &str, statement: &str) {
     let mut connection = connect(url).await;
@@ -41,13 +67,32 @@ pub async fn connect(url: &str) -> PgConnection {
     options.disable_statement_logging().connect().await.unwrap()
 }
 
+/// The URL of a new database with everything that another has; whoever is connected to that one is cut off.
+pub async fn copy(source: &str) -> String {
+    let source = name(source);
+    let leave = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{source}'");
+    execute(&url("postgres"), &leave).await;
+    create(&format!("TEMPLATE {source}")).await
+}
+
+/// Removes a database before its test ends, for tests that make many.
+pub async fn remove(database: &str) {
+    let name = name(database);
+    IN_USE.with_borrow_mut(|databases| databases.0.retain(|other| other != name));
+    execute(&url("postgres"), &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+}
+
+fn name(database: &str) -> &str {
+    database.rsplit_once('/').expect("a URL of this module ends in a name").1
+}
+
 async fn create(properties: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("case_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let mut connection = connect(&url("postgres")).await;
     let done = std::mem::take(&mut *DONE.lock().unwrap());
     for done in done {
-        let drop = format!("DROP DATABASE {done} WITH (FORCE)");
+        let drop = format!("DROP DATABASE IF EXISTS {done} WITH (FORCE)");
         connection.execute(AssertSqlSafe(drop)).await.unwrap();
     }
     connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name} {properties}"))).await.unwrap();
