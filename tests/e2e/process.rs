@@ -8,6 +8,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use musehub_test_services::{Engine, postgres};
+
 /// How long anything may take before a test gives up: far longer than it does on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -193,9 +195,32 @@ impl Ran {
     }
 }
 
+/// A command of the server's on a data directory. Its database is in it, or where `MUSEHUB_TEST_DATABASE` says PostgreSQL,
+/// one of that server's.
+pub(crate) fn over(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = musehub(arguments);
+    command.arg("--data").arg(data);
+    if Engine::chosen() == Engine::Postgres {
+        command.env("MUSEHUB_DATABASE", postgres::database_of(data));
+    }
+    command
+}
+
+/// Takes a data directory its database, which nobody may be using.
+pub(crate) fn lose_database(data: &Path) {
+    match Engine::chosen() {
+        Engine::Postgres => postgres::lose_database_of(data),
+        Engine::Sqlite => {
+            for file in ["musehub.db", "musehub.db-wal", "musehub.db-shm"] {
+                let _ = std::fs::remove_file(data.join(file));
+            }
+        }
+    }
+}
+
 /// Runs a command of the server's on a data directory to its end.
 pub(crate) fn run(data: &Path, arguments: &[&str]) -> Ran {
-    Ran::of(musehub(arguments).arg("--data").arg(data))
+    Ran::of(&mut over(data, arguments))
 }
 
 /// Makes a token with the command line.
@@ -218,7 +243,7 @@ impl Server {
     /// `serve` on a data directory and any free port; returns when it listens.
     #[track_caller]
     pub(crate) fn start(data: &Path) -> Self {
-        Self::serve(musehub(&["serve"]).arg("--data").arg(data))
+        Self::serve(&mut over(data, &["serve"]))
     }
 
     /// A `serve` on any free port; returns when it listens.

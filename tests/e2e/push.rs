@@ -5,7 +5,7 @@ use musehub_test_support::history::{Tree, noise, write};
 use tempfile::TempDir;
 
 use crate::http::{client, get};
-use crate::process::{PATIENCE, Server, create_token, run};
+use crate::process::{PATIENCE, Server, create_token, lose_database, run};
 
 /// A data directory with one repository, and its owner's token.
 pub(crate) fn repository() -> (TempDir, String) {
@@ -89,9 +89,7 @@ async fn a_database_that_is_lost_is_made_again_from_the_object_store() {
     }
     server.process.signal("TERM");
     assert!(server.process.wait().0.success());
-    for file in ["musehub.db", "musehub.db-wal", "musehub.db-shm"] {
-        let _ = std::fs::remove_file(data.path().join(file));
-    }
+    lose_database(data.path());
     let server = Server::start(data.path());
     let clone = client(&server, "alice", "tunes", None).clone_repository().await.unwrap();
     assert_same(&clone, &source);

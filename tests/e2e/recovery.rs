@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use musehub_test_services::postgres;
+use musehub_test_services::{Engine, postgres};
 use musehub_test_support::{History, rows};
 
 use crate::http::client;
-use crate::process::{Server, run};
+use crate::process::{Ran, Server, lose_database, run};
 use crate::push::{assert_same, repository};
 
 /// A data directory with one repository of some history, and nobody serving it.
@@ -23,6 +23,12 @@ async fn pushed() -> (tempfile::TempDir, History) {
     server.process.signal("TERM");
     let _ = server.process.wait();
     (data, source)
+}
+
+/// Makes the index anew. Tables of PostgreSQL's are replaced by somebody who says so.
+fn rebuild(data: &Path, more: &[&str]) -> Ran {
+    let replace: &[&str] = if Engine::chosen() == Engine::Postgres { &["--replace"] } else { &[] };
+    run(data, &[&["rebuild-index"][..], replace, more].concat())
 }
 
 /// The files of packs with an extension, in order.
@@ -76,25 +82,20 @@ async fn a_lost_database_comes_back_from_the_store_and_a_backup() {
     assert!(written.out.contains("rows in"), "{written:?}");
     let _ = run(data.path(), &["backup", file]).expect(2);
 
-    let rebuilt = run(data.path(), &["rebuild-index", "--progress"]).expect(0);
+    let rebuilt = rebuild(data.path(), &["--progress"]).expect(0);
     assert!(rebuilt.out.contains("1 repositories, 3 moves, 3 commits, 3 snapshots, 3 blobs"), "{rebuilt:?}");
     assert!(rebuilt.out.contains("were carried over") && rebuilt.err.contains("moves: 3"), "{rebuilt:?}");
-    assert!(data.path().join("musehub.db.before-rebuild").is_file());
+    assert!(rebuilt.out.contains("the old database is ") && rebuilt.out.contains("before"), "{rebuilt:?}");
 
-    for file in fs::read_dir(data.path()).unwrap() {
-        let file = file.unwrap().path();
-        if file.file_name().unwrap().to_str().unwrap().starts_with("musehub.db") {
-            fs::remove_file(file).unwrap();
-        }
-    }
-    let rebuilt = run(data.path(), &["rebuild-index"]).expect(0);
+    lose_database(data.path());
+    let rebuilt = rebuild(data.path(), &[]).expect(0);
     assert!(!rebuilt.out.contains("carried over"), "{rebuilt:?}");
     let _ = run(data.path(), &["restore", file]).expect(0);
     let _ = run(data.path(), &["restore", file]).expect(2);
     let _ = run(data.path(), &["restore", file, "--replace"]).expect(0);
 
     let server = Server::start(data.path());
-    let in_use = run(data.path(), &["rebuild-index"]).expect(2);
+    let in_use = rebuild(data.path(), &[]).expect(2);
     assert!(in_use.err.contains("must not be in use"), "{in_use:?}");
     let clone = client(&server, "alice", "tunes", None).clone_repository().await.unwrap();
     assert_same(&clone, &source);
@@ -200,7 +201,7 @@ async fn a_repository_that_came_as_rows_is_served_before_and_after_its_objects_a
 
     server.process.signal("TERM");
     let _ = server.process.wait();
-    let _ = run(data.path(), &["rebuild-index"]).expect(0);
+    let _ = rebuild(data.path(), &[]).expect(0);
     let server = Server::start(data.path());
     let clone = client(&server, "alice", "rows", None).clone_repository().await.unwrap();
     assert_same(&clone, &next);
@@ -215,10 +216,10 @@ async fn an_index_is_not_made_anew_while_the_old_one_alone_has_rows() {
     let file = data.path().join("rows.jsonl");
     fs::write(&file, rows::file(&source, "alice", "rows")).unwrap();
     let _ = run(data.path(), &["load-rows", file.to_str().unwrap(), "--as", "alice/other"]).expect(0);
-    let refused = run(data.path(), &["rebuild-index"]).expect(2);
+    let refused = rebuild(data.path(), &[]).expect(2);
     assert!(refused.err.contains("2 commits and snapshots are in the database alone"), "{refused:?}");
     let _ = run(data.path(), &["backfill", "--repo", "alice/other"]).expect(0);
-    let _ = run(data.path(), &["rebuild-index"]).expect(0);
+    let _ = rebuild(data.path(), &[]).expect(0);
     let server = Server::start(data.path());
     let clone = client(&server, "alice", "other", None).clone_repository().await.unwrap();
     assert_same(&clone, &source);
