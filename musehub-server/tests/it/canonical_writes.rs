@@ -2,12 +2,14 @@
 //!
 //! The store is read here without the database: from the index files beside its packs.
 
+use futures::io::Cursor;
+use musehub_core::hub::recovery::BackfillOptions;
 use musehub_core::object::{Commit, Snapshot};
 use musehub_core::port::{Located, ObjectStore};
 use musehub_core::{CommitId, ObjectKind, canonical};
 use musehub_store::{Backend, PackedStore, StoreLocation};
 use musehub_test_support::history::write;
-use musehub_test_support::{History, TestApp};
+use musehub_test_support::{History, TestApp, rows};
 use serde_json::{Value, json};
 
 /// `exists(commit)`, `exists(snapshot)`, and bytes that are `commit <size>\0<json>` and `snapshot <size>\0<json>` and have
@@ -131,4 +133,53 @@ async fn after_push_receive_every_received_commit_and_its_snapshot_exist() {
     let commits: Vec<CommitId> = source.commits.keys().map(|id| CommitId::parse(id).unwrap()).collect();
     assert_eq!(commits.len(), 5);
     assert_canonical(&app, commits).await;
+}
+
+fn commits_of(history: &History) -> Vec<CommitId> {
+    history.commits.keys().map(|id| CommitId::parse(id).unwrap()).collect()
+}
+
+fn three_commits() -> History {
+    let mut source = History::new();
+    for number in 0..3 {
+        source.commit("main", &format!("{number}"), |tree| write(tree, "f", format!("{number}")));
+    }
+    source
+}
+
+#[tokio::test]
+async fn after_a_push_of_an_earlier_or_later_client_every_received_commit_and_its_snapshot_exist() {
+    let source = three_commits();
+    let app = TestApp::on_disk().await;
+    let _ = app.repository("alice", "demo").await;
+    app.json_client("alice", "demo", Some("alice")).await.push(&source, "main", false).await.unwrap();
+    assert_canonical(&app, commits_of(&source)).await;
+
+    let app = TestApp::on_disk().await;
+    let _ = app.repository("alice", "demo").await;
+    app.mpack_client("alice", "demo", Some("alice")).await.push(&source, "main", false).await.unwrap();
+    assert_canonical(&app, commits_of(&source)).await;
+}
+
+#[tokio::test]
+async fn after_an_import_every_commit_and_its_snapshot_exist() {
+    let elsewhere = TestApp::on_disk().await;
+    let source = three_commits();
+    elsewhere.repository("alice", "demo").await.push(&source, "main", false).await.unwrap();
+    let repo = elsewhere.record("alice", "demo").await;
+    let mut file = Vec::new();
+    elsewhere.app.recovery.export(&repo, &mut file, &mut |_| {}).await.unwrap();
+    let app = TestApp::on_disk().await;
+    app.app.recovery.import(&mut Cursor::new(file), None, &mut |_| {}).await.unwrap();
+    assert_canonical(&app, commits_of(&source)).await;
+}
+
+#[tokio::test]
+async fn after_a_back_fill_every_commit_and_its_snapshot_exist() {
+    let app = TestApp::on_disk().await;
+    let source = three_commits();
+    let rows = rows::file(&source, "alice", "demo");
+    app.app.recovery.load_rows(&mut Cursor::new(rows), None, &mut |_| {}).await.unwrap();
+    app.app.recovery.backfill(&BackfillOptions::default(), &mut |_| {}).await.unwrap();
+    assert_canonical(&app, commits_of(&source)).await;
 }

@@ -63,6 +63,11 @@ impl Faulty {
         Self::over(self.inner.clone(), None)
     }
 
+    /// How many calls there were.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
     /// The step at which it failed.
     pub(crate) fn struck(&self) -> Option<String> {
         self.struck.lock().unwrap().clone()

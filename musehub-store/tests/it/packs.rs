@@ -1,11 +1,14 @@
 //! What a put writes, and what comes back of it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::TryStreamExt;
 use musehub_core::port::{Located, NewObject, ObjectStore, PackId, PutReceipt};
 use musehub_core::{ObjectKey, ObjectKind, canonical};
 use musehub_store::{Backend, PackedStore};
 
+use crate::faulty_store::Faulty;
 use crate::pack_fixtures::{
     Dice, Disk, PACK_FOOTER, PACK_HEADER, blob, bytes_of, noise, places, put, record, stage, staged,
 };
@@ -144,6 +147,27 @@ async fn many_reads_at_once_equal_single_reads_in_any_order() {
 }
 
 /// A set of objects of every kind, with repeats, some of it put before.
+#[tokio::test]
+async fn neighbours_are_read_with_one_request() {
+    let faulty = Faulty::sound();
+    let store = PackedStore::scan(Backend::over(Arc::new(faulty.clone()))).await.unwrap();
+    let mut objects: Vec<NewObject> = (0..300).map(|n| blob(&noise(n, 500))).collect();
+    // Nobody asks for it, and it lies between the others.
+    objects.insert(150, blob(&noise(1_000, MIB)));
+    let receipt = put(&store, &objects).await;
+    let mut asked: Vec<Located> = places(&receipt);
+    asked.remove(150);
+    let requests = async |asked: &[Located]| {
+        let before = faulty.calls();
+        assert_eq!(store.read(asked).await.unwrap().len(), asked.len());
+        faulty.calls() - before
+    };
+    asked.reverse();
+    assert_eq!(requests(&asked).await, 2, "on either side of the large one");
+    assert_eq!(requests(&asked[..100]).await, 1);
+    assert_eq!(requests(&[asked[0], asked[299]]).await, 2);
+}
+
 fn random_objects(dice: &mut Dice) -> Vec<NewObject> {
     let random = |dice: &mut Dice| {
         let seed = dice.below(40) as u64;

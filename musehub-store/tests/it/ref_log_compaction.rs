@@ -89,6 +89,25 @@ async fn folding_changes_nothing_that_is_read_and_goes_on_where_it_ended() {
 }
 
 #[tokio::test]
+async fn ten_thousand_branches_cost_three_requests_and_one_for_each_that_moved_since() {
+    const BRANCHES: usize = 10_000;
+    let faulty = Faulty::sound();
+    let log = RefLog::new(Backend::over(Arc::new(faulty.clone())));
+    for number in 0..BRANCHES {
+        append(&log, &format!("branch-{number}"), 1..=1).await;
+    }
+    log.compact(FAR_FUTURE, 1).await.unwrap();
+    for moved in 0..3 {
+        let before = faulty.calls();
+        let heads = log.heads(&repo(1)).await.unwrap();
+        assert_eq!(heads.len(), BRANCHES);
+        assert_eq!(heads.iter().filter(|head| head.sequence == 2).count(), moved);
+        assert_eq!(faulty.calls() - before, 3 + moved as u64, "{moved} moved");
+        append(&log, &format!("branch-{moved}"), 2..=2).await;
+    }
+}
+
+#[tokio::test]
 async fn a_number_that_was_folded_is_taken() {
     let faulty = Faulty::sound();
     let log = RefLog::new(Backend::over(Arc::new(faulty.clone())));
