@@ -1,7 +1,10 @@
 //! The server that a benchmark measures, in a process of its own.
 
+pub(crate) mod history;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,7 +13,8 @@ pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 /// The server is the benchmark's own binary, so that it is built with the same options and can be measured apart: turns into
 /// it where it is started as one.
 pub(crate) fn run_if_asked(arguments: &[String]) {
-    if matches!(arguments.first().map(String::as_str), Some("serve" | "token" | "repo")) {
+    const COMMANDS: [&str; 7] = ["serve", "token", "repo", "export", "repack", "rebuild-index", "verify"];
+    if arguments.first().is_some_and(|first| COMMANDS.contains(&first.as_str())) {
         std::process::exit(i32::from(musehub_server::cli::main() != std::process::ExitCode::SUCCESS));
     }
 }
@@ -19,17 +23,25 @@ pub(crate) fn run_if_asked(arguments: &[String]) {
 pub(crate) struct Server {
     process: Child,
     data: tempfile::TempDir,
+    /// Where the objects are, where that is not the directory.
+    store: Option<String>,
     address: String,
     token: String,
 }
 
 impl Server {
     pub(crate) fn start(options: &[&str]) -> Outcome<Self> {
+        Self::start_over(None, options)
+    }
+
+    /// A server whose objects are in a store.
+    pub(crate) fn start_over(store: Option<&str>, options: &[&str]) -> Outcome<Self> {
         let data = tempfile::tempdir()?;
         let log = data.path().join("log");
         let mut process = Command::new(std::env::current_exe()?)
             .args(["serve", "--listen", "127.0.0.1:0", "--rate-limit", "off", "--data"])
             .arg(data.path())
+            .args(store.into_iter().flat_map(|store| ["--store", store]))
             .args(options)
             .stderr(std::fs::File::create(&log)?)
             .stdout(Stdio::null())
@@ -47,7 +59,8 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(10));
         };
-        let mut server = Self { process, data, address, token: String::new() };
+        let store = store.map(str::to_owned);
+        let mut server = Self { process, data, store, address, token: String::new() };
         let printed = server.command(&["token", "create", "bench"])?;
         server.token = printed.lines().last().unwrap_or_default().to_owned();
         Ok(server)
@@ -58,11 +71,24 @@ impl Server {
             .args(arguments)
             .arg("--data")
             .arg(self.data.path())
+            .args(self.store.iter().flat_map(|store| ["--store", store]))
             .output()?;
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
         }
         Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// The directory of data.
+    pub(crate) fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// Ends the process; the data stay, for commands.
+    pub(crate) fn stop(&mut self) -> Outcome<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
     }
 
     /// A figure of the process's memory, in MiB.
