@@ -187,26 +187,8 @@ impl Server {
         let begun = Instant::now();
         connection.post(slug, "filter-objects", &history.filter)?;
         let filtered = begun.elapsed();
-        // The client uploads with four threads.
         let uploads = Instant::now();
-        std::thread::scope(|threads| {
-            let workers: Vec<_> = (0..4)
-                .map(|worker| {
-                    threads.spawn(move || {
-                        let mut connection = Connection::open(self).map_err(|error| error.to_string())?;
-                        for upload in history.uploads.iter().skip(worker).step_by(4) {
-                            connection
-                                .post(slug, "push/objects", upload)
-                                .map_err(|error| error.to_string())?;
-                        }
-                        Ok::<_, String>(())
-                    })
-                })
-                .collect();
-            workers
-                .into_iter()
-                .try_for_each(|worker| worker.join().map_err(|_| "a thread failed".to_owned())?)
-        })?;
+        self.upload(slug, &history.uploads)?;
         let uploaded = uploads.elapsed();
         let begun = Instant::now();
         connection.post(slug, "push", &history.push)?;
