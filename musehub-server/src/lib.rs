@@ -18,3 +18,5 @@ mod wire;
 
 pub use app::{App, Limits, Settings};
 pub use config::{Config, ConnectionLimits};
+#[cfg(feature = "decoders")]
+pub use wire::decoders;

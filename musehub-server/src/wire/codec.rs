@@ -76,7 +76,8 @@ impl Exchange<'_> {
     }
 }
 
-fn from_msgpack<T: DeserializeOwned, R: Read>(mut reader: R) -> Result<T, ApiError> {
+/// Decodes msgpack as it is read.
+pub(super) fn from_msgpack<T: DeserializeOwned, R: Read>(mut reader: R) -> Result<T, ApiError> {
     let mut decoder = rmp_serde::Deserializer::new(&mut reader);
     decoder.set_max_depth(MAX_DEPTH);
     let value = message(&mut decoder).map_err(msgpack_error)?;
@@ -85,7 +86,8 @@ fn from_msgpack<T: DeserializeOwned, R: Read>(mut reader: R) -> Result<T, ApiErr
     Ok(value)
 }
 
-fn from_json<T: DeserializeOwned, R: Read>(reader: R) -> Result<T, ApiError> {
+/// Decodes JSON as it is read.
+pub(super) fn from_json<T: DeserializeOwned, R: Read>(reader: R) -> Result<T, ApiError> {
     json_message(serde_json::Deserializer::from_reader(reader))
 }
 

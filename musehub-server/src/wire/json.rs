@@ -1,11 +1,13 @@
 //! The generation `json`: clients of early March 2026, JSON with contents in base64, repositories by their ids.
 //! `docs/WIRE.md` describes it.
 
+use std::io::Read;
+
 use bytes::Bytes;
 use hyper::StatusCode;
 use musehub_core::hub::{Push, PushOutcome};
 use musehub_core::port::RepositoryRecord;
-use musehub_core::{BranchName, CommitId, Handle};
+use musehub_core::{BlobId, BranchName, CommitId, Handle};
 use serde::Deserialize;
 use tokio::runtime::Handle as Runtime;
 
@@ -43,13 +45,8 @@ pub(crate) async fn push_objects(exchange: &Exchange<'_>, body: &mut RequestBody
     let repo = exchange.repository()?;
     let limits = exchange.app.limits;
     let sink = sink(exchange, repo).await?;
-    let (sink, ids) = body
-        .decode(limits.upload, move |reader| {
-            let (mut objects, reader) = Objects::of_body(sink, reader, limits.push);
-            objects::from_reader(reader, &mut objects)?;
-            Ok::<_, ApiError>(objects.into_parts())
-        })
-        .await?;
+    let (sink, ids) =
+        body.decode(limits.upload, move |reader| read_objects(reader, sink, limits.push)).await?;
     sink.finish().await?;
     let lacking = exchange.app.hub.unheld_objects(repo, &ids).await?.len();
     json(StatusCode::OK, &PushObjectsAnswer { stored: lacking, skipped: ids.len() - lacking })
@@ -60,25 +57,9 @@ pub(crate) async fn push(exchange: &Exchange<'_>, body: &mut RequestBody) -> Res
     let (repo, pusher) = (exchange.repository()?.clone(), exchange.caller()?.clone());
     let limits = exchange.app.limits;
     let sink = sink(exchange, &repo).await?;
-    let (sink, request) = body
-        .decode(limits.upload, move |reader| {
-            let (mut objects, reader) = Objects::of_body(sink, reader, limits.push);
-            let request = bundle::from_reader(reader, &mut objects)?;
-            Ok::<_, ApiError>((objects.into_parts().0, request))
-        })
-        .await?;
+    let (sink, push) = body.decode(limits.upload, move |reader| read_push(reader, sink, limits.push)).await?;
     sink.finish().await?;
-    let PushRequest { commits, snapshots, branch, force } = request;
-    let branch = BranchName::parse(&branch)?;
-    let received = commits.len();
-    let push = Push {
-        branch: branch.clone(),
-        force,
-        scheme: SCHEME,
-        commits: commits.into_iter().map(|record| record.0).collect(),
-        snapshots,
-        blobs: Vec::new(),
-    };
+    let (branch, received) = (push.branch.clone(), push.commits.len());
     let outcome = receive(exchange, repo, pusher, push).await?;
     let answer = PushAnswer {
         ok: true,
@@ -87,6 +68,33 @@ pub(crate) async fn push(exchange: &Exchange<'_>, body: &mut RequestBody) -> Res
         remote_head: wire_id(outcome.head.object_id()),
     };
     json(StatusCode::OK, &answer)
+}
+
+/// Reads an upload, and stages its objects, of which it gives the ids; no more than `kept` bytes of it are in memory beside one
+/// content.
+pub(super) fn read_objects(
+    reader: impl Read,
+    sink: Sink,
+    kept: u64,
+) -> Result<(Sink, Vec<BlobId>), ApiError> {
+    let (mut objects, reader) = Objects::of_body(sink, reader, kept);
+    objects::from_reader(reader, &mut objects)?;
+    Ok(objects.into_parts())
+}
+
+/// Reads a push, and stages its objects; no more than `kept` bytes of it are in memory beside one content.
+pub(super) fn read_push(reader: impl Read, sink: Sink, kept: u64) -> Result<(Sink, Push), ApiError> {
+    let (mut objects, reader) = Objects::of_body(sink, reader, kept);
+    let PushRequest { commits, snapshots, branch, force } = bundle::from_reader(reader, &mut objects)?;
+    let push = Push {
+        branch: BranchName::parse(&branch)?,
+        force,
+        scheme: SCHEME,
+        commits: commits.into_iter().map(|record| record.0).collect(),
+        snapshots,
+        blobs: Vec::new(),
+    };
+    Ok((objects.into_parts().0, push))
 }
 
 /// On its own task: a client that hangs up must not stop a push between the log and the index.

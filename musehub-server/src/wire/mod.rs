@@ -1,6 +1,8 @@
 //! The wire: one module per generation of clients, all over the same use cases.
 
 pub(crate) mod codec;
+#[cfg(feature = "decoders")]
+pub mod decoders;
 mod download;
 pub(crate) mod jobs;
 pub(crate) mod json;

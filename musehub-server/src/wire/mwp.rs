@@ -108,8 +108,9 @@ pub(crate) async fn push_objects(exchange: &Exchange<'_>, body: &mut RequestBody
     exchange.ok(&PushObjectsAnswer { stored: lacking, skipped: uploaded.ids.len() - lacking })
 }
 
+/// The body of a push.
 #[derive(Deserialize)]
-struct PushRequest {
+pub(super) struct PushRequest {
     bundle: Bundle,
     branch: String,
     #[serde(default)]
@@ -167,21 +168,27 @@ impl<'de> Deserialize<'de> for InlineContent {
     }
 }
 
+impl PushRequest {
+    /// What the use case takes.
+    pub(super) fn into_push(self) -> Result<Push, ApiError> {
+        Ok(Push {
+            branch: BranchName::parse(&self.branch)?,
+            force: self.force,
+            scheme: SCHEME,
+            commits: self.bundle.commits.into_iter().map(|record| record.0).collect(),
+            snapshots: self.bundle.snapshots,
+            blobs: self.bundle.objects.into_iter().map(inline_blob).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
 /// `POST push`
 pub(crate) async fn push(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
     let repo = exchange.repository()?.clone();
     let pusher = exchange.caller()?.clone();
     let request: PushRequest = exchange.decode_stream(body, exchange.app.limits.push).await?;
-    let branch = BranchName::parse(&request.branch)?;
-    let blobs = request.bundle.objects.into_iter().map(inline_blob).collect::<Result<_, _>>()?;
-    let push = Push {
-        branch: branch.clone(),
-        force: request.force,
-        scheme: SCHEME,
-        commits: request.bundle.commits.into_iter().map(|record| record.0).collect(),
-        snapshots: request.bundle.snapshots,
-        blobs,
-    };
+    let push = request.into_push()?;
+    let branch = push.branch.clone();
     // On its own task: a client that hangs up must not stop a push between the log and the index.
     let hub = exchange.app.hub.clone();
     let received = tokio::spawn(async move { hub.receive_push(&repo, &pusher, push).await });
