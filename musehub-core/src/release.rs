@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 use crate::id::CommitId;
-use crate::name::Handle;
+use crate::name::{Handle, RepoId};
 use crate::port::Timestamp;
 
 /// The longest tag of a release, in bytes.
@@ -203,6 +203,45 @@ pub struct CommitTag {
     pub created_at: String,
     /// Who brought or made it.
     pub tagger: Handle,
+}
+
+/// The longest id and the longest time of a tag, in bytes.
+pub const MAX_TAG_TEXT_BYTES: usize = 64;
+
+/// A tag that is not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum TagError {
+    /// The label is none.
+    #[error(transparent)]
+    Label(#[from] LabelError),
+    /// The id or the time is too long, or holds a NUL.
+    #[error("'tag_id' and 'created_at' have at most {MAX_TAG_TEXT_BYTES} bytes")]
+    Text,
+}
+
+impl CommitTag {
+    /// A tag as a client sends it: none where its label is blank. One that brings no id gets one.
+    ///
+    /// # Errors
+    /// [`TagError`].
+    pub fn accept(
+        label: &str,
+        commit: CommitId,
+        tag_id: String,
+        created_at: String,
+        tagger: Handle,
+    ) -> Result<Option<Self>, TagError> {
+        let label = label.trim();
+        if label.is_empty() {
+            return Ok(None);
+        }
+        check_label(label)?;
+        if [&tag_id, &created_at].iter().any(|text| text.len() > MAX_TAG_TEXT_BYTES || text.contains('\0')) {
+            return Err(TagError::Text);
+        }
+        let tag_id = if tag_id.is_empty() { RepoId::random().as_str().to_owned() } else { tag_id };
+        Ok(Some(Self { label: label.to_owned(), commit, tag_id, created_at, tagger }))
+    }
 }
 
 #[cfg(test)]

@@ -235,10 +235,12 @@ impl App {
     /// A server over an object store, its ref log and an index that are open.
     #[must_use]
     pub fn over(backend: Backend, refs: RefLog, index: SqlIndex, config: impl Into<Config>) -> Arc<Self> {
-        let Config { limits, connections, proxies, rates, access, handlers, lease } = config.into();
+        let Config { limits, connections, proxies, rates, access, handlers, lease, store_addresses } =
+            config.into();
         let index = Arc::new(index);
         let limiter = rates.map_or_else(Limiter::off, |rates| limiter(rates, &index));
-        let files = Arc::new(MpackFiles::new(backend.clone()));
+        let files = MpackFiles::new(backend.clone());
+        let files = Arc::new(if store_addresses { files } else { files.through_the_hub() });
         let store = PackedStore::new(backend, index.clone()).with_cache(RECORD_CACHE);
         let objects = Arc::new(store.clone());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -257,11 +259,20 @@ impl App {
             clock: clock.clone(),
         };
         let hub = Hub::new(backends.clone(), handlers.hub_options());
+        let hub = hub.with_loose_objects(files.clone(), limits.object);
+        let releases = Releases::new(hub.clone(), index.clone());
         Arc::new(Self {
-            mpacks: Mpacks::new(hub.clone(), files, index.clone(), Arc::new(SystemClock), limits.mpacks()),
+            mpacks: Mpacks::new(
+                hub.clone(),
+                files,
+                index.clone(),
+                Arc::new(SystemClock),
+                releases.clone(),
+                limits.mpacks(),
+            ),
             address_key: OnceCell::new(),
             recovery: Recovery::new(hub.clone(), index.clone(), objects),
-            releases: Releases::new(hub.clone(), index.clone()),
+            releases,
             hub,
             upkeep: Upkeep::new(store, refs.clone(), index.clone(), clock.clone()),
             log: refs,
@@ -610,7 +621,9 @@ impl Exchange<'_> {
             Route::RemoveCollaborator => api::collaborators::remove(self).await,
             Route::Refs => wire::mwp::refs(self).await,
             Route::FilterObjects => wire::mwp::filter_objects(self, body).await,
-            Route::Presign => wire::mwp::presign(self, body).await,
+            Route::Presign => wire::mwp::presign::presign(self, body).await,
+            Route::UploadObject => wire::mwp::presign::upload(self, body).await,
+            Route::DownloadObject => wire::mwp::presign::download(self).await,
             Route::PushObjects => wire::mwp::push_objects(self, body).await,
             Route::Push => wire::mwp::push(self, body).await,
             Route::Fetch => wire::mpack::fetch(self, body).await,

@@ -42,6 +42,8 @@ pub struct Config {
     pub handlers: Registry,
     /// How long a job is its worker's without a sign of life.
     pub lease: Duration,
+    /// Whether clients may be given addresses of the object store itself, where it can sign them.
+    pub store_addresses: bool,
 }
 
 impl Default for Config {
@@ -60,6 +62,7 @@ impl From<Limits> for Config {
             access: AccessOptions::default(),
             handlers: Registry::standard(),
             lease: LEASE,
+            store_addresses: true,
         }
     }
 }

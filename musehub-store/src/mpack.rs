@@ -1,4 +1,5 @@
-//! Packs of the wire over an object store: `mpacks/incoming/` for what clients upload, `mpacks/built/` for what they fetch.
+//! Packs of the wire over an object store: `mpacks/incoming/` for what clients upload, `mpacks/built/` for what they fetch,
+//! `mpacks/objects/` for objects that they upload one by one.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -47,6 +48,7 @@ const fn folder(area: MpackArea) -> &'static str {
     match area {
         MpackArea::Incoming => "mpacks/incoming",
         MpackArea::Built => "mpacks/built",
+        MpackArea::Object => "mpacks/objects",
     }
 }
 
@@ -117,6 +119,18 @@ impl MpackStore for MpackFiles {
         let mut old: Vec<_> = old.try_collect().await.map_err(|error| failed("listing packs", error))?;
         old.sort_unstable();
         Ok(old)
+    }
+
+    async fn files_of(&self, area: MpackArea, repo: &RepoId) -> Result<Vec<(MpackFile, u64)>, BackendError> {
+        let prefix = Path::from(format!("{}/{repo}", folder(area)));
+        let entries = self.backend.fast.list(Some(&prefix));
+        let named = entries.try_filter_map(|entry| async move {
+            Ok(file_at(area, &entry.location).map(|file| (file, entry.size)))
+        });
+        let mut files: Vec<_> =
+            named.try_collect().await.map_err(|error| failed("listing uploads", error))?;
+        files.sort_unstable();
+        Ok(files)
     }
 
     async fn sign(

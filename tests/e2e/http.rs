@@ -10,7 +10,7 @@ use hyper::Request;
 use hyper::header::{CONNECTION, HOST, HeaderValue};
 use hyper_util::rt::TokioIo;
 use musehub_test_support::transport::answer;
-use musehub_test_support::{Answer, MuseClient, Transport};
+use musehub_test_support::{Answer, MpackClient, MuseClient, Transport};
 use tokio::net::TcpStream;
 
 use crate::process::{PATIENCE, Server};
@@ -24,6 +24,12 @@ pub(crate) async fn send(address: SocketAddr, request: Request<Bytes>) -> Result
 }
 
 async fn exchange(address: SocketAddr, request: Request<Bytes>) -> Result<Answer, String> {
+    let (mut head, body) = request.into_parts();
+    // A whole address leads elsewhere: to an object store, say.
+    let elsewhere = head.uri.authority().map(|authority| authority.as_str().parse());
+    let address = elsewhere.transpose().map_err(|error| format!("{}: {error}", head.uri))?.unwrap_or(address);
+    head.uri = head.uri.path_and_query().cloned().ok_or("an address without a path")?.into();
+    let request = Request::from_parts(head, body);
     let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
     let _ = stream.set_nodelay(true);
     let mut request = request.map(Full::new);
@@ -61,4 +67,9 @@ impl Transport for Tcp {
 /// A Muse client of a repository at a server.
 pub(crate) fn client(server: &Server, owner: &str, slug: &str, token: Option<&str>) -> MuseClient {
     MuseClient::new(Arc::new(Tcp(server.address)), owner, slug, token)
+}
+
+/// A client of packs.
+pub(crate) fn mpack_client(address: SocketAddr, owner: &str, slug: &str, token: Option<&str>) -> MpackClient {
+    MpackClient::new(Arc::new(Tcp(address)), owner, slug, token)
 }

@@ -20,6 +20,7 @@ mod demo;
 mod http;
 mod kill;
 mod listener;
+mod mpack;
 mod process;
 mod proposed;
 mod push;

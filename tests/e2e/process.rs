@@ -152,6 +152,7 @@ pub(crate) fn musehub(arguments: &[&str]) -> Command {
         "MUSEHUB_LISTEN",
         "MUSEHUB_STORE",
         "MUSEHUB_ONLY_PROCESS",
+        "MUSEHUB_NO_STORE_ADDRESSES",
         "MUSEHUB_DATABASE",
         "MUSEHUB_TLS_CERT",
         "MUSEHUB_TLS_KEY",

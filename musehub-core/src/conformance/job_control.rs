@@ -36,6 +36,7 @@ where
             a_retried_job_goes_to_the_end_of_its_turn,
             lists_are_newest_first_and_filtered,
             lists_go_on_where_they_ended,
+            jobs_that_ended_long_ago_are_forgotten_and_failures_are_kept,
         ]
     );
 }
@@ -220,6 +221,44 @@ async fn a_retried_job_goes_to_the_end_of_its_turn<B: RepositoryIndex + JobQueue
     let claimed = claim(queue, 3).await.expect("one is due");
     assert_eq!(claimed.id, second, "what was enqueued since comes first");
     assert_eq!(claim(queue, 3).await, None, "and the other one waits for it");
+}
+
+async fn jobs_that_ended_long_ago_are_forgotten_and_failures_are_kept<
+    B: RepositoryIndex + JobQueue + JobControl,
+>(
+    queue: &B,
+) {
+    create_repositories(queue, 1).await;
+    let mut done = Vec::new();
+    for n in 1..4 {
+        let id = running(queue, n, n as i64).await;
+        assert!(queue.complete(&id, "w", "{}", at(100 + n as i64)).await.expect("complete"));
+        done.push(id);
+    }
+    let failed = running(queue, 4, 4).await;
+    assert!(queue.fail(&failed, "w", "broken", None).await.expect("fail"));
+    let cancelled = enqueue(queue, &scan(5), 5).await;
+    cancel(queue, &cancelled, 6).await;
+    // One that is enqueued again has not ended.
+    let again = running(queue, 6, 7).await;
+    assert!(queue.complete(&again, "w", "{}", at(8)).await.expect("complete"));
+    let runs = running(queue, 7, 9).await;
+    let waits = enqueue(queue, &scan(8), 10).await;
+    enqueue(queue, &scan(6), 11).await;
+
+    assert_eq!(queue.forget_ended(at(1), 10).await.expect("forget"), 0, "none ended that early");
+    assert_eq!(queue.forget_ended(at(102), 10).await.expect("forget"), 2, "the first one, and the cancelled");
+    for gone in [&done[0], &cancelled] {
+        assert_eq!(queue.job(gone).await.expect("job"), None);
+    }
+    assert_eq!(queue.forget_ended(at(1_000), 1).await.expect("forget"), 1, "no more than asked");
+    assert_eq!(queue.job(&done[1]).await.expect("job"), None, "the older one");
+    assert_eq!(queue.forget_ended(at(1_000), 10).await.expect("forget"), 1);
+    for kept in [&failed, &runs, &waits, &again] {
+        assert!(queue.job(kept).await.expect("job").is_some(), "{kept}");
+    }
+    let anew = enqueue(queue, &scan(1), 2_000).await;
+    assert_eq!((&anew, job(queue, &anew).await.status), (&done[0], JobStatus::Pending), "as if it were new");
 }
 
 async fn lists_are_newest_first_and_filtered<B: RepositoryIndex + JobQueue + JobControl>(queue: &B) {

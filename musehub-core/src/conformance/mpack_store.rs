@@ -5,6 +5,7 @@ use futures::TryStreamExt;
 
 use super::fixtures::{at, repo};
 use super::run_cases;
+use crate::id::{BlobId, HashAlgorithm};
 use crate::mpack::MpackId;
 use crate::port::{BackendError, MpackArea, MpackFile, MpackStore, Timestamp};
 
@@ -28,6 +29,7 @@ where
             areas_and_repositories_are_apart,
             removing_is_idempotent,
             old_packs_are_listed_by_area,
+            files_of_a_repository_are_listed_by_area,
             the_secret_stays_the_same,
         ]
     );
@@ -110,6 +112,21 @@ async fn old_packs_are_listed_by_area<B: MpackStore>(store: &B) {
     assert_eq!(store.written_before(MpackArea::Built, later).await.expect("list"), [(built, 4)]);
     let epoch = Timestamp::from_millis(0);
     assert_eq!(store.written_before(MpackArea::Incoming, epoch).await.expect("list"), []);
+}
+
+async fn files_of_a_repository_are_listed_by_area<B: MpackStore>(store: &B) {
+    let blob = |n: u8| BlobId::new(HashAlgorithm::Sha256, [n; 32]);
+    let [one, two] = [1, 2].map(|n| MpackFile::of_object(&repo(1), blob(n)));
+    write(store, &two, &[b"22"]).await;
+    write(store, &one, &[b"1"]).await;
+    write(store, &MpackFile::of_object(&repo(2), blob(1)), &[b"another's"]).await;
+    write(store, &file(1), &[b"a pack"]).await;
+    let files = store.files_of(MpackArea::Object, &repo(1)).await.expect("list");
+    assert_eq!(files, [(one, 1), (two, 2)]);
+    let named: Vec<_> = files.iter().map(|(file, _)| file.object()).collect();
+    assert_eq!(named, [Some(blob(1)), Some(blob(2))]);
+    assert_eq!(file(1).object(), None);
+    assert_eq!(store.files_of(MpackArea::Built, &repo(1)).await.expect("list"), []);
 }
 
 async fn the_secret_stays_the_same<B: MpackStore>(store: &B) {

@@ -218,6 +218,16 @@ pub enum PushError {
         /// The id of what came.
         computed: BlobId,
     },
+    /// An object that was uploaded by itself has more bytes than are taken.
+    #[error("object {id} has {size} bytes; at most {limit} are taken")]
+    BlobTooLarge {
+        /// The object.
+        id: BlobId,
+        /// Its length.
+        size: u64,
+        /// How long it may be.
+        limit: u64,
+    },
     /// The repository takes signed commits only.
     #[error(
         "this repository takes only commits with a valid signature: that of commit {commit} is '{state}'"

@@ -16,6 +16,7 @@ mod error;
 mod fetch;
 mod incoming;
 mod keyring;
+mod loose;
 mod merging;
 pub mod mpack;
 mod new_branch;
@@ -118,6 +119,7 @@ pub struct Options {
 pub struct Hub {
     backends: Backends,
     options: Arc<Options>,
+    loose: Option<loose::LooseObjects>,
 }
 
 impl fmt::Debug for Hub {
@@ -154,7 +156,7 @@ impl Hub {
     /// A hub over backends.
     #[must_use]
     pub fn new(backends: Backends, options: Options) -> Self {
-        Self { backends, options: Arc::new(options) }
+        Self { backends, options: Arc::new(options), loose: None }
     }
 
     /// Creates an empty repository.

@@ -62,6 +62,14 @@ pub(super) struct Received {
     /// Where the branch is to go; none where that is the commit which is nobody's parent.
     pub(super) head: Option<CommitId>,
     pub(super) deltas: PushedSnapshots,
+    /// Commits that the repository has to hold afterwards, as something else of the push is about them.
+    pub(super) named: Vec<CommitId>,
+}
+
+impl From<Push> for Received {
+    fn from(push: Push) -> Self {
+        Self { push, head: None, deltas: PushedSnapshots::default(), named: Vec::new() }
+    }
 }
 
 impl Hub {
@@ -90,7 +98,7 @@ impl Hub {
         push: Push,
         head: CommitId,
     ) -> Result<PushOutcome, PushError> {
-        let received = Received { push, head: Some(head), deltas: PushedSnapshots::default() };
+        let received = Received { head: Some(head), ..push.into() };
         self.receive_all(repo, pusher, received, Expected::Any, Origin::Client).await
     }
 
@@ -103,8 +111,7 @@ impl Hub {
         expected: Expected,
         origin: Origin,
     ) -> Result<PushOutcome, PushError> {
-        let received = Received { push, head: None, deltas: PushedSnapshots::default() };
-        self.receive_all(repo, pusher, received, expected, origin).await
+        self.receive_all(repo, pusher, push.into(), expected, origin).await
     }
 
     /// Receives what came as a pack.
@@ -125,7 +132,7 @@ impl Hub {
         expected: Expected,
         origin: Origin,
     ) -> Result<PushOutcome, PushError> {
-        let Received { push, head, deltas } = received;
+        let Received { push, head, deltas, named } = received;
         let scheme = repo.scheme.unwrap_or(push.scheme);
         let Push { branch, force, commits, snapshots, blobs, .. } = push;
         let incoming = Incoming::verify(scheme, opaque_ids(repo), commits, blobs).await?;
@@ -134,6 +141,7 @@ impl Hub {
             None => incoming.tip(&branch)?,
         };
         let Some(tip) = tip else {
+            self.require_named(repo, named, &Novelty::default()).await?;
             return self.push_nothing(repo, &branch).await;
         };
         let novelty = if incoming.commits.contains_key(&tip) {
@@ -142,6 +150,7 @@ impl Hub {
             self.require_held(repo, tip).await?;
             Novelty::default()
         };
+        self.require_named(repo, named, &novelty).await?;
         if origin == Origin::Client {
             let commits = novelty.nodes.iter().map(|node| &novelty.incoming.commits[&node.id]);
             self.require_signatures(repo, scheme, commits).await?;
@@ -160,6 +169,28 @@ impl Hub {
             return Err(PushError::Incomplete(Missing { commits: vec![head], ..Missing::default() }));
         }
         Ok(())
+    }
+
+    /// Refuses a push that says something of commits which are neither new by it nor in the repository.
+    async fn require_named(
+        &self,
+        repo: &RepositoryRecord,
+        named: Vec<CommitId>,
+        novelty: &Novelty,
+    ) -> Result<(), PushError> {
+        let mut named: HashSet<CommitId> = named.into_iter().collect();
+        let new: HashSet<CommitId> = novelty.nodes.iter().map(|node| node.id).collect();
+        named.retain(|id| !new.contains(id));
+        if named.is_empty() {
+            return Ok(());
+        }
+        let held = self.backends.history.commit_nodes(&repo.repo_id, &sorted(&named), 0).await?;
+        let held: HashSet<CommitId> = held.iter().map(|node| node.id).collect();
+        named.retain(|id| !held.contains(id));
+        if named.is_empty() {
+            return Ok(());
+        }
+        Err(PushError::Incomplete(Missing { commits: sorted(&named), ..Missing::default() }))
     }
 
     /// A push without commits: a branch that is there stays as it is.
@@ -253,6 +284,10 @@ impl Hub {
                 Some((size, body)) => found.push((id, size, body)),
                 None => missing.push(id),
             }
+        }
+        for staged in self.stage_loose(repo, scheme, &missing).await? {
+            missing.retain(|id| *id != staged.id);
+            found.push((staged.id, staged.size, ObjectBody::Staged(staged)));
         }
         // The bytes have been proven to the hub; another repository's copy of them need not be written again.
         let keys: Vec<ObjectKey> = found.iter().map(|(id, ..)| id.key()).collect();

@@ -19,6 +19,15 @@ impl FetchPacks for MemoryIndex {
         Ok(named.max_by_key(|pack| (pack.expires_at, pack.key.clone())).cloned())
     }
 
+    async fn fetch_packs(&self, repo: &RepoId, limit: u32) -> Result<Vec<FetchPack>, BackendError> {
+        let state = self.state();
+        let theirs = state.fetch_packs.values().filter(|pack| pack.file.repo == *repo);
+        let mut packs: Vec<FetchPack> = theirs.cloned().collect();
+        packs.sort_by(|a, b| (b.expires_at, &b.key).cmp(&(a.expires_at, &a.key)));
+        packs.truncate(limit as usize);
+        Ok(packs)
+    }
+
     async fn record_fetch_pack(&self, pack: &FetchPack) -> Result<Option<MpackFile>, BackendError> {
         let mut state = self.state();
         state.require_repository(&pack.file.repo)?;

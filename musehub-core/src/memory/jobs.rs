@@ -260,4 +260,19 @@ impl JobControl for MemoryIndex {
         jobs.enqueue(&work, now);
         Ok(true)
     }
+
+    async fn forget_ended(&self, before: Timestamp, limit: u32) -> Result<u64, BackendError> {
+        let jobs = &mut self.state().jobs;
+        let ended = |job: &&Job| {
+            matches!(job.status, JobStatus::Done | JobStatus::Cancelled) && job.updated_at < before
+        };
+        let mut ids: Vec<JobCursor> =
+            jobs.queued.values().map(|queued| &queued.job).filter(ended).map(JobCursor::after).collect();
+        ids.sort();
+        ids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        for forgotten in &ids {
+            jobs.queued.remove(&forgotten.id);
+        }
+        Ok(ids.len() as u64)
+    }
 }

@@ -12,6 +12,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 
 use super::{damaged, lock, missing};
+use crate::name::RepoId;
 use crate::port::{
     BackendError, Clock, MpackAccess, MpackArea, MpackFile, MpackStore, MpackWriter, SystemClock, Timestamp,
 };
@@ -93,6 +94,12 @@ impl MpackStore for MemoryMpacks {
         let files = lock(&self.files);
         let old = files.iter().filter(|(file, (_, at))| file.area == area && *at < before);
         Ok(old.map(|(file, (bytes, _))| (file.clone(), bytes.len() as u64)).collect())
+    }
+
+    async fn files_of(&self, area: MpackArea, repo: &RepoId) -> Result<Vec<(MpackFile, u64)>, BackendError> {
+        let files = lock(&self.files);
+        let theirs = files.iter().filter(|(file, _)| file.area == area && file.repo == *repo);
+        Ok(theirs.map(|(file, (bytes, _))| (file.clone(), bytes.len() as u64)).collect())
     }
 
     async fn sign(

@@ -75,6 +75,9 @@ pub trait FetchPacks: Send + Sync {
     /// The newest pack of a repository that has an id.
     async fn fetch_pack_by_id(&self, repo: &RepoId, id: MpackId) -> Result<Option<FetchPack>, BackendError>;
 
+    /// The packs of a repository, those that expire last first, at most `limit`.
+    async fn fetch_packs(&self, repo: &RepoId, limit: u32) -> Result<Vec<FetchPack>, BackendError>;
+
     /// Records a pack; gives the file of the one that it replaces, where that is another.
     async fn record_fetch_pack(&self, pack: &FetchPack) -> Result<Option<MpackFile>, BackendError>;
 

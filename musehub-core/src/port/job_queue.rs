@@ -367,4 +367,8 @@ pub trait JobControl: Send + Sync {
 
     /// Enqueues a job again that failed or was cancelled; false where it is not there or neither.
     async fn retry(&self, id: &JobId, now: Timestamp) -> Result<bool, BackendError>;
+
+    /// Forgets jobs that were done or cancelled before `before`, those enqueued first first, at most `limit`; how many. Those that
+    /// failed stay: somebody has to look at them.
+    async fn forget_ended(&self, before: Timestamp, limit: u32) -> Result<u64, BackendError>;
 }

@@ -1,4 +1,5 @@
-//! Packs of the wire as files: uploaded by clients and not indexed yet, or built for clients to fetch.
+//! Packs of the wire as files: uploaded by clients and not indexed yet, or built for clients to fetch. And single objects that
+//! clients uploaded by themselves, as an address leads to a file of its own.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use super::{BackendError, Timestamp};
+use crate::id::BlobId;
 use crate::mpack::MpackId;
 use crate::name::RepoId;
 
@@ -18,6 +20,8 @@ pub enum MpackArea {
     Incoming,
     /// It was built for clients.
     Built,
+    /// No pack: an object that a client uploaded by itself, for a push to come.
+    Object,
 }
 
 /// Names a pack of the wire: in one repository, for one purpose.
@@ -44,11 +48,24 @@ impl MpackFile {
         Self { area: MpackArea::Built, repo: repo.clone(), name: uuid::Uuid::new_v4().simple().to_string() }
     }
 
+    /// An object that a client uploads by itself, which is named by its id.
+    #[must_use]
+    pub fn of_object(repo: &RepoId, id: BlobId) -> Self {
+        Self { area: MpackArea::Object, repo: repo.clone(), name: id.to_string().replace(':', "-") }
+    }
+
+    /// Which object this is; none where it is a pack, or of no such name.
+    #[must_use]
+    pub fn object(&self) -> Option<BlobId> {
+        let named = self.area == MpackArea::Object;
+        BlobId::parse(&self.name.replace('-', ":")).ok().filter(|_| named)
+    }
+
     /// A pack by a name that a backend kept; none where it is no such name.
     #[must_use]
     pub fn from_stored(area: MpackArea, repo: &RepoId, name: &str) -> Option<Self> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        let named = (1..=64).contains(&name.len()) && name.bytes().all(plain);
+        let named = (1..=80).contains(&name.len()) && name.bytes().all(plain);
         named.then(|| Self { area, repo: repo.clone(), name: name.to_owned() })
     }
 
@@ -97,6 +114,9 @@ pub trait MpackStore: Send + Sync {
         area: MpackArea,
         before: Timestamp,
     ) -> Result<Vec<(MpackFile, u64)>, BackendError>;
+
+    /// The files of an area that are a repository's, and their lengths, in order.
+    async fn files_of(&self, area: MpackArea, repo: &RepoId) -> Result<Vec<(MpackFile, u64)>, BackendError>;
 
     /// An address under which whoever knows it may do one thing with a pack for as long as `life`, without asking the hub;
     /// none where the store has no such addresses.

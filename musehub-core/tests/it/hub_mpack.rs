@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use futures::executor::block_on;
-use musehub_core::hub::PushError;
 use musehub_core::hub::mpack::{IndexError, Indexed, MpackOptions, Mpacks, UploadedPack};
+use musehub_core::hub::{PushError, Releases};
 use musehub_core::id::SnapshotId;
 use musehub_core::memory::MemoryMpacks;
 use musehub_core::mpack::{Contents, Item, Limits, MpackId, Reader, SnapshotDelta, object_entry};
@@ -47,7 +47,9 @@ impl Packs {
     fn over(world: World, store: MemoryMpacks, options: MpackOptions) -> Self {
         let stopwatch: Arc<dyn Stopwatch> = Arc::new(Ticking::default());
         let built = world.index.clone();
-        let mpacks = Mpacks::new(world.hub.clone(), Arc::new(store.clone()), built, stopwatch, options);
+        let releases = Releases::new(world.hub.clone(), built.clone());
+        let mpacks =
+            Mpacks::new(world.hub.clone(), Arc::new(store.clone()), built, stopwatch, releases, options);
         Self { world, store, mpacks }
     }
 

@@ -192,6 +192,9 @@ struct ServeOptions {
     /// Builds packs with up to this many MiB of objects before clones ask for them; 0 builds none.
     #[arg(long, value_name = "MIB", default_value_t = Limits::default().mpack_ahead >> 20)]
     build_ahead: u64,
+    /// Give clients no addresses of the bucket itself: everything goes through this server. For a bucket that they cannot reach.
+    #[arg(long, env = "MUSEHUB_NO_STORE_ADDRESSES")]
+    no_store_addresses: bool,
     #[command(flatten)]
     network: network::NetworkOptions,
 }

@@ -85,6 +85,7 @@ pub(super) async fn start(
         rates: network.rates(),
         access: options.access(),
         lease: work.lease(),
+        store_addresses: !options.no_store_addresses,
         ..options.limits().into()
     };
     let app = data.open(config).await?;

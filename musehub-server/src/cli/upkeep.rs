@@ -95,9 +95,10 @@ pub(super) async fn gc(arguments: GcArguments) -> Outcome {
     };
     let done = app.upkeep.collect(options).await?;
     let swept = app.mpacks.sweep(dry_run).await?;
+    let jobs = if dry_run { 0 } else { app.forget_jobs().await? };
     let mut out = std::io::stdout().lock();
     if json {
-        writeln!(out, "{}", report(&done, swept))?;
+        writeln!(out, "{}", report(&done, swept, jobs))?;
     } else {
         for ((reason, action), sum) in done.sums() {
             let (reason, action) = (word(&reason), word(&action));
@@ -109,7 +110,10 @@ pub(super) async fn gc(arguments: GcArguments) -> Outcome {
         if packs > 0 {
             writeln!(out, "packs of the wire: {packs} {would}removed, {} bytes", swept.bytes)?;
         }
-        if done.collected.is_empty() && packs == 0 {
+        if jobs > 0 {
+            writeln!(out, "jobs that ended a week ago: {jobs} forgotten")?;
+        }
+        if done.collected.is_empty() && packs == 0 && jobs == 0 {
             writeln!(out, "there is nothing to collect")?;
         }
         for pack in &done.missing {
@@ -119,7 +123,7 @@ pub(super) async fn gc(arguments: GcArguments) -> Outcome {
     Ok(if done.missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-fn report(done: &Collection, swept: MpackSweep) -> serde_json::Value {
+fn report(done: &Collection, swept: MpackSweep, jobs: u64) -> serde_json::Value {
     let sums = done.sums().into_iter().map(|((reason, action), sum)| {
         json!({"reason": reason, "action": action, "count": sum.count, "bytes": sum.bytes})
     });
@@ -129,6 +133,7 @@ fn report(done: &Collection, swept: MpackSweep) -> serde_json::Value {
         "collected": done.collected,
         "missing": done.missing,
         "rows": done.rows,
+        "jobs": jobs,
         "wire": {"uploads": swept.uploads, "built": swept.built, "bytes": swept.bytes},
     })
 }

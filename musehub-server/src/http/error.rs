@@ -260,7 +260,9 @@ impl From<PushError> for ApiError {
             }
             PushError::Busy { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string()),
             PushError::Unstored { .. } => Self::new(StatusCode::CONFLICT, "unstored", error.to_string()),
-            PushError::TooManySnapshots { .. } => Self::too_large(error.to_string()),
+            PushError::TooManySnapshots { .. } | PushError::BlobTooLarge { .. } => {
+                Self::too_large(error.to_string())
+            }
             PushError::Incomplete(_) | PushError::MissingBase { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "incomplete", error.to_string())
             }

@@ -108,6 +108,10 @@ pub enum Route {
     Presign,
     /// Uploads objects.
     PushObjects,
+    /// Uploads one object to its address.
+    UploadObject,
+    /// Gets one object by its address.
+    DownloadObject,
     /// Moves a branch.
     Push,
     /// Gets history.
@@ -400,6 +404,8 @@ pub const TABLE: &[Entry] = &[
     // What it takes stands in the body, which only those who may see the repository get to have read.
     post("/{owner}/{slug}/presign", Route::Presign, Repository(Read)),
     post("/{owner}/{slug}/push/objects", Route::PushObjects, Repository(Write)).streamed(),
+    row("PUT", "/{owner}/{slug}/push/objects/{id}", Route::UploadObject, SignedAddress),
+    get("/{owner}/{slug}/fetch/objects/{id}", Route::DownloadObject, SignedAddress),
     post("/{owner}/{slug}/push", Route::Push, Repository(Write)).streamed(),
     post("/{owner}/{slug}/fetch", Route::Fetch, Repository(Read)),
     post("/{owner}/{slug}/push/mpack-presign", Route::PresignPack, Repository(Write)),

@@ -23,10 +23,38 @@ impl App {
     }
 }
 
+/// For how long a job that is over is kept, in milliseconds. Those that failed are kept until somebody tries them again.
+const JOBS_KEPT: i64 = 7 * 24 * 60 * 60 * 1000;
+/// How many jobs are forgotten in one transaction.
+const FORGOTTEN_AT_ONCE: u32 = 500;
+
+impl App {
+    /// Forgets jobs that were done or cancelled a week ago; how many.
+    ///
+    /// # Errors
+    /// [`BackendError`] where the database fails.
+    pub async fn forget_jobs(&self) -> Result<u64, BackendError> {
+        let before = self.clock.now().plus_millis(-JOBS_KEPT);
+        let mut all = 0;
+        loop {
+            let forgotten = self.control.forget_ended(before, FORGOTTEN_AT_ONCE).await?;
+            all += forgotten;
+            if forgotten < u64::from(FORGOTTEN_AT_ONCE) {
+                return Ok(all);
+            }
+        }
+    }
+}
+
 /// Brings the index up to the log, then folds the log, then packs, then collects what nothing needs. What fails is tried
 /// again in an hour.
 pub async fn run(app: &Arc<App>) {
     catch_up(app).await;
+    match app.forget_jobs().await {
+        Ok(0) => {}
+        Ok(jobs) => tracing::info!(jobs, "jobs that ended a week ago are forgotten"),
+        Err(error) => tracing::warn!(%error, "jobs that ended long ago were not forgotten"),
+    }
     let started = Instant::now();
     match once(app).await {
         Ok(summary) => {

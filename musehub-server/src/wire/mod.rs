@@ -1,5 +1,6 @@
 //! The wire: one module per generation of clients, all over the same use cases.
 
+mod addresses;
 pub(crate) mod codec;
 #[cfg(feature = "decoders")]
 pub mod decoders;

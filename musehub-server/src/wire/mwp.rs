@@ -2,10 +2,8 @@
 //!
 //! Ids of SHA-256 are bare on this wire, in both directions.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
-use musehub_core::hub::{InlineBlob, Need, Push};
+use musehub_core::hub::{InlineBlob, Push};
 use musehub_core::object::{Record, SnapshotRecord};
 use musehub_core::{BlobId, BranchName, CommitId};
 use serde::{Deserialize, Serialize};
@@ -18,6 +16,7 @@ use super::upload::{self, Sink};
 use crate::app::Exchange;
 use crate::http::{ApiError, Reply, RequestBody};
 
+pub(crate) mod presign;
 pub(crate) mod releases;
 
 /// `GET refs`
@@ -51,35 +50,6 @@ pub(crate) async fn filter_objects(
     let request: ObjectIds = exchange.decode(body).await?;
     let missing = exchange.app.hub.missing_objects(repo, &request.object_ids).await?;
     exchange.ok(&MissingAnswer { missing: missing.iter().map(|id| wire_id(id.object_id())).collect() })
-}
-
-#[derive(Deserialize)]
-struct PresignRequest {
-    object_ids: Vec<BlobId>,
-    direction: Direction,
-}
-
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-enum Direction {
-    Put,
-    Get,
-}
-
-#[derive(Serialize)]
-struct PresignAnswer {
-    presigned: BTreeMap<String, String>,
-    inline: Vec<String>,
-}
-
-/// `POST presign`: everything goes inline.
-pub(crate) async fn presign(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
-    let request: PresignRequest = exchange.decode(body).await?;
-    if request.direction == Direction::Put {
-        exchange.require(Need::Write)?;
-    }
-    let inline = request.object_ids.iter().map(|id| wire_id(id.object_id())).collect();
-    exchange.ok(&PresignAnswer { presigned: BTreeMap::new(), inline })
 }
 
 /// `POST push/objects`

@@ -9,6 +9,7 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 use musehub_core::BlobId;
+use musehub_core::port::BlobRow;
 
 use super::records::wire_id;
 use crate::app::Exchange;
@@ -23,17 +24,27 @@ const FOR_EVER: &str = "private, max-age=31536000, immutable";
 /// `GET /o/{object_id}`: for whoever may read a repository that holds it; `?repo_id=` names the one to look in. An object that
 /// is nowhere and one that is not theirs to see give the same answer.
 pub(crate) async fn object(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
-    let absent = || ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is no such object");
     let id = BlobId::parse(exchange.params.get("object_id")).map_err(|_| absent())?;
     let within = exchange.query("repo_id").filter(|repo| !repo.is_empty());
     let hub = &exchange.app.hub;
     let row = hub.readable_blob(id, exchange.viewer(), within.as_deref()).await?.ok_or_else(absent)?;
+    send(exchange, &row).await
+}
+
+/// What is said of an object that is nowhere, and of one that is not for who asks.
+pub(super) fn absent() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is no such object")
+}
+
+/// Sends the bytes of an object, or says that the client has them.
+pub(super) async fn send(exchange: &Exchange<'_>, row: &BlobRow) -> Result<Reply, ApiError> {
+    let id = row.id;
     let tag = format!("\"{}\"", wire_id(id.object_id()));
     let known = exchange.header(&IF_NONE_MATCH).split(',').any(|known| known.trim() == tag);
     let mut reply = if known {
         plain(StatusCode::NOT_MODIFIED, "application/octet-stream", "")
     } else {
-        let pieces = hub.content_stream(&row).await?;
+        let pieces = exchange.app.hub.content_stream(row).await?;
         let body = StreamBody::new(pieces.map_ok(Frame::data).map_err(Into::into));
         let mut reply = Response::new(body.boxed_unsync());
         reply.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(row.size));

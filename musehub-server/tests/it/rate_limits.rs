@@ -137,8 +137,16 @@ async fn a_first_push_of_a_hundred_thousand_objects_at_once_is_let_through_by_ev
     let small: Calls = &[
         ("GET", "{slug}/refs", 1),
         ("POST", "/filter-objects", 1),
-        ("POST", "/presign", 1),
+        ("POST", "{slug}/presign", 1),
         ("POST", "{slug}/push/objects", 100_000 / 400),
+        ("POST", "{slug}/push", 1),
+    ];
+    // Each of them large, with an address of its own.
+    let large: Calls = &[
+        ("GET", "{slug}/refs", 1),
+        ("POST", "/filter-objects", 1),
+        ("POST", "{slug}/presign", 1),
+        ("PUT", "/push/objects/{id}", 100_000),
         ("POST", "{slug}/push", 1),
     ];
     let json: Calls = &[
@@ -158,7 +166,7 @@ async fn a_first_push_of_a_hundred_thousand_objects_at_once_is_let_through_by_ev
     let pull: Calls =
         &[("GET", "{slug}/refs", 1), ("POST", "/negotiate", 100_000 / 64), ("POST", "{slug}/fetch", 1)];
     let now = Timestamp::from_millis(1_800_000_000_000);
-    for calls in [small, json, mpack, pull] {
+    for calls in [small, large, json, mpack, pull] {
         let limiter = Limiter::over(Rates::default(), Arc::new(MemoryRates::default()));
         for (method, path, times) in calls {
             let Some((class, cost)) = charge(method, path) else { continue };

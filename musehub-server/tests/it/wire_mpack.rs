@@ -2,8 +2,11 @@
 
 use bytes::Bytes;
 use musehub_test_support::history::{noise, write};
-use musehub_test_support::mpack_client::{PackForm, container_of, mpack_key, read_container, sections};
-use musehub_test_support::{History, MpackClient, TestApp};
+use musehub_test_support::id::Ids;
+use musehub_test_support::mpack_client::{
+    PackForm, container_of, mpack_key, read_container, read_tags, sections, with_tags,
+};
+use musehub_test_support::{History, MpackClient, TestApp, map, text};
 use serde_json::{Value, json};
 
 /// The phases that a dashboard reads.
@@ -385,6 +388,130 @@ async fn a_pack_with_more_than_fits_into_memory_is_staged() {
     assert_eq!(answer["blobs_written"], 7);
     let whole = client.whole().await.unwrap();
     assert_eq!(whole.tree(history.head("main")), history.tree(history.head("main")));
+}
+
+/// A container of a history with tags.
+fn tagged(history: &History, tags: &[(&str, &str)]) -> Vec<u8> {
+    let tag = |(label, commit): &(&str, &str)| {
+        map([
+            ("tag_id", format!("id-{label}").into()),
+            ("repo_id", "theirs".into()),
+            ("commit_id", format!("sha256:{commit}").into()),
+            ("tag", (*label).into()),
+            ("created_at", "2026-06-01T00:00:00+00:00".into()),
+        ])
+    };
+    with_tags(&history.whole("main"), &tags.iter().map(tag).collect::<Vec<_>>())
+}
+
+#[tokio::test]
+async fn tags_of_a_pack_are_kept_and_come_back_with_the_commits_that_they_are_about() {
+    let app = TestApp::new().await;
+    let client = client(&app, "song").await;
+    let history = small();
+    let (head, first) =
+        (history.head("main").to_owned(), history.walk(history.head("main"), &[].into()).pop().unwrap());
+    let bytes = tagged(&history, &[("v1", &first), ("stage:master", &head), ("  ", &head)]);
+    let key = client.upload(&bytes).await.unwrap();
+    let done = unpack(&client, &key, &history, json!({})).await.unwrap();
+    assert_eq!(done["tags_written"], 2, "{done}");
+    let listed = client.call("GET", "tags", None).await.unwrap();
+    let labels = |listed: &Value| -> Vec<(String, String)> {
+        let tags = listed["tags"].as_array().unwrap().iter();
+        let text =
+            |tag: &Value, key: &str| tag[key].as_str().unwrap().trim_start_matches("sha256:").to_owned();
+        tags.map(|tag| (text(tag, "tag"), text(tag, "commit_id"))).collect()
+    };
+    let both = vec![("stage:master".to_owned(), head.clone()), ("v1".to_owned(), first.clone())];
+    assert_eq!(labels(&listed), both);
+
+    app.run_jobs().await;
+    let whole = read_tags(&client.fetch_pack(std::slice::from_ref(&head), &[]).await.unwrap()).unwrap();
+    let named: Vec<(String, String)> =
+        whole.iter().map(|tag| (text(tag, "tag").to_owned(), text(tag, "commit_id").to_owned())).collect();
+    assert_eq!(named, both);
+    assert_eq!(
+        (text(&whole[0], "tag_id"), text(&whole[0], "created_at")),
+        ("id-stage:master", "2026-06-01T00:00:00+00:00")
+    );
+    let since = client.fetch_pack(std::slice::from_ref(&head), std::slice::from_ref(&first)).await.unwrap();
+    assert_eq!(read_tags(&since).unwrap().len(), 1, "those of the commits that come");
+
+    // A tag that comes later is in what is fetched from then on, built ahead or not.
+    let token = app.token("alice").await;
+    let body = json!({"tags": [{"commit_id": head, "tag": "later"}]});
+    let _ = app.post("/alice/song/tags").bearer(&token).json(&body).send().await.expect(200);
+    let whole = read_tags(&client.fetch_pack(std::slice::from_ref(&head), &[]).await.unwrap()).unwrap();
+    assert_eq!(whole.len(), 3);
+    // The same pack again changes nothing, and is no error.
+    let key = client.upload(&bytes).await.unwrap();
+    assert_eq!(unpack(&client, &key, &history, json!({})).await.unwrap()["tags_written"], 0);
+}
+
+#[tokio::test]
+async fn a_pack_whose_tags_are_no_good_is_refused_as_a_whole() {
+    let app = TestApp::new().await;
+    let client = client(&app, "song").await;
+    let history = small();
+    let (head, nowhere) = (history.head("main").to_owned(), "ab".repeat(32));
+    for (tags, code, word) in [
+        ([("v1", &*head), ("v2", &*nowhere)], "incomplete", &*nowhere),
+        ([("v1", &*head), ("bell\u{7}", &*head)], "invalid", "control"),
+        ([("v1", &*head), (&*"x".repeat(256), &*head)], "invalid", "255 bytes"),
+        ([("v1", &*head), ("v2", "no id")], "invalid", "commit_id"),
+    ] {
+        let key = client.upload(&tagged(&history, &tags)).await.unwrap();
+        let (status, body) = unpack(&client, &key, &history, json!({})).await.unwrap_err();
+        assert!(status == 422 && body.contains(code) && body.contains(word), "{word}: {body}");
+        assert!(client.heads().await.unwrap().is_empty(), "{word}");
+        assert_eq!(client.call("GET", "tags", None).await.unwrap()["tags"], json!([]), "{word}");
+    }
+}
+
+#[tokio::test]
+async fn a_pack_is_known_by_either_form_of_its_id() {
+    let app = TestApp::new().await;
+    let client = client(&app, "song").await;
+    let history = small();
+    // Uploaded under the hash of a blob of these bytes.
+    let bytes = container_of(&history.whole("main"));
+    let typed = format!("sha256:{}", Ids::Typed.object(&bytes));
+    let url = client.presign(&typed, bytes.len()).await.unwrap();
+    assert_eq!(client.put(&url, &bytes).await.unwrap().status, 200);
+    unpack(&client, &typed, &history, json!({})).await.unwrap();
+
+    let pack = client.fetch_pack(&[history.head("main").to_owned()], &[]).await.unwrap();
+    let by_key = async |key: &str| app.get(&format!("/alice/song/fetch/mpack?mpack_key={key}")).send().await;
+    let typed = format!("sha256:{}", Ids::Typed.object(&pack));
+    for _ in 0..2 {
+        assert_eq!(by_key(&typed).await.expect(200).body, pack);
+    }
+    assert_eq!(by_key(&mpack_key(&pack)).await.expect(200).body, pack);
+    assert_eq!(by_key(&mpack_key(b"another")).await.status, 404);
+    // Nor does another repository know it.
+    let other = client_of(&app, "other").await;
+    let refused = other.call("GET", &format!("fetch/mpack?mpack_key={typed}"), None).await.unwrap_err();
+    assert_eq!(refused.status, 404);
+}
+
+#[tokio::test]
+async fn transfers_are_counted_by_generation() {
+    let app = TestApp::new().await;
+    let client = client(&app, "song").await;
+    let history = small();
+    client.push(&history, "main", false).await.unwrap();
+    client.whole().await.unwrap();
+    let _ = app.client("alice", "song", None).await.clone_repository().await.unwrap();
+    let _ = app.json_client("alice", "song", None).await.whole().await.unwrap();
+    let metrics = app.app.metrics.render();
+    for line in [
+        "musehub_pushes_total{generation=\"mpack\",outcome=\"done\"} 1",
+        "musehub_fetches_total{generation=\"mpack\",outcome=\"done\"} 1",
+        "musehub_fetches_total{generation=\"mwp\",outcome=\"done\"} 1",
+        "musehub_fetches_total{generation=\"json\",outcome=\"done\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
 }
 
 #[tokio::test]

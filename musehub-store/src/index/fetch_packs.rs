@@ -31,6 +31,12 @@ pub(super) const BY_ID: &str = concat!(
     " FROM musehub_fetch_mpack_cache WHERE repo_id = $1 AND mpack_id = $2 ORDER BY expires_at DESC, cache_id DESC LIMIT 1"
 );
 
+pub(super) const OF_REPOSITORY: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM musehub_fetch_mpack_cache WHERE repo_id = $1 ORDER BY expires_at DESC, cache_id DESC LIMIT $2"
+);
+
 pub(super) const EXPIRED: &str = concat!(
     "SELECT ",
     columns!(),
@@ -68,6 +74,12 @@ impl FetchPacks for SqlIndex {
         let values = [repo.as_str().into(), id.to_string().into()];
         let rows = self.rows("finding a built pack", BY_ID, values).await?;
         rows.first().map(read).transpose()
+    }
+
+    async fn fetch_packs(&self, repo: &RepoId, limit: u32) -> Result<Vec<FetchPack>, BackendError> {
+        let values = [repo.as_str().into(), i64::from(limit).into()];
+        let rows = self.rows("finding built packs", OF_REPOSITORY, values).await?;
+        rows.iter().map(read).collect()
     }
 
     async fn record_fetch_pack(&self, pack: &FetchPack) -> Result<Option<MpackFile>, BackendError> {

@@ -67,6 +67,7 @@ fn all() -> Vec<HotQuery> {
         hot("end of used proofs", access::FORGET, [40_i64.into()]),
         hot("built pack of a fetch", fetch_packs::BY_KEY, ["cache1400".into()]),
         hot("built pack by id", fetch_packs::BY_ID, [repo(), "mpack1400".into()]),
+        hot("built packs of a repository", fetch_packs::OF_REPOSITORY, [repo(), 32_i64.into()]),
         hot("expired packs", fetch_packs::EXPIRED, [100_i64.into(), 50_i64.into()]),
         hot("end of built packs", fetch_packs::END, [repo(), 100_i64.into(), ids("cache")]),
         hot("recorded files", fetch_packs::RECORDED, [ids("file")]),
@@ -115,7 +116,8 @@ fn jobs(repo: &str) -> Vec<HotQuery> {
         id: JobId::from_stored("job1450".into()),
     });
     let repo_id = Some(RepoId::parse(repo).unwrap());
-    let mut queries = Vec::new();
+    let ended = job_control::ended(JobStatus::Done);
+    let mut queries = vec![hot("jobs to forget", &ended, [1_450_i64.into(), 200_i64.into()])];
     for (name, filter, status) in [
         ("jobs of a repository", JobFilter { repo_id, ..JobFilter::default() }, None),
         ("jobs that failed", JobFilter::default(), Some(JobStatus::Failed)),

@@ -25,6 +25,25 @@ const CANCEL: &str = "\
         cancel_requested_at = COALESCE(cancel_requested_at, $2) \
     WHERE job_id = $1 AND status IN ('pending', 'running') RETURNING status";
 
+/// Jobs of one status that ended before a time, those enqueued first first. The moment at which a job was enqueued is never after
+/// that of its end, and is what the index has in order.
+const ENDED: &str = "SELECT job_id FROM musehub_background_jobs \
+    WHERE status = '{status}' AND status IN ('done', 'failed', 'cancelled') AND created_at < $1 AND updated_at < $1 \
+    ORDER BY created_at, job_id LIMIT $2";
+
+/// The statement that finds jobs of one status that are to be forgotten.
+pub(super) fn ended(status: JobStatus) -> String {
+    ENDED.replace("{status}", status.as_str())
+}
+
+/// What one that is enqueued again meanwhile is not: its status is looked at again when its row is locked.
+fn forget(status: JobStatus) -> String {
+    let (ended, status) = (ended(status), status.as_str());
+    format!(
+        "DELETE FROM musehub_background_jobs WHERE job_id IN ({ended}) AND status = '{status}' AND updated_at < $1"
+    )
+}
+
 /// The statement of a list, and its values. A list of all repositories is of one status: the indexes have these orders.
 pub(super) fn list(filter: &JobFilter, status: Option<JobStatus>) -> (String, Vec<Value>) {
     let mut values: Vec<Value> = Vec::new();
@@ -114,5 +133,22 @@ impl JobControl for SqlIndex {
             Ok(true)
         })
         .await
+    }
+
+    async fn forget_ended(&self, before: Timestamp, limit: u32) -> Result<u64, BackendError> {
+        let mut forgotten = 0;
+        for status in [JobStatus::Done, JobStatus::Cancelled] {
+            let statement = forget(status);
+            let left = u64::from(limit).saturating_sub(forgotten);
+            forgotten += retry::transaction(|| async {
+                let write = self.write("forgetting jobs").await?;
+                let values = [before.as_millis().into(), super::sql::integer(left)?.into()];
+                let done = write.execute(&statement, values).await?;
+                write.commit().await?;
+                Ok(done)
+            })
+            .await?;
+        }
+        Ok(forgotten)
     }
 }

@@ -116,7 +116,6 @@ impl MpackClient {
     /// # Errors
     /// [`ClientError`] where there is no answer.
     pub async fn put(&self, url: &str, bytes: &[u8]) -> Result<Answer, ClientError> {
-        let url = path_of(url);
         let request = Request::builder().method("PUT").uri(url).header(CONTENT_TYPE, MEDIA_TYPE);
         self.send(request, Bytes::copy_from_slice(bytes), "upload").await
     }
@@ -126,7 +125,6 @@ impl MpackClient {
     /// # Errors
     /// [`ClientError`] where there is no answer.
     pub async fn get(&self, url: &str) -> Result<Answer, ClientError> {
-        let url = path_of(url);
         self.send(Request::builder().method("GET").uri(url), Bytes::new(), "download").await
     }
 
@@ -249,6 +247,12 @@ fn with_ids(record: &Value, form: fn(&str) -> String) -> Value {
 /// A bundle as a container.
 #[must_use]
 pub fn container_of(bundle: &Bundle) -> Vec<u8> {
+    with_tags(bundle, &[])
+}
+
+/// A bundle and records of tags as a container.
+#[must_use]
+pub fn with_tags(bundle: &Bundle, tags: &[Value]) -> Vec<u8> {
     // Oldest first, so that the base of a delta has come before it.
     let commits: Vec<Value> = bundle.commits.iter().rev().map(|record| with_ids(record, prefixed)).collect();
     let mut sent: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
@@ -274,7 +278,11 @@ pub fn container_of(bundle: &Bundle) -> Vec<u8> {
         });
         sent.insert(id.to_owned(), manifest);
     }
-    sections(&[(1, local_pack(&bundle.objects)), (2, counted(&commits)), (3, counted(&snapshots))])
+    let mut all = vec![(1, local_pack(&bundle.objects)), (2, counted(&commits)), (3, counted(&snapshots))];
+    if !tags.is_empty() {
+        all.push((4, counted(tags)));
+    }
+    sections(&all)
 }
 
 fn delta(id: &str, base: &str, from: &BTreeMap<String, String>, to: &BTreeMap<String, String>) -> Value {
@@ -345,24 +353,26 @@ pub fn map_of(bundle: &Bundle) -> Vec<u8> {
     ]))
 }
 
+/// The tags that a container holds, their ids bare.
+///
+/// # Errors
+/// Where it is not what the format says.
+pub fn read_tags(bytes: &[u8]) -> Result<Vec<Value>, String> {
+    let sections = read_sections(bytes)?;
+    let Some((_, section)) = sections.iter().find(|(kind, _)| *kind == 4) else {
+        return Ok(Vec::new());
+    };
+    Ok(read_records(section)?.iter().map(|record| with_ids(record, bare)).collect())
+}
+
 /// What a container holds, its ids bare and its snapshots in full.
 ///
 /// # Errors
 /// Where it is not what the format says.
 pub fn read_container(bytes: &[u8]) -> Result<Bundle, String> {
-    let (body, checksum) = bytes.split_at_checked(bytes.len().saturating_sub(32)).ok_or("too short")?;
-    if Sha256::digest(body)[..] != *checksum {
-        return Err("the checksum does not fit".into());
-    }
-    if body.get(..5) != Some(b"MUSE\x01") {
-        return Err("no container".into());
-    }
     let mut bundle = Bundle::default();
-    let rows = usize::from(body[5]);
-    for row in body[6..6 + 17 * rows].chunks_exact(17) {
-        let number = |from: usize| u64::from_le_bytes(row[from..from + 8].try_into().unwrap()) as usize;
-        let section = body.get(number(1)..number(1) + number(9)).ok_or("a section is elsewhere")?;
-        match row[0] {
+    for (kind, section) in read_sections(bytes)? {
+        match kind {
             1 => bundle.objects = read_objects(section)?,
             2 => {
                 bundle.commits = read_records(section)?.iter().map(|record| with_ids(record, bare)).collect()
@@ -374,6 +384,24 @@ pub fn read_container(bytes: &[u8]) -> Result<Bundle, String> {
     // Newest first, as bundles are.
     bundle.commits.reverse();
     Ok(bundle)
+}
+
+/// The sections of a container, by their types.
+fn read_sections(bytes: &[u8]) -> Result<Vec<(u8, &[u8])>, String> {
+    let (body, checksum) = bytes.split_at_checked(bytes.len().saturating_sub(32)).ok_or("too short")?;
+    if Sha256::digest(body)[..] != *checksum {
+        return Err("the checksum does not fit".into());
+    }
+    if body.get(..5) != Some(b"MUSE\x01") {
+        return Err("no container".into());
+    }
+    let rows = usize::from(body[5]);
+    let section = |row: &[u8]| {
+        let number = |from: usize| u64::from_le_bytes(row[from..from + 8].try_into().unwrap()) as usize;
+        let section = body.get(number(1)..number(1) + number(9)).ok_or("a section is elsewhere")?;
+        Ok((row[0], section))
+    };
+    body[6..6 + 17 * rows].chunks_exact(17).map(section).collect()
 }
 
 /// Takes bytes off the front.
@@ -442,9 +470,4 @@ fn rebuilt(records: &[Value]) -> Result<Vec<Value>, String> {
         manifests.insert(id, manifest);
     }
     Ok(full)
-}
-
-/// The path and query of an address: where it leads to is the transport's.
-fn path_of(url: &str) -> &str {
-    url.split_once("//").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..])).unwrap_or(url)
 }

@@ -2,7 +2,7 @@
 //! them.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -27,6 +27,16 @@ const SNAPSHOT_BYTES: u64 = 16 << 20;
 /// How many bytes of blobs are read together; a larger blob is written as it is read.
 const BLOB_BYTES: u64 = 4 << 20;
 
+/// How many built packs of a repository are looked through for an id in its other form.
+const LAST_PACKS: u32 = 32;
+/// Of how many packs that id is remembered.
+const REMEMBERED: usize = 10_000;
+
+/// A panic elsewhere leaves no entry half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Whom a pack is for, which decides how long it is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BuiltFor {
@@ -43,8 +53,7 @@ pub(super) struct Building(Mutex<HashMap<FetchKey, Weak<futures::lock::Mutex<()>
 impl Building {
     /// What is locked by whoever builds the pack of a fetch.
     fn turn(&self, key: &FetchKey) -> Arc<futures::lock::Mutex<()>> {
-        // A panic elsewhere leaves no entry half done.
-        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turns = lock(&self.0);
         turns.retain(|_, turn| turn.strong_count() > 0);
         if let Some(turn) = turns.get(key).and_then(Weak::upgrade) {
             return turn;
@@ -65,6 +74,7 @@ struct PlannedSnapshot {
 /// What a pack will hold.
 #[derive(Default)]
 struct Plan {
+    commits: HashSet<CommitId>,
     contents: Contents,
     blobs: Vec<BlobRow>,
 }
@@ -96,7 +106,7 @@ impl Mpacks {
         } else {
             BuiltFor::OneFetch
         };
-        let plan = self.hub.plan_pack(repo, want, have, self.options.records).await?;
+        let plan = self.plan(repo, want, have).await?;
         Ok((self.build(repo, key, plan, for_whom).await?, false))
     }
 
@@ -125,7 +135,7 @@ impl Mpacks {
             if self.present(&key).await?.is_some() {
                 continue;
             }
-            let plan = self.hub.plan_pack(repo, &want, &[], self.options.records).await?;
+            let plan = self.plan(repo, &want, &[]).await?;
             if plan.contents.blob_bytes <= self.options.ahead {
                 self.build(repo, key, plan, BuiltFor::Clones).await?;
                 built += 1;
@@ -137,7 +147,7 @@ impl Mpacks {
         Ok(built)
     }
 
-    /// The pack of an id that was built for a repository, as long as it is there.
+    /// The pack of an id, in either of its forms, that was built for a repository, as long as it is there.
     ///
     /// # Errors
     /// [`BackendError`] where a backend fails.
@@ -146,12 +156,42 @@ impl Mpacks {
         repo: &RepositoryRecord,
         id: MpackId,
     ) -> Result<Option<FetchPack>, BackendError> {
-        let found = self.built.fetch_pack_by_id(&repo.repo_id, id).await?;
+        let found = match self.built.fetch_pack_by_id(&repo.repo_id, id).await? {
+            Some(pack) => Some(pack),
+            None => self.by_typed_id(repo, id).await?,
+        };
         let Some(pack) = found else {
             return Ok(None);
         };
         let there = self.store.size(&pack.file).await? == Some(pack.size);
         Ok(there.then_some(pack))
+    }
+
+    /// The pack whose id in its other form this is, among the last ones. Each is hashed once, however often somebody asks.
+    async fn by_typed_id(
+        &self,
+        repo: &RepositoryRecord,
+        id: MpackId,
+    ) -> Result<Option<FetchPack>, BackendError> {
+        for pack in self.built.fetch_packs(&repo.repo_id, LAST_PACKS).await? {
+            if self.store.size(&pack.file).await? != Some(pack.size) {
+                continue;
+            }
+            let known = lock(&self.typed).get(&pack.file).copied();
+            let typed = match known {
+                Some(typed) => typed,
+                None => self.typed_id(&pack.file, pack.size).await?,
+            };
+            let mut remembered = lock(&self.typed);
+            if remembered.len() >= REMEMBERED {
+                remembered.clear();
+            }
+            remembered.insert(pack.file.clone(), typed);
+            if typed == id {
+                return Ok(Some(pack));
+            }
+        }
+        Ok(None)
     }
 
     fn after(&self, life: Duration) -> Timestamp {
@@ -171,6 +211,17 @@ impl Mpacks {
         Ok(there.then_some(pack))
     }
 
+    async fn plan(
+        &self,
+        repo: &RepositoryRecord,
+        want: &[CommitId],
+        have: &[CommitId],
+    ) -> Result<Plan, FetchError> {
+        let mut plan = self.hub.plan_pack(repo, want, have, self.options.records).await?;
+        self.add_tags(repo, &plan.commits, &mut plan.contents).await?;
+        Ok(plan)
+    }
+
     async fn are_heads(&self, repo: &RepositoryRecord, want: &[CommitId]) -> Result<bool, BackendError> {
         let branches = self.hub.backends.history.branches(&repo.repo_id).await?;
         let heads: HashSet<CommitId> = branches.iter().map(|row| row.head).collect();
@@ -184,7 +235,7 @@ impl Mpacks {
         plan: Plan,
         for_whom: BuiltFor,
     ) -> Result<FetchPack, FetchError> {
-        let Plan { contents, blobs } = plan;
+        let Plan { contents, blobs, .. } = plan;
         let (commits, snapshots) = (contents.commits.count(), contents.snapshots.count());
         let file = MpackFile::new_built(&repo.repo_id);
         let out = Output { writer: self.store.begin(&file).await?, hasher: None, size: 0 };
@@ -226,6 +277,7 @@ impl Hub {
         };
         let mut ids = difference.commits;
         ids.reverse();
+        plan.commits = ids.iter().copied().collect();
         let known = self.commit_rows(repo, &difference.boundary).await?;
         let known: HashSet<SnapshotId> = known.iter().map(|row| row.snapshot).collect();
 

@@ -12,7 +12,7 @@ const BATCH: u32 = 200;
 /// What a sweep removed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct MpackSweep {
-    /// Uploads that were never indexed.
+    /// Uploads that were never indexed, and objects that no push took.
     pub uploads: u64,
     /// Built packs.
     pub built: u64,
@@ -27,9 +27,11 @@ impl Mpacks {
     /// [`BackendError`] where a backend fails; what was removed until then stays removed.
     pub async fn sweep(&self, dry_run: bool) -> Result<MpackSweep, BackendError> {
         let mut swept = MpackSweep::default();
-        for (file, size) in self.old(MpackArea::Incoming, self.options.upload_life).await? {
-            self.remove(&file, size, dry_run, &mut swept).await?;
-            swept.uploads += 1;
+        for area in [MpackArea::Incoming, MpackArea::Object] {
+            for (file, size) in self.old(area, self.options.upload_life).await? {
+                self.remove(&file, size, dry_run, &mut swept).await?;
+                swept.uploads += 1;
+            }
         }
         if !dry_run {
             self.forget_expired().await?;

@@ -12,10 +12,9 @@ use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Mpacks;
 use super::intake::Intake;
 use super::phases::{Phase, Phases, timed_hub};
-use super::scheme::Candidates;
+use super::{Mpacks, tags};
 use crate::cpu;
 use crate::hash::Hasher;
 use crate::hub::push::Received;
@@ -26,6 +25,7 @@ use crate::mpack::{Counts, Item, MpackError, MpackId, Reader, SnapshotDelta, com
 use crate::name::{BranchName, Handle};
 use crate::object::SnapshotRecord;
 use crate::port::{BackendError, BranchRow, MpackFile, RepositoryRecord};
+use crate::release::CommitTag;
 
 /// How much of a pack is read before it is looked into.
 const BATCH: usize = 1 << 20;
@@ -82,6 +82,9 @@ pub struct Indexed {
     pub objects_skipped: u64,
     /// Objects that the repository holds now and did not before, written or not.
     pub object_refs_written: u64,
+    /// Tags that their commits did not have.
+    #[serde(default)]
+    pub tags_written: u64,
     /// The branch.
     pub branch: BranchName,
     /// Its head now.
@@ -108,6 +111,7 @@ impl Indexed {
             objects_written: 0,
             objects_skipped: 0,
             object_refs_written: 0,
+            tags_written: 0,
             branch: pack.branch.clone(),
             branch_head: head,
         }
@@ -172,6 +176,15 @@ struct Records {
     commits: Vec<Map<String, Value>>,
     snapshots: Vec<SnapshotRecord>,
     deltas: Vec<SnapshotDelta>,
+    tags: Vec<Map<String, Value>>,
+}
+
+/// A pack that was read.
+struct Unpacked {
+    push: Push,
+    deltas: Vec<SnapshotDelta>,
+    tags: Vec<CommitTag>,
+    counts: Counts,
 }
 
 impl Mpacks {
@@ -195,13 +208,16 @@ impl Mpacks {
             return Err(IndexError::TooLarge { id: pack.mpack_key, size, limit: self.options.pack });
         }
         let hub = timed_hub(&self.hub, &phases);
-        let (push, deltas, counts) = self.unpack(&hub, repo, pack, &file, size, &phases).await?;
+        let Unpacked { push, deltas, tags, counts } =
+            self.unpack(&hub, repo, pack, &file, size, &phases).await?;
         let received = Received {
             push,
             head: pack.head,
             deltas: PushedSnapshots { deltas, limit: self.options.rebuilt },
+            named: tags.iter().map(|tag| tag.commit).collect(),
         };
         let outcome = hub.receive_pack(repo, &pack.pusher, received).await?;
+        let tags_written = self.keep_tags(repo, &tags).await?;
         // Whoever asks for it again is told that it was indexed.
         self.store.remove(&file).await?;
         let skipped = |all: u64, written: usize| all.saturating_sub(written as u64);
@@ -223,6 +239,7 @@ impl Mpacks {
             objects_written: written as u64,
             objects_skipped: skipped(counts.blobs, written),
             object_refs_written: outcome.blobs_stored as u64,
+            tags_written,
             branch: pack.branch.clone(),
             branch_head: outcome.head,
         };
@@ -261,8 +278,7 @@ impl Mpacks {
         file: &MpackFile,
         size: u64,
         phases: &Arc<Phases>,
-    ) -> Result<(Push, Vec<SnapshotDelta>, Counts), IndexError> {
-        let mut candidates = Candidates::of(repo);
+    ) -> Result<Unpacked, IndexError> {
         let mut records = Records::default();
         let mut intake = Intake::new(hub, repo, self.options.reading, phases);
         let mut reader = Reader::new(self.options.reading);
@@ -272,7 +288,7 @@ impl Mpacks {
             let ended = batch.is_empty();
             let items;
             (reader, items) = phases.timed(Phase::Unpack, read_batch(reader, batch)).await?;
-            sort_in(items, &mut records, &mut intake, &mut candidates).await?;
+            sort_in(items, &mut records, &mut intake).await?;
             if ended {
                 break;
             }
@@ -281,19 +297,21 @@ impl Mpacks {
         if computed != pack.mpack_key && self.typed_id(file, size).await? != pack.mpack_key {
             return Err(IndexError::WrongId { claimed: pack.mpack_key, computed });
         }
-        let Records { mut commits, snapshots, deltas } = records;
+        let Records { mut commits, snapshots, deltas, tags } = records;
+        let tags = tags::read(&tags, &pack.pusher)?;
         if let Some(first) = commits.first() {
-            candidates.narrow_by_commit(first);
+            intake.candidates.narrow_by_commit(first);
         }
-        let scheme = candidates.first();
+        let scheme = intake.candidates.first();
         commits.iter_mut().for_each(|record| commit_ids_for(scheme, record));
-        let blobs = intake.finish(scheme).await?;
+        let blobs = intake.finish().await?;
         let (branch, force) = (pack.branch.clone(), pack.force);
-        Ok((Push { branch, force, scheme, commits, snapshots, blobs }, deltas, counts))
+        let push = Push { branch, force, scheme, commits, snapshots, blobs };
+        Ok(Unpacked { push, deltas, tags, counts })
     }
 
     /// The id in the form that some clients compute: as if the pack were a blob. Asked only where the usual form does not fit.
-    async fn typed_id(&self, file: &MpackFile, size: u64) -> Result<MpackId, BackendError> {
+    pub(super) async fn typed_id(&self, file: &MpackFile, size: u64) -> Result<MpackId, BackendError> {
         let mut hasher = Hasher::new(HashAlgorithm::Sha256);
         hasher.update(&MpackId::typed_header(size));
         let mut pieces = self.store.read(file, 0..size).await?;
@@ -339,32 +357,26 @@ async fn read_batch(mut reader: Reader, batch: Vec<Bytes>) -> Result<(Reader, Ve
 }
 
 /// Puts what came where it belongs. Whole objects go on together, as they are verified together.
-async fn sort_in(
-    items: Vec<Item>,
-    records: &mut Records,
-    intake: &mut Intake<'_>,
-    candidates: &mut Candidates,
-) -> Result<(), PushError> {
+async fn sort_in(items: Vec<Item>, records: &mut Records, intake: &mut Intake<'_>) -> Result<(), PushError> {
     let mut blobs: Vec<InlineBlob> = Vec::new();
     for item in items {
         match item {
             Item::Blob { id, content } => blobs.push(InlineBlob { id, content }),
             Item::LargeBlob { id, size } => {
-                intake.take(std::mem::take(&mut blobs), candidates).await?;
-                intake.begin_large(id, size, candidates).await?;
+                intake.take(std::mem::take(&mut blobs)).await?;
+                intake.begin_large(id, size).await?;
             }
             Item::Piece(piece) => intake.piece(piece).await?,
             Item::Commit(record) => {
                 if records.commits.is_empty() {
-                    candidates.narrow_by_commit(&record);
+                    intake.candidates.narrow_by_commit(&record);
                 }
                 records.commits.push(record);
             }
             Item::Snapshot(record) => records.snapshots.push(record),
             Item::Delta(delta) => records.deltas.push(delta),
-            // Tags of packs say nothing that their own addresses do not.
-            Item::Tag(_) => {}
+            Item::Tag(record) => records.tags.push(record),
         }
     }
-    intake.take(blobs, candidates).await
+    intake.take(blobs).await
 }

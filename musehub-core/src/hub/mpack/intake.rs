@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rayon::prelude::*;
 
 use super::phases::{Phase, Phases};
-use super::scheme::{Candidates, blob_id, fits, plain};
+use super::scheme::{Candidates, blob_id, plain};
 use crate::cpu;
 use crate::hub::{Hub, InlineBlob, PushError};
 use crate::id::{BlobId, ObjectKind};
@@ -25,6 +25,8 @@ pub(super) struct Intake<'a> {
     repo: &'a RepositoryRecord,
     limits: Limits,
     phases: &'a Arc<Phases>,
+    /// What the pack's ids may be of.
+    pub(super) candidates: Candidates,
     held: Vec<InlineBlob>,
     held_bytes: u64,
     staging: Option<Staging>,
@@ -32,8 +34,6 @@ pub(super) struct Intake<'a> {
 
 struct Staging {
     writer: Box<dyn StageWriter>,
-    /// What its ids may be of, the likeliest first; one from the first object on that has bytes.
-    schemes: Vec<IdScheme>,
     /// What was staged: a client may send an object twice.
     seen: HashSet<BlobId>,
     large: Option<Large>,
@@ -54,15 +54,12 @@ impl<'a> Intake<'a> {
         limits: Limits,
         phases: &'a Arc<Phases>,
     ) -> Self {
-        Self { hub, repo, limits, phases, held: Vec::new(), held_bytes: 0, staging: None }
+        let candidates = Candidates::of(repo);
+        Self { hub, repo, limits, phases, candidates, held: Vec::new(), held_bytes: 0, staging: None }
     }
 
     /// Takes whole objects.
-    pub(super) async fn take(
-        &mut self,
-        blobs: Vec<InlineBlob>,
-        candidates: &mut Candidates,
-    ) -> Result<(), PushError> {
+    pub(super) async fn take(&mut self, blobs: Vec<InlineBlob>) -> Result<(), PushError> {
         if blobs.is_empty() {
             return Ok(());
         }
@@ -71,25 +68,20 @@ impl<'a> Intake<'a> {
         }
         self.held_bytes += blobs.iter().map(|blob| blob.content.len() as u64).sum::<u64>();
         self.held.extend(blobs);
-        if self.held_bytes > HELD { self.spill(candidates).await } else { Ok(()) }
+        if self.held_bytes > HELD { self.spill().await } else { Ok(()) }
     }
 
     /// Begins an object that comes in pieces.
-    pub(super) async fn begin_large(
-        &mut self,
-        id: BlobId,
-        size: u64,
-        candidates: &mut Candidates,
-    ) -> Result<(), PushError> {
+    pub(super) async fn begin_large(&mut self, id: BlobId, size: u64) -> Result<(), PushError> {
         if self.staging.is_none() {
-            self.spill(candidates).await?;
+            self.spill().await?;
         }
         let held = self.hub.unheld_objects(self.repo, &[id]).await?.is_empty();
         let staging = self.staging.as_mut().expect("what was held is staged now");
         let wanted = !held && staging.seen.insert(id);
         let hasher =
             |scheme: &IdScheme| (*scheme, BlobHasher::new(*scheme, id.object_id().algorithm(), size));
-        let hashers = wanted.then(|| staging.schemes.iter().map(hasher).collect());
+        let hashers = wanted.then(|| self.candidates.all().iter().map(hasher).collect());
         if wanted {
             self.phases.timed(Phase::ObjectPuts, staging.writer.begin_blob(id, size)).await?;
         }
@@ -116,21 +108,27 @@ impl<'a> Intake<'a> {
             large.hashers = Some(hashers);
             return Ok(());
         }
-        let mut refused = None;
+        let (mut fitting, mut refused) = (Vec::new(), None);
         for (scheme, hasher) in hashers {
             let computed = hasher.finish().map_err(formula)?;
             if computed == id {
-                staging.schemes = vec![scheme];
-                return Ok(());
+                fitting.push(scheme);
+            } else {
+                refused.get_or_insert(computed);
             }
-            refused.get_or_insert(computed);
         }
-        let computed = refused.expect("at least one hasher is left, or the update failed");
-        Err(PushError::BlobMismatch { claimed: id, computed })
+        match refused {
+            Some(computed) if fitting.is_empty() => Err(PushError::BlobMismatch { claimed: id, computed }),
+            _ => {
+                self.candidates.keep(|scheme| fitting.contains(&scheme));
+                Ok(())
+            }
+        }
     }
 
-    /// Ends the pack: what it held in memory. What was staged is there for the push to find.
-    pub(super) async fn finish(mut self, scheme: IdScheme) -> Result<Vec<InlineBlob>, PushError> {
+    /// Ends the pack: what it held in memory, of the likeliest scheme. What was staged is there for the push to find.
+    pub(super) async fn finish(mut self) -> Result<Vec<InlineBlob>, PushError> {
+        let scheme = self.candidates.first();
         if let Some(staging) = self.staging.take() {
             self.phases.timed(Phase::ObjectPuts, staging.writer.finish()).await?;
             return Ok(Vec::new());
@@ -141,11 +139,9 @@ impl<'a> Intake<'a> {
     }
 
     /// Moves what is held to staging.
-    async fn spill(&mut self, candidates: &mut Candidates) -> Result<(), PushError> {
-        candidates.narrow_by_blobs(&self.held);
+    async fn spill(&mut self) -> Result<(), PushError> {
         let writer = self.hub.backends.staging.begin(&self.repo.repo_id).await?;
-        let schemes = candidates.all().to_vec();
-        self.staging = Some(Staging { writer, schemes, seen: HashSet::new(), large: None });
+        self.staging = Some(Staging { writer, seen: HashSet::new(), large: None });
         let held = std::mem::take(&mut self.held);
         self.stage(held).await
     }
@@ -160,12 +156,8 @@ impl<'a> Intake<'a> {
             .filter(|blob| unheld.contains(&blob.id) && staging.seen.insert(blob.id))
             .collect();
         let limit = self.limits.object;
-        let sample = wanted.iter().find(|blob| !blob.content.is_empty());
-        if let Some(sample) = sample.filter(|_| staging.schemes.len() > 1) {
-            let fitting = staging.schemes.iter().find(|scheme| fits(**scheme, sample, limit)).copied();
-            staging.schemes = vec![fitting.unwrap_or(staging.schemes[0])];
-        }
-        let scheme = staging.schemes[0];
+        self.candidates.narrow_by_blobs(&wanted, limit);
+        let scheme = self.candidates.first();
         let verified = cpu::run(move || {
             let verify = |blob: InlineBlob| {
                 let blob = plain(scheme, blob, limit);

@@ -8,18 +8,20 @@ mod index;
 mod intake;
 mod phases;
 mod scheme;
+mod tags;
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub use build::BuiltFor;
 pub use collect::MpackSweep;
 pub use index::{IndexError, Indexed, UploadedPack};
 
-use super::Hub;
-use crate::mpack::Limits;
-use crate::port::{FetchPacks, MpackStore, Stopwatch};
+use super::{Hub, Releases};
+use crate::mpack::{Limits, MpackId};
+use crate::port::{FetchPacks, MpackFile, MpackStore, Stopwatch};
 use build::Building;
 
 /// What packs may cost, and how long they live.
@@ -71,7 +73,10 @@ pub struct Mpacks {
     built: Arc<dyn FetchPacks>,
     stopwatch: Arc<dyn Stopwatch>,
     options: MpackOptions,
+    releases: Releases,
     building: Arc<Building>,
+    /// Ids in their other form, of packs whose one was asked for: computed once.
+    typed: Arc<Mutex<HashMap<MpackFile, MpackId>>>,
 }
 
 impl fmt::Debug for Mpacks {
@@ -88,9 +93,11 @@ impl Mpacks {
         store: Arc<dyn MpackStore>,
         built: Arc<dyn FetchPacks>,
         stopwatch: Arc<dyn Stopwatch>,
+        releases: Releases,
         options: MpackOptions,
     ) -> Self {
-        Self { hub, store, built, stopwatch, options, building: Arc::default() }
+        let (building, typed) = Default::default();
+        Self { hub, store, built, stopwatch, options, releases, building, typed }
     }
 
     /// What packs may cost, and how long they live.

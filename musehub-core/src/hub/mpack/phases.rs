@@ -74,7 +74,7 @@ pub(super) fn timed_hub(hub: &Hub, phases: &Arc<Phases>) -> Hub {
     let inner = hub.backends.clone();
     let objects = Arc::new(Timed { inner: inner.objects.clone(), phases: phases.clone() });
     let history = Arc::new(Timed { inner: inner.history.clone(), phases: phases.clone() });
-    Hub { backends: Backends { objects, history, ..inner }, options: hub.options.clone() }
+    Hub { backends: Backends { objects, history, ..inner }, ..hub.clone() }
 }
 
 struct Timed<P: ?Sized> {

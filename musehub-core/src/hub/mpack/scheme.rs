@@ -32,13 +32,17 @@ impl Candidates {
         &self.0
     }
 
-    /// Drops the schemes under which none of `blobs` has its id. Empty ones say nothing.
-    pub(super) fn narrow_by_blobs(&mut self, blobs: &[InlineBlob]) {
+    /// Drops the schemes under which the first of `blobs` that says something does not have its id; each has at most `limit`
+    /// bytes. Empty ones say nothing.
+    pub(super) fn narrow_by_blobs(&mut self, blobs: &[InlineBlob], limit: u64) {
         let Some(sample) = blobs.iter().find(|blob| !blob.content.is_empty()).filter(|_| self.0.len() > 1)
         else {
             return;
         };
-        self.keep(|scheme| blob_id(scheme, sample.id, &sample.content) == Some(sample.id));
+        self.keep(|scheme| {
+            let blob = plain(scheme, sample.clone(), limit);
+            blob_id(scheme, blob.id, &blob.content) == Some(blob.id)
+        });
     }
 
     /// Drops the schemes under which a commit does not have its id.
@@ -49,7 +53,7 @@ impl Candidates {
     }
 
     /// Where nothing would be left, all stay: verification says then what does not fit.
-    fn keep(&mut self, fits: impl Fn(IdScheme) -> bool) {
+    pub(super) fn keep(&mut self, fits: impl Fn(IdScheme) -> bool) {
         let fitting: Vec<IdScheme> = self.0.iter().copied().filter(|scheme| fits(*scheme)).collect();
         if !fitting.is_empty() {
             self.0 = fitting;
@@ -62,12 +66,6 @@ pub(super) fn blob_id(scheme: IdScheme, claimed: BlobId, content: &[u8]) -> Opti
     let mut hasher = BlobHasher::new(scheme, claimed.object_id().algorithm(), content.len() as u64);
     hasher.update(content).ok()?;
     hasher.finish().ok()
-}
-
-/// Whether a blob, compressed or not, has its id under a scheme.
-pub(super) fn fits(scheme: IdScheme, blob: &InlineBlob, limit: u64) -> bool {
-    let blob = plain(scheme, blob.clone(), limit);
-    blob_id(scheme, blob.id, &blob.content) == Some(blob.id)
 }
 
 /// The beginning of every frame of zstd.

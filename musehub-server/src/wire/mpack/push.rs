@@ -10,6 +10,7 @@ use musehub_core::port::{JobStatus, MpackAccess, MpackFile, NewJob};
 use musehub_core::{BranchName, CommitId, HashAlgorithm};
 use serde::{Deserialize, Serialize};
 
+use super::super::addresses;
 use super::{address, heads, verified};
 use crate::app::Exchange;
 use crate::http::{ApiError, Reply, RequestBody, json, plain};
@@ -49,7 +50,7 @@ pub(crate) async fn presign(exchange: &Exchange<'_>, body: &mut RequestBody) -> 
         upload_url: url.clone(),
         presigned_url: url,
         method: "PUT",
-        expires_in: super::ADDRESS_LIFE.as_secs(),
+        expires_in: addresses::LIFE.as_secs(),
     })
 }
 

@@ -4,7 +4,7 @@ use musehub_core::CommitId;
 use musehub_core::hub::Need;
 use musehub_core::object::Record;
 use musehub_core::port::ReleaseFilter;
-use musehub_core::release::{Channel, CommitTag, Release, ReleaseTag, check_label};
+use musehub_core::release::{Channel, CommitTag, Release, ReleaseTag};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -170,29 +170,15 @@ pub(crate) async fn tag(exchange: &Exchange<'_>, body: &mut RequestBody) -> Resu
     let request: TagsRequest = exchange.decode(body).await?;
     let mut tags = Vec::with_capacity(request.tags.len());
     for record in request.tags {
-        let label = record.tag.trim();
-        if label.is_empty() {
-            continue;
-        }
-        check_label(label).map_err(|error| ApiError::invalid(error.to_string()))?;
-        if [&record.tag_id, &record.created_at]
-            .iter()
-            .any(|text| text.len() > MAX_TEXT || text.contains('\0'))
-        {
-            return Err(ApiError::invalid(format!(
-                "'tag_id' and 'created_at' have at most {MAX_TEXT} bytes"
-            )));
-        }
-        let given = record.tag_id;
-        tags.push(CommitTag {
-            label: label.to_owned(),
-            commit: record.commit_id,
-            tag_id: if given.is_empty() { musehub_core::RepoId::random().as_str().to_owned() } else { given },
-            created_at: record.created_at,
-            tagger: tagger.clone(),
-        });
+        let TagRecord { commit_id, tag, tag_id, created_at } = record;
+        let tag = CommitTag::accept(&tag, commit_id, tag_id, created_at, tagger.clone());
+        tags.extend(tag.map_err(|error| ApiError::invalid(error.to_string()))?);
     }
     let stored = exchange.app.releases.tag(repo, &tags).await?;
+    if stored > 0 {
+        // Packs bring tags along.
+        exchange.app.mpacks.end_built(repo).await?;
+    }
     exchange.ok(&StoredAnswer { stored })
 }
 
