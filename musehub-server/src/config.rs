@@ -1,12 +1,85 @@
 //! What can be chosen of a server; everything has a default.
 
+use std::path::Path;
 use std::time::Duration;
 
-use crate::app::Limits;
+use musehub_core::hub::mpack::MpackOptions;
+use musehub_core::mpack::Limits as Reading;
+use musehub_store::{DatabaseUrl, StoreLocation};
+
 use crate::auth::AccessOptions;
 use crate::http::origin::TrustedProxies;
 use crate::http::rate::Rates;
 use crate::jobs::{LEASE, Registry};
+
+/// What a request may cost. Every limit can be set; passing it is 413.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of one object.
+    pub object: u64,
+    /// Bytes of one upload of objects.
+    pub upload: u64,
+    /// Bytes of one push: its commits, snapshots and inline objects.
+    pub push: u64,
+    /// Bytes of any other request.
+    pub request: u64,
+    /// Bytes of what a fetch answers; the client of March 2026 takes no more than 64 MiB.
+    pub fetch: u64,
+    /// Bytes of one pack of a push.
+    pub mpack: u64,
+    /// Bytes of a pack that is indexed while its client waits; a larger one is a job to poll.
+    pub mpack_inline: u64,
+    /// Bytes of objects of a pack that is built before a clone asks for it; 0 for none.
+    pub mpack_ahead: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            object: 256 << 20,
+            upload: 8 << 30,
+            push: 1 << 30,
+            request: 64 << 20,
+            fetch: 64 << 20,
+            mpack: 2 << 30,
+            mpack_inline: 64 << 20,
+            mpack_ahead: 512 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// What packs of the wire may cost.
+    pub(crate) fn mpacks(self) -> MpackOptions {
+        let defaults = MpackOptions::default();
+        let reading = Reading { object: self.object, total: self.push, ..defaults.reading };
+        let (pack, ahead) = (self.mpack, self.mpack_ahead);
+        MpackOptions { pack, reading, rebuilt: self.push, records: self.push, ahead, ..defaults }
+    }
+}
+
+/// Where a server keeps what it has.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The object store.
+    pub store: StoreLocation,
+    /// The database of the index, identities, tokens and jobs.
+    pub database: DatabaseUrl,
+    /// Promises that no other process writes to the store.
+    pub only_process: bool,
+}
+
+impl Settings {
+    /// Everything in one directory: `store/` and `musehub.db`.
+    #[must_use]
+    pub fn in_directory(data: &Path) -> Self {
+        Self {
+            store: StoreLocation::Directory(data.join("store")),
+            database: DatabaseUrl::sqlite(data.join("musehub.db")),
+            only_process: false,
+        }
+    }
+}
 
 /// What the listener takes.
 #[derive(Clone, Copy, Debug)]

@@ -16,7 +16,7 @@ pub mod scan;
 mod web;
 mod wire;
 
-pub use app::{App, Limits, Settings};
-pub use config::{Config, ConnectionLimits};
+pub use app::App;
+pub use config::{Config, ConnectionLimits, Limits, Settings};
 #[cfg(feature = "decoders")]
 pub use wire::decoders;

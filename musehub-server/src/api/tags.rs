@@ -160,6 +160,8 @@ pub(crate) async fn create_tag(exchange: &Exchange<'_>, body: &mut RequestBody) 
     let (repo, caller) = (exchange.repository()?, exchange.caller()?);
     let request: CreateTagRequest = exchange.decode(body).await?;
     let tag = exchange.app.releases.create_tag(repo, caller, &request.name, request.commit_id).await?;
+    // Packs bring tags along.
+    exchange.app.mpacks.end_built(repo).await?;
     json(StatusCode::CREATED, &TagAnswer::from(tag))
 }
 
@@ -177,6 +179,7 @@ pub(crate) async fn rename_tag(exchange: &Exchange<'_>, body: &mut RequestBody) 
     let request: RenameTagRequest = exchange.decode(body).await?;
     let tag = (exchange.params.get("tag"), request.commit_id);
     exchange.app.releases.rename_tag(repo, tag, &request.name).await?;
+    exchange.app.mpacks.end_built(repo).await?;
     let answer = TagOfCommitAnswer { name: request.name, commit_id: request.commit_id.to_string() };
     json(StatusCode::OK, &answer)
 }
@@ -196,5 +199,6 @@ pub(crate) async fn delete_tag(exchange: &Exchange<'_>) -> Result<Reply, ApiErro
     let commit = commit.ok_or_else(|| ApiError::invalid("'commit_id' of the query is missing"))?;
     let commit = CommitId::parse(&commit)?;
     exchange.app.releases.remove_tag(repo, (name, commit)).await?;
+    exchange.app.mpacks.end_built(repo).await?;
     json(StatusCode::OK, &TagOfCommitAnswer { name: name.to_owned(), commit_id: commit.to_string() })
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::progress::{Listener, ProgressLine, ProgressOption};
 use super::{DataDirectory, Outcome, parse_repository};
-use crate::app::Limits;
+use crate::config::Limits;
 
 /// Read one repository as rows of a database, without objects of its commits and snapshots.
 ///

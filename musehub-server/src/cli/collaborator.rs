@@ -7,7 +7,8 @@ use musehub_core::port::{RepositoryRecord, Role};
 use musehub_core::{Handle, Slug};
 
 use super::{DataDirectory, Outcome, parse_handle, parse_repository};
-use crate::app::{App, Limits};
+use crate::app::App;
+use crate::config::Limits;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Command {

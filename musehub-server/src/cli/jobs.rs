@@ -10,7 +10,8 @@ use musehub_core::{Handle, RepoId, Slug};
 use serde::Serialize;
 
 use super::{DataDirectory, Outcome, parse_repository};
-use crate::app::{App, Limits};
+use crate::app::App;
+use crate::config::Limits;
 use crate::jobs::JobView;
 
 /// Exit status where something was not done that was asked for.

@@ -7,7 +7,7 @@ use musehub_core::Handle;
 use musehub_core::signature::{KeyId, PublicKey};
 
 use super::{DataDirectory, Outcome, parse_handle};
-use crate::app::Limits;
+use crate::config::Limits;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Command {

@@ -32,9 +32,9 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use musehub_store::{DatabaseUrl, DatabaseUrlError, StoreLocation};
 
-use crate::app::{App, Limits, Settings};
+use crate::app::App;
 use crate::auth::AccessOptions;
-use crate::config::Config;
+use crate::config::{Config, Limits, Settings};
 
 /// What a command gives: its exit status, or why it failed.
 type Outcome = Result<ExitCode, Box<dyn std::error::Error + Send + Sync>>;

@@ -13,7 +13,7 @@ use musehub_core::{Handle, Slug};
 use super::new_file::NewFile;
 use super::progress::{ProgressLine, ProgressOption};
 use super::{DataDirectory, Outcome, parse_repository};
-use crate::app::Limits;
+use crate::config::Limits;
 
 /// Write one repository, with all its history, to a file that `import` reads.
 ///

@@ -11,7 +11,8 @@ use musehub_store::Replacement;
 use super::backup::WAITING;
 use super::progress::{ProgressLine, ProgressOption};
 use super::{DataDirectory, Outcome};
-use crate::app::{App, Limits};
+use crate::app::App;
+use crate::config::Limits;
 
 /// Make the database anew from the object store, and put it in the place of the old one.
 ///

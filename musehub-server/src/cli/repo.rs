@@ -8,7 +8,7 @@ use musehub_core::port::Visibility;
 use musehub_core::{Handle, Slug};
 
 use super::{DataDirectory, Outcome, collaborator, parse_repository};
-use crate::app::Limits;
+use crate::config::Limits;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Command {

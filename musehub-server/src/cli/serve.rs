@@ -11,8 +11,9 @@ use tokio::task::JoinSet;
 
 use super::work::WorkOptions;
 use super::{DataDirectory, Outcome, ServeOptions};
-use crate::app::{App, Settings};
+use crate::app::App;
 use crate::config::Config;
+use crate::config::Settings;
 use crate::http::tls::{Hangup, Tls};
 use crate::http::{Listener, Purpose, serve};
 use crate::jobs::{self, Worker};

@@ -8,7 +8,8 @@ use musehub_core::Handle;
 use musehub_core::port::{NewToken, Scope, Timestamp, TokenHash, TokenRow};
 
 use super::{DataDirectory, Outcome, parse_handle};
-use crate::app::{App, Limits};
+use crate::app::App;
+use crate::config::Limits;
 
 /// Random bytes of a token.
 const TOKEN_BYTES: usize = 32;

@@ -10,7 +10,7 @@ use musehub_store::{CollectOptions, Collection, Compacted, RepackOptions, Repack
 use serde_json::json;
 
 use super::{DataDirectory, Outcome};
-use crate::app::Limits;
+use crate::config::Limits;
 
 const HOUR: u64 = 60 * 60;
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::progress::{Listener, ProgressOption};
 use super::{DataDirectory, Outcome, parse_repository};
-use crate::app::Limits;
+use crate::config::Limits;
 
 /// Check that everything is there and is what it was; exit status 1 where something is not.
 ///

@@ -14,7 +14,7 @@ use musehub_core::port::{Definition, Help};
 use musehub_intel::{Finding, Policy, Report};
 
 use super::{DataDirectory, Outcome, parse_repository};
-use crate::app::Limits;
+use crate::config::Limits;
 use crate::scan;
 
 /// Look for imports that fail in the Python files of a directory or of a stored commit.
