@@ -144,7 +144,7 @@ async fn a_job_that_took_its_workers_down_is_given_up_after_so_many_claims() {
     let mut now = app.app.clock.now();
     for _ in 0..3 {
         // A worker that claims and is never heard of again.
-        assert!(app.app.queue.claim("gone", &[KIND.name], now, -1).await.unwrap().is_some());
+        assert!(app.app.queue.claim("gone", &[KIND.name], now, -1_000).await.unwrap().is_some());
         now = now.plus_millis(1);
     }
     assert_eq!(app.run_jobs().await, 1);

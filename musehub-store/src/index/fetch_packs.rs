@@ -31,10 +31,11 @@ pub(super) const BY_ID: &str = concat!(
     " FROM musehub_fetch_mpack_cache WHERE repo_id = $1 AND mpack_id = $2 ORDER BY expires_at DESC, cache_id DESC LIMIT 1"
 );
 
+/// By an expression, as no index has this order: PostgreSQL would walk all packs by their end instead of those of the repository.
 pub(super) const OF_REPOSITORY: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM musehub_fetch_mpack_cache WHERE repo_id = $1 ORDER BY expires_at DESC, cache_id DESC LIMIT $2"
+    " FROM musehub_fetch_mpack_cache WHERE repo_id = $1 ORDER BY expires_at + 0 DESC, cache_id DESC LIMIT $2"
 );
 
 pub(super) const EXPIRED: &str = concat!(
