@@ -8,15 +8,15 @@
 //! Of two that announce a move of one branch at a time the later word counts. The earlier one is not missed: the later one is
 //! taken back only by somebody who recorded the move of that number, his own or the one that was before it.
 
-use super::{Hub, Position, PushError};
+use super::{CaughtUp, Hub, Position, PushError};
 use crate::name::BranchName;
 use crate::port::{BranchClaim, RepositoryRecord, Timestamp};
 
 /// For how long a move is announced, in milliseconds: longer than any adapter tries to write an entry of the log.
 const CLAIM_MILLIS: i64 = 10 * 60 * 1000;
 
-/// How many announced branches one reader looks after; the next one takes the others.
-const MAX_LOOKS: usize = 32;
+/// Where more branches are announced, the whole repository is compared with its log: two listings, however many they are.
+const MAX_LOOKS: usize = 8;
 
 pub(super) fn new_claim(branch: &BranchName, now: Timestamp) -> BranchClaim {
     BranchClaim { branch: branch.clone(), until: now.plus_millis(CLAIM_MILLIS) }
@@ -50,8 +50,11 @@ impl Hub {
             return;
         };
         let now = self.backends.clock.now();
-        for claim in claims.iter().take(MAX_LOOKS) {
-            if self.catch_up_branch(repo, &claim.branch).await.is_ok() && claim.until < now {
+        let many = claims.len() > MAX_LOOKS;
+        let all = many && self.catch_up_repository(repo, &mut CaughtUp::default(), &mut |_| {}).await.is_ok();
+        for claim in &claims {
+            let caught_up = if many { all } else { self.catch_up_branch(repo, &claim.branch).await.is_ok() };
+            if caught_up && claim.until < now {
                 self.release(repo, claim).await;
             }
         }

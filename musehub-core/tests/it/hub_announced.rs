@@ -1,7 +1,10 @@
 //! Moves of a hub that died between the log and the index, as another hub reads them.
 
+use std::sync::Arc;
+
 use futures::executor::block_on;
 use musehub_core::hub::{Need, Viewer};
+use musehub_core::memory::FixedClock;
 use musehub_core::port::RepositoryRecord;
 
 use crate::hub_fixtures::{Made, World, branch, chain, commit, hub, push_of};
@@ -50,6 +53,46 @@ fn whoever_opens_a_repository_sees_what_a_hub_logged_that_died_before_its_rows()
             }
         }
         assert!(unrecorded > 1, "no hub died between the log and the index");
+    });
+}
+
+/// The number of the call at which a push to a new branch is logged, and not recorded yet.
+async fn call_of_the_entry() -> u64 {
+    for call in 0.. {
+        let (world, repo, history) = scene().await;
+        let dying = Disturbed::failing(world.backends(), Fault::DiesAfter, call);
+        let pushed = hub(dying.backends()).receive_push(&repo, &repo.owner, push_of("side", &history)).await;
+        assert!(pushed.is_err(), "there is such a call");
+        if !world.refs_of(&repo, &branch("side")).await.is_empty() {
+            return call;
+        }
+    }
+    unreachable!("a push makes finitely many calls")
+}
+
+#[test]
+fn however_many_branches_were_left_they_are_all_seen_and_their_announcements_end() {
+    block_on(async {
+        const BRANCHES: usize = 20;
+        let (world, repo, history) = scene().await;
+        let entry = call_of_the_entry().await;
+        for number in 0..BRANCHES {
+            let dying = Disturbed::failing(world.backends(), Fault::DiesAfter, entry);
+            let push = push_of(&format!("side-{number}"), &history);
+            hub(dying.backends()).receive_push(&repo, &repo.owner, push).await.unwrap_err();
+        }
+        assert_eq!(world.heads(&repo).await.len(), 1, "none is in the index");
+        let claims = async || world.backends().claims.claims(&repo.repo_id).await.unwrap().len();
+        assert_eq!(claims().await, BRANCHES);
+        open(&world.restarted(), &repo).await;
+        assert_eq!(world.heads(&repo).await.len(), 1 + BRANCHES);
+        assert_eq!(claims().await, BRANCHES, "whoever announced them may be about to write");
+        let day = 24 * 60 * 60 * 1000;
+        let mut later = world.backends();
+        later.clock = Arc::new(FixedClock::new(later.clock.now().plus_millis(day)));
+        let viewer = Viewer::Identity(repo.owner.clone());
+        let _ = hub(later).open(&repo.owner, &repo.slug, &viewer, Need::Read).await.unwrap();
+        assert_eq!(claims().await, 0, "their time is over");
     });
 }
 
