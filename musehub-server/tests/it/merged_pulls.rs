@@ -188,6 +188,14 @@ async fn check(scene: &Scene, history: &str) {
     }
     assert_eq!(at, source.head("main"), "{history} stands on the old head");
 
+    // Clients of the other generations get the same; each of them computes every id anew, too.
+    let by_json = app.json_client("alice", "demo", None).await.whole().await.unwrap();
+    let by_pack = app.mpack_client("alice", "demo", None).await.whole().await.unwrap();
+    for whole in [by_json, by_pack] {
+        assert_eq!(whole.head("main"), head, "{history}");
+        assert!(whole.tree(&head) == local.tree(&head), "{history}: other files");
+    }
+
     // And it can be built on.
     local.branch("main", &head);
     local.commit_file("main", "on top", "next.txt");
