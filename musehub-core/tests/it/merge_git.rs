@@ -120,7 +120,10 @@ fn export(stream: &mut Vec<u8>, case: u64, history: &History) {
 }
 
 fn export_commit(stream: &mut Vec<u8>, branch: &str, parents: &[String], files: &Files) {
-    let mut text = format!("commit refs/heads/{branch}\ncommitter a <a@a> 1700000000 +0000\ndata 0\n");
+    // Each has a message of its own: commits that are alike in everything would be one commit of git's.
+    let length = branch.len();
+    let mut text =
+        format!("commit refs/heads/{branch}\ncommitter a <a@a> 1700000000 +0000\ndata {length}\n{branch}\n");
     for (at, parent) in parents.iter().enumerate() {
         writeln!(text, "{} {parent}", if at == 0 { "from" } else { "merge" }).unwrap();
     }
@@ -188,6 +191,10 @@ fn histories_merge_as_git_merges_trees() {
             let sides = [a, b].map(|n| &history.commits[n].1);
             if adds_a_bit(&history, &bases, sides) {
                 return;
+            }
+            if std::env::var_os("MUSEHUB_MERGE_SEED").is_some() {
+                let bases: Vec<_> = bases.iter().map(|base| &history.commits[*base].1).collect();
+                println!("{seed}: bases {bases:#?}, sides {sides:#?}, {outcome:#?}");
             }
             let merged = match outcome {
                 Outcome::Clean(merged) => Some(history.read(&merged.tree, &merged.blobs)),
