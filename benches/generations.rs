@@ -80,15 +80,9 @@ fn main() -> Outcome<()> {
     }
     println!("\n| generation | of | request or phase | median | least | most |\n|---|---|---|---|---|---|");
     for ((name, _), rounds) in generations.iter().zip(&measured) {
-        let parts: [(&str, fn(&Round) -> &[Step]); 4] = [
-            ("push", |round| &round.push.steps),
-            ("mpack.index", |round| &round.index),
-            ("fetch", |round| &round.fetch.steps),
-            ("fetch of all but the first commit", |round| &round.partial),
-        ];
-        for (what, steps) in parts {
-            for (at, (step, _)) in steps(&rounds[0]).iter().enumerate() {
-                let mut times: Vec<f64> = rounds.iter().map(|round| steps(round)[at].1).collect();
+        for (part, (what, steps)) in rounds[0].parts().into_iter().enumerate() {
+            for (at, (step, _)) in steps.iter().enumerate() {
+                let mut times: Vec<f64> = rounds.iter().map(|round| round.parts()[part].1[at].1).collect();
                 times.sort_unstable_by(f64::total_cmp);
                 println!(
                     "| {name} | {what} | {step} | {:.1} ms | {:.1} ms | {:.1} ms |",
@@ -239,6 +233,18 @@ struct Round {
     fetch: Timed,
     /// A fetch of all but the first commit, which nothing was prepared for.
     partial: Vec<Step>,
+}
+
+impl Round {
+    /// What was timed, each with its steps.
+    fn parts(&self) -> [(&'static str, &[Step]); 4] {
+        [
+            ("push", &self.push.steps),
+            ("mpack.index", &self.index),
+            ("fetch", &self.fetch.steps),
+            ("fetch of all but the first commit", &self.partial),
+        ]
+    }
 }
 
 /// Pushes and fetches by one generation.
