@@ -286,7 +286,8 @@ pub(super) fn protection(repo: &RepositoryRecord, branch: &BranchName) -> Protec
 }
 
 impl Novelty {
-    /// What to write: commits and snapshots first, as they are read together, then blobs.
+    /// What to write: commits and snapshots first, as they are read together, then blobs, those that are staged upload by
+    /// upload as they lie there: neighbours are copied with one request.
     fn objects(&self) -> Vec<NewObject> {
         let commits = self.nodes.iter().map(|node| {
             let commit: &Commit = &self.incoming.commits[&node.id];
@@ -296,7 +297,32 @@ impl Novelty {
             key: snapshot.id.key(),
             body: ObjectBody::Canonical(snapshot.canonical.clone()),
         });
-        let blobs = self.blobs.iter().map(|(id, body)| NewObject { key: id.key(), body: body.clone() });
+        let mut blobs: Vec<&(BlobId, ObjectBody)> = self.blobs.iter().collect();
+        blobs.sort_by_key(|(_, body)| match body {
+            ObjectBody::Canonical(_) => None,
+            ObjectBody::Staged(staged) => Some((staged.upload.as_str(), staged.offset)),
+        });
+        let blobs = blobs.into_iter().map(|(id, body)| NewObject { key: id.key(), body: body.clone() });
         commits.chain(snapshots).chain(blobs).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::HashAlgorithm;
+    use crate::port::Staged;
+
+    #[test]
+    fn staged_blobs_are_written_upload_by_upload_as_they_lie_there() {
+        let id = |n: u8| BlobId::new(HashAlgorithm::Sha256, [n; 32]);
+        let staged = |n: u8, upload: &str, offset| {
+            let staged = Staged { id: id(n), size: 1, upload: upload.to_owned(), offset, length: 9 };
+            (id(n), ObjectBody::Staged(staged))
+        };
+        let inline = (id(9), ObjectBody::Canonical(bytes::Bytes::from_static(b"blob 1\0x")));
+        let blobs = vec![staged(1, "b", 8), staged(2, "a", 70), inline, staged(3, "b", 1), staged(4, "a", 7)];
+        let order = Novelty { blobs, ..Novelty::default() }.objects().into_iter().map(|object| object.key);
+        assert_eq!(order.collect::<Vec<_>>(), [9, 4, 2, 3, 1].map(|n| id(n).key()));
     }
 }
