@@ -194,7 +194,8 @@ async fn over_a_bucket_packs_go_to_it_and_come_from_it() {
     assert!(!remote.heads().await.unwrap().contains_key("side"));
     // Another verb, another object: the signature is for one of each.
     for forged in [url.replace(&key["sha256:".len()..], &"0".repeat(64)), format!("{url}0")] {
-        assert!(matches!(remote.put(&forged, &bytes).await.unwrap().status, 400 | 403), "{forged}");
+        // Few bytes, which are all sent by the time the bucket hangs up.
+        assert!(matches!(remote.put(&forged, b"x").await.unwrap().status, 400 | 403), "{forged}");
     }
     assert_eq!(remote.get(&url).await.unwrap().status, 403);
 }
