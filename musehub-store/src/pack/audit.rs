@@ -15,7 +15,7 @@ use object_store::path::Path;
 
 use super::format::{self, FormatError, PACK_FOOTER, PACK_HEADER, RECORD_HEADER};
 use super::{PackedStore, index_path, pack_path, range};
-use crate::backend::failed;
+use crate::backend::{failed, in_pieces};
 
 /// Records that are in memory together, in bytes; a larger one is streamed.
 const BATCH: u64 = 8 << 20;
@@ -100,7 +100,7 @@ impl PackedStore {
     /// Reads the pack from end to end: whether its name is the hash of its bytes.
     async fn audit_name(&self, pack: PackId, report: &mut PackReport) -> Result<bool, BackendError> {
         let reading = |error| failed("reading a pack", error);
-        let mut pieces = self.backend.fast.get(&pack_path(pack)).await.map_err(reading)?.into_stream();
+        let mut pieces = in_pieces(self.backend.fast.get(&pack_path(pack)).await.map_err(reading)?);
         let mut hash = blake3::Hasher::new();
         while let Some(piece) = pieces.try_next().await.map_err(reading)? {
             hash.update(&piece);
