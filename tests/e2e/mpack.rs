@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use musehub_test_services::s3::{BUCKET, Kind, Server as Store, fresh_prefix};
 use musehub_test_support::History;
@@ -51,6 +51,7 @@ async fn polled(server: &Server, slug: &str, token: &str, job: &str) -> Value {
             return job;
         }
         assert!(started.elapsed() < PATIENCE, "{job}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -59,7 +60,8 @@ async fn kill_9_in_the_middle_of_indexing_a_pack_loses_nothing() {
     let data = tempfile::tempdir().unwrap();
     let _ = run(data.path(), &["repo", "create", "alice/first"]).expect(0);
     let token = create_token(data.path(), "alice");
-    let server = Server::serve(musehub(&["serve", "--no-worker", "--data"]).arg(data.path()));
+    let server =
+        Server::serve(musehub(&["serve", "--no-worker", "--rate-limit", "off", "--data"]).arg(data.path()));
 
     // Before each write that a push makes, and in the middle of those that can be cut; then by the kernel, whenever that is.
     let moments = [
