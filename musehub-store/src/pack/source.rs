@@ -23,8 +23,9 @@ pub(super) type Piece = Bytes;
 
 /// Staged records up to this size are copied in memory, neighbours together; larger ones are streamed.
 const COPY_WHOLE: u64 = 1 << 20;
-/// How many bytes of staged records are copied with one look at the store.
-const COPY_BATCH: u64 = 8 << 20;
+/// How many bytes of staged records are copied with one look at the store: few, as they stay in memory until the part they
+/// went into is written.
+const COPY_BATCH: u64 = 1 << 20;
 
 /// What a pack will hold, in order.
 #[derive(Debug)]
