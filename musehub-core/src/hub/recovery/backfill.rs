@@ -91,15 +91,7 @@ impl Recovery {
         options: &BackfillOptions,
         report: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Backfilled, BackendError> {
-        let refs = &self.backends().refs;
-        let repositories = match &options.repository {
-            None => refs.repositories().await?,
-            Some((owner, slug)) => {
-                let found = refs.repository(owner, slug).await?;
-                let missing = || BackendError::Missing { what: format!("repository {owner}/{slug}") };
-                vec![found.ok_or_else(missing)?]
-            }
-        };
+        let repositories = self.chosen(options.repository.as_ref()).await?;
         let mut done = Backfilled::default();
         for repo in repositories.iter().filter(|repo| !repo.deleted) {
             let rows = self.backends().unstored.unstored(&repo.repo_id).await?;

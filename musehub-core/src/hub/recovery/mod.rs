@@ -22,7 +22,7 @@ pub use verify::{VerifyOptions, VerifySummary};
 
 use super::{Backends, Hub};
 use crate::name::{Handle, Slug};
-use crate::port::{BackendError, IndexPages, PackAudit};
+use crate::port::{BackendError, IndexPages, PackAudit, RepositoryRecord};
 
 /// Why a repository is not exported or imported.
 #[derive(Debug, thiserror::Error)]
@@ -86,5 +86,16 @@ impl Recovery {
 
     fn backends(&self) -> &Backends {
         &self.hub.backends
+    }
+
+    /// The repository of this name, which is to be there, or all of them; deleted ones among them.
+    async fn chosen(&self, name: Option<&(Handle, Slug)>) -> Result<Vec<RepositoryRecord>, BackendError> {
+        let refs = &self.backends().refs;
+        let Some((owner, slug)) = name else {
+            return refs.repositories().await;
+        };
+        let found = refs.repository(owner, slug).await?;
+        let missing = || BackendError::Missing { what: format!("repository {owner}/{slug}") };
+        Ok(vec![found.ok_or_else(missing)?])
     }
 }

@@ -93,15 +93,7 @@ impl Recovery {
             held_blobs: HashSet::new(),
             report,
         };
-        let refs = &self.backends().refs;
-        let repositories = match &options.repository {
-            None => refs.repositories().await?,
-            Some((owner, slug)) => {
-                let found = refs.repository(owner, slug).await?;
-                let missing = || BackendError::Missing { what: format!("repository {owner}/{slug}") };
-                vec![found.ok_or_else(missing)?]
-            }
-        };
+        let repositories = self.chosen(options.repository.as_ref()).await?;
         for repo in &repositories {
             verification.repository(repo).await?;
         }
