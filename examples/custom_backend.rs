@@ -113,6 +113,14 @@ impl RefStore for Journal {
         Ok(in_force)
     }
 
+    async fn moved_repositories(&self) -> Result<Vec<RepoId>, BackendError> {
+        let moves = self.lines()?.into_iter().filter_map(|line| match line {
+            Line::Move(entry) => Some(entry.repo_id),
+            Line::Repository(_) => None,
+        });
+        Ok(moves.collect::<std::collections::BTreeSet<RepoId>>().into_iter().collect())
+    }
+
     async fn append(&self, entry: &RefLogEntry) -> Result<(), BackendError> {
         self.add(&Line::Move(entry.clone()), |line| {
             let number = |entry: &RefLogEntry| (entry.repo_id.clone(), entry.branch.clone(), entry.sequence);

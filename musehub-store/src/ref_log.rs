@@ -5,7 +5,7 @@ mod compact;
 mod folded;
 mod segment;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -173,6 +173,19 @@ impl RefStore for RefLog {
 
     async fn repositories(&self) -> Result<Vec<RepositoryRecord>, BackendError> {
         self.latest("repositories").await
+    }
+
+    async fn moved_repositories(&self) -> Result<Vec<RepoId>, BackendError> {
+        let mut entries = self.backend.fast.list(Some(&Path::from("refs")));
+        let mut moved = BTreeSet::new();
+        while let Some(entry) = entries.try_next().await.map_err(|error| failed("listing the log", error))? {
+            let path: &str = entry.location.as_ref();
+            // What marks a log that is being removed is no move.
+            if path.ends_with(".json") || path.ends_with(".seg") {
+                moved.extend(path.split('/').nth(1).and_then(|repo| RepoId::parse(repo).ok()));
+            }
+        }
+        Ok(moved.into_iter().collect())
     }
 
     async fn append(&self, entry: &RefLogEntry) -> Result<(), BackendError> {

@@ -87,6 +87,18 @@ async fn a_lost_database_comes_back_from_the_store_and_a_backup() {
     assert!(rebuilt.out.contains("were carried over") && rebuilt.err.contains("moves: 3"), "{rebuilt:?}");
     assert!(rebuilt.out.contains("the old database is ") && rebuilt.out.contains("before"), "{rebuilt:?}");
 
+    let (records, aside) = (data.path().join("store/repositories"), data.path().join("aside"));
+    fs::rename(&records, &aside).unwrap();
+    let refused = rebuild(data.path(), &[]).expect(2);
+    assert!(
+        refused.err.contains("no record of 1 repositories") && refused.err.contains("alice/tunes"),
+        "{refused:?}"
+    );
+    let found = run(data.path(), &["verify"]).expect(1);
+    assert!(found.out.contains("row-without-object alice/tunes: the store has no record of it"), "{found:?}");
+    fs::rename(&aside, &records).unwrap();
+    let _ = run(data.path(), &["verify"]).expect(0);
+
     lose_database(data.path());
     let rebuilt = rebuild(data.path(), &[]).expect(0);
     assert!(!rebuilt.out.contains("carried over"), "{rebuilt:?}");

@@ -1,9 +1,10 @@
 //! The contract of [`IndexPages`], over rows that its [`HistoryIndex`] took.
 
-use super::fixtures::{create_repositories, repo};
+use super::fixtures::{create_repositories, record, repo};
 use super::history_rows::{blob, chain, entry, first_move, rows};
 use super::run_cases;
-use crate::port::{BranchPosition, HistoryIndex, IndexPages, MoveRows, RepositoryIndex};
+use crate::name::RepoId;
+use crate::port::{BranchPosition, HistoryIndex, IndexPages, MoveRows, RepositoryIndex, RepositoryRecord};
 
 /// Runs every case, each against a backend fresh from `fresh`.
 ///
@@ -19,6 +20,7 @@ where
         "index_pages",
         fresh,
         [
+            pages_of_repositories_are_all_of_them,
             pages_of_any_length_are_the_whole_and_of_one_repository,
             deleted_branches_are_there,
             an_empty_repository_has_empty_pages,
@@ -35,6 +37,28 @@ async fn fill<B: RepositoryIndex + HistoryIndex>(index: &B) {
         let blobs = BLOBS.iter().take(3 + n as usize).map(|seed| blob(seed)).collect();
         let move_rows = MoveRows { blobs, ..first_move(&repo(n), "main", &commits) };
         index.record_move(move_rows).await.expect("record_move takes a first move");
+    }
+}
+
+async fn pages_of_repositories_are_all_of_them<B: RepositoryIndex + HistoryIndex + IndexPages>(index: &B) {
+    assert_eq!(index.repository_page(None, 10).await.expect("repository_page"), [], "none at first");
+    create_repositories(index, 5).await;
+    let deleted = RepositoryRecord { version: 2, deleted: true, ..record(2, "fixture", "repository-2") };
+    index.put_repository(&deleted).await.expect("put_repository");
+    for limit in [1, 2, 100] {
+        let mut all: Vec<RepoId> = Vec::new();
+        loop {
+            let page = index.repository_page(all.last(), limit).await.expect("repository_page");
+            assert!(page.len() <= limit as usize, "a page has at most {limit} repositories");
+            if page.is_empty() {
+                break;
+            }
+            all.extend(page);
+        }
+        all.sort_unstable();
+        let mut expected: Vec<RepoId> = (1..=5).map(repo).collect();
+        expected.sort_unstable();
+        assert_eq!(all, expected, "each once, one that is deleted among them");
     }
 }
 

@@ -119,6 +119,7 @@ fn assert_one_won(results: &[Result<(), BackendError>]) -> usize {
 
 async fn a_fresh_store_is_empty<B: RefStore>(refs: &B) {
     assert_eq!(refs.repositories().await.expect("repositories"), [], "no repositories at first");
+    assert_eq!(refs.moved_repositories().await.expect("moved_repositories"), [], "no moves at first");
     let found = refs.repository(&handle("owner"), &slug("repository-1")).await.expect("repository");
     assert_eq!(found, None, "an unknown name is none");
     let main = branch("main");
@@ -333,6 +334,10 @@ async fn repositories_keep_apart<B: RefStore>(refs: &B) {
     append(refs, &next(&second, &main, 1)).await;
     append(refs, &next(&second, &main, 2)).await;
     assert_eq!(heads(refs, &first).await.get(&main), Some(&next(&first, &main, 1)), "each has its own head");
+    let _without_moves = create(refs, 3).await;
+    let mut moved = refs.moved_repositories().await.expect("moved_repositories");
+    moved.sort_unstable();
+    assert_eq!(moved, [first.clone(), second.clone()], "those that have moves, each once");
     assert_eq!(
         heads(refs, &second).await.get(&main),
         Some(&next(&second, &main, 2)),

@@ -92,6 +92,13 @@ impl State {
         self.named.forget(repo);
     }
 
+    /// All repositories' ids, in order.
+    pub(super) fn repository_ids(&self) -> Vec<&RepoId> {
+        let mut ids: Vec<&RepoId> = self.repositories.keys().collect();
+        ids.sort_unstable();
+        ids
+    }
+
     pub(super) fn require_repository(&self, repo: &RepoId) -> Result<(), BackendError> {
         if self.repositories.contains_key(repo) { Ok(()) } else { Err(missing(format!("repository {repo}"))) }
     }

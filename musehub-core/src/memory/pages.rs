@@ -26,6 +26,12 @@ fn page<K: Ord + Copy + Hash, R: Clone>(rows: &HashMap<K, R>, after: Option<K>, 
 
 #[async_trait]
 impl IndexPages for MemoryIndex {
+    async fn repository_page(&self, after: Option<&RepoId>, limit: u32) -> Result<Vec<RepoId>, BackendError> {
+        let state = self.state();
+        let later = state.repository_ids().into_iter().filter(|id| after.is_none_or(|after| *id > after));
+        Ok(later.take(limit as usize).cloned().collect())
+    }
+
     async fn branch_page(
         &self,
         repo: &RepoId,

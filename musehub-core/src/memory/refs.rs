@@ -92,6 +92,10 @@ impl RefStore for MemoryRefs {
         Ok(lock(&self.0).records.values().filter_map(|versions| versions.last()).cloned().collect())
     }
 
+    async fn moved_repositories(&self) -> Result<Vec<RepoId>, BackendError> {
+        Ok(lock(&self.0).moves.keys().cloned().collect())
+    }
+
     async fn append(&self, entry: &RefLogEntry) -> Result<(), BackendError> {
         let mut state = lock(&self.0);
         if !state.names.contains_key(&entry.repo_id) {

@@ -19,13 +19,16 @@ pub struct BranchPosition {
     pub moved_at: Timestamp,
 }
 
-/// Rows of one repository in an order of the backend's own, which stays the same.
+/// Repositories, and rows of one repository, in an order of the backend's own, which stays the same.
 ///
 /// # Contract
 /// A page has the first `limit` rows after the one that `after` names, the first of all where it names none. Whoever goes
 /// on from the last row of each page until one is empty has seen every row once, apart from those that came meanwhile.
 #[async_trait]
 pub trait IndexPages: Send + Sync {
+    /// The ids of all repositories, deleted ones among them.
+    async fn repository_page(&self, after: Option<&RepoId>, limit: u32) -> Result<Vec<RepoId>, BackendError>;
+
     /// Branches.
     async fn branch_page(
         &self,

@@ -100,6 +100,9 @@ pub trait RefStore: Send + Sync {
     /// The version in force of every repository.
     async fn repositories(&self) -> Result<Vec<RepositoryRecord>, BackendError>;
 
+    /// The repositories that have moves, whether or not there is a record of them; in no order, each once.
+    async fn moved_repositories(&self) -> Result<Vec<RepoId>, BackendError>;
+
     /// Creates the entry of a move.
     async fn append(&self, entry: &RefLogEntry) -> Result<(), BackendError>;
 

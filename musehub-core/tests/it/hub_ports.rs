@@ -150,6 +150,7 @@ pass_on!(RefStore, refs, {
     fn put_repository(record: &RepositoryRecord) -> ();
     fn repository(owner: &Handle, slug: &Slug) -> Option<RepositoryRecord>;
     fn repositories() -> Vec<RepositoryRecord>;
+    fn moved_repositories() -> Vec<RepoId>;
     fn append(entry: &RefLogEntry) -> ();
     fn heads(repo: &RepoId) -> Vec<RefLogEntry>;
     fn history(repo: &RepoId, branch: &BranchName, after: u64) -> Vec<RefLogEntry>;

@@ -17,13 +17,14 @@ use crate::config::Limits;
 /// Make the database anew from the object store, and put it in the place of the old one.
 ///
 /// Makes a new database beside the old one, from the object store alone; carries over what only the old one holds
-/// (identities, tokens, past scans); and puts it in place at the end. Findings are computed again by jobs when a server runs.
+/// (identities, tokens, past scans); and puts it in place at the end. Refuses where the old one shows repositories of which the
+/// store has no record. Findings are computed again by jobs when a server runs.
 /// Stop the servers first: a database in use is refused. After a crash, run it again. Of PostgreSQL's, an empty database is
 /// filled, and nothing carried over into it; with --replace, tables are made beside those that are there and take their place.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// Carry nothing over from the old database, for one that cannot be read any more: identities and tokens are lost, unless
-    /// a backup of them is restored.
+    /// a backup of them is restored, and so is what it has of repositories that the store lacks.
     #[arg(long)]
     discard_old: bool,
     /// Replace the tables of a database of PostgreSQL's. The old ones are kept in a schema of their own. Needs the right to make
@@ -55,6 +56,9 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     };
     let made = app.hub.catch_up_telling(&mut tell).await?;
     line.clear();
+    if !arguments.discard_old {
+        refuse_loss(&replacement.lost_repositories().await?)?;
+    }
     let carried = if arguments.discard_old { None } else { replacement.carry_over().await? };
     drop(app);
     let kept = replacement.swap().await?;
@@ -74,4 +78,19 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         println!("the old database is {kept}");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses to replace a database by one that lacks repositories which it shows.
+fn refuse_loss(lost: &[String]) -> Result<(), String> {
+    const NAMED: usize = 10;
+    let Some(first) = lost.get(..lost.len().min(NAMED)).filter(|first| !first.is_empty()) else {
+        return Ok(());
+    };
+    let more = if lost.len() > NAMED { ", …" } else { "" };
+    Err(format!(
+        "the store has no record of {} repositories that the old database shows ({}{more}): restore repositories/ of the \
+         store from a copy, or give them up with --discard-old",
+        lost.len(),
+        first.join(", ")
+    ))
 }

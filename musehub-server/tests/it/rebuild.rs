@@ -387,6 +387,31 @@ async fn a_database_in_use_is_not_replaced_and_an_interrupted_try_is_forgotten()
 }
 
 #[tokio::test]
+async fn repositories_of_which_the_store_has_lost_its_records_are_named_before_they_are_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let app = TestApp::open(directory.path()).await;
+    let mut history = History::new();
+    history.commit_file("main", "one", "a.txt");
+    for (owner, slug) in [("alice", "demo"), ("bob", "copy"), ("bob", "gone")] {
+        app.repository(owner, slug).await.push(&history, "main", false).await.unwrap();
+    }
+    let gone = app.record("bob", "gone").await;
+    let gone = RepositoryRecord { version: gone.version + 1, deleted: true, ..gone };
+    app.app.repositories.put_repository(&gone).await.unwrap();
+    app.app.close().await.unwrap();
+    for lost in ["alice/demo", "bob/gone"] {
+        std::fs::remove_dir_all(directory.path().join("store/repositories").join(lost)).unwrap();
+    }
+    let replacement =
+        Replacement::begin(&DatabaseUrl::sqlite(directory.path().join("musehub.db")), false).await.unwrap();
+    let (backend, refs) = store(directory.path());
+    let app = App::over(backend, refs, replacement.index().clone(), Limits::default());
+    app.hub.catch_up().await.unwrap();
+    let lost = replacement.lost_repositories().await.unwrap();
+    assert_eq!(lost, ["alice/demo"], "one that nobody sees is not missed");
+}
+
+#[tokio::test]
 async fn a_backup_comes_back_whole_or_not_at_all() {
     let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let app = TestApp::open(old.path()).await;

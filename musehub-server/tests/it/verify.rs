@@ -286,6 +286,48 @@ async fn a_branch_that_points_at_no_commit_is_found() {
     assert_names(&problems, &["stale-branch alice/demo branch main"]);
 }
 
+/// Without its record a repository is not served again once the database is made anew.
+#[tokio::test]
+async fn a_repository_without_record_is_found_and_its_history_followed_all_the_same() {
+    let whole = Whole::new().await;
+    let damaged = whole.damaged();
+    fs::remove_dir_all(damaged.directory.path().join("store/repositories/alice")).unwrap();
+    let (summary, problems) =
+        damaged.verify(VerifyOptions { objects: true, ..VerifyOptions::default() }).await;
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(lines, ["row-without-object alice/demo: the store has no record of it"]);
+    assert_eq!((summary.repositories, summary.commits, summary.unused_packs), (2, 5, 0));
+    let named = Some((Handle::parse("alice").unwrap(), Slug::parse("demo").unwrap()));
+    let (_, problems) = damaged.verify(VerifyOptions { repository: named, objects: false }).await;
+    assert_eq!(problems.len(), 1, "{problems:?}");
+
+    let blob = whole.objects.iter().find(|object| object.size == 200_000).unwrap();
+    damaged.edit(blob, "pack", |bytes| bytes[(blob.place.offset + 100) as usize] ^= 1);
+    assert_names(&damaged.problems().await, &["damaged-object", &blob.key.to_string()]);
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_found_and_the_others_are_looked_at() {
+    let damaged = Whole::new().await.damaged();
+    let records = damaged.directory.path().join("store/repositories/alice/demo");
+    let last = fs::read_dir(&records).unwrap().map(|entry| entry.unwrap().path()).max().unwrap();
+    fs::write(last, "{").unwrap();
+    let (summary, problems) = damaged.verify(VerifyOptions::default()).await;
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_names(&lines, &["damaged-log alice/demo", "repositories/alice/demo/"]);
+    assert_eq!((summary.repositories, summary.commits), (2, 5));
+}
+
+#[tokio::test]
+async fn a_log_with_neither_record_nor_row_is_found() {
+    let damaged = Whole::new().await.damaged();
+    fs::remove_dir_all(damaged.directory.path().join("store/repositories/alice")).unwrap();
+    fs::remove_file(damaged.directory.path().join("musehub.db")).unwrap();
+    let problems = damaged.problems().await;
+    assert_names(&problems, &["damaged-log", "has moves and neither a record nor a row"]);
+}
+
 /// The database of before a push beside the store of after it: what the log names has no rows.
 #[tokio::test]
 async fn an_object_without_row_is_found() {

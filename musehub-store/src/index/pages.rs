@@ -12,6 +12,9 @@ use super::sql::{Row, damaged};
 
 const TABLE: &str = "musehub_branches";
 
+pub(super) const REPOSITORY_PAGE: &str =
+    "SELECT repo_id FROM musehub_repos WHERE repo_id > $1 ORDER BY repo_id LIMIT $2";
+
 pub(super) const BRANCH_PAGE: &str = "\
     SELECT name, head_commit_id, sequence, moved_at FROM musehub_branches \
     WHERE repo_id = $1 AND name > $2 ORDER BY name LIMIT $3";
@@ -40,6 +43,19 @@ fn cursor<T: ToString>(after: Option<T>) -> String {
 
 #[async_trait]
 impl IndexPages for SqlIndex {
+    async fn repository_page(&self, after: Option<&RepoId>, limit: u32) -> Result<Vec<RepoId>, BackendError> {
+        let rows = self.rows(
+            "listing repositories",
+            REPOSITORY_PAGE,
+            [cursor(after).into(), i64::from(limit).into()],
+        );
+        let id = |row: &QueryResult| {
+            let id: String = Row::of("musehub_repos", row).get(0, "repo_id")?;
+            RepoId::parse(&id).map_err(|error| damaged("musehub_repos", "repo_id", error))
+        };
+        rows.await?.iter().map(id).collect()
+    }
+
     async fn branch_page(
         &self,
         repo: &RepoId,

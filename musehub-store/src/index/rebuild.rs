@@ -6,12 +6,15 @@ mod tables;
 use std::fmt;
 use std::path::PathBuf;
 
-use musehub_core::port::BackendError;
+use musehub_core::port::{BackendError, IndexPages, RepositoryIndex};
 
 use super::SqlIndex;
 use super::backup::BackupError;
 use super::url::{DatabaseUrl, Place};
 use tables::Tables;
+
+/// Repositories of one page.
+const REPOSITORIES: u32 = 1000;
 
 /// A database that is being made from the object store.
 ///
@@ -102,6 +105,39 @@ impl Replacement {
         let unstored = old.unstored_rows().await;
         old.close().await?;
         unstored
+    }
+
+    /// The repositories that the old database shows and that are not in the new one, as `owner/slug`: the object store has
+    /// lost what it had of them. To be asked once the new one is made.
+    ///
+    /// # Errors
+    /// [`BackendError`] where either database cannot be read.
+    pub async fn lost_repositories(&self) -> Result<Vec<String>, BackendError> {
+        let Some(old) = self.old().await? else {
+            return Ok(Vec::new());
+        };
+        let lost = self.shown_only_by(&old).await;
+        old.close().await?;
+        lost
+    }
+
+    async fn shown_only_by(&self, old: &SqlIndex) -> Result<Vec<String>, BackendError> {
+        let mut lost = Vec::new();
+        let mut after = None;
+        loop {
+            let page = old.repository_page(after.as_ref(), REPOSITORIES).await?;
+            let Some(last) = page.last() else {
+                return Ok(lost);
+            };
+            after = Some(last.clone());
+            for repo in page {
+                if self.index.repository_by_id(&repo).await?.is_none()
+                    && let Some(row) = old.repository_by_id(&repo).await?.filter(|row| !row.deleted)
+                {
+                    lost.push(format!("{}/{}", row.owner, row.slug));
+                }
+            }
+        }
     }
 
     /// Copies what the old database alone holds; how many rows there were, none where there is no old database.

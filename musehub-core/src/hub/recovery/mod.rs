@@ -10,6 +10,7 @@ mod report;
 mod verify;
 mod verify_blobs;
 mod verify_records;
+mod verify_repositories;
 
 use std::fmt;
 use std::sync::Arc;

@@ -28,7 +28,7 @@ pub enum Event {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProblemKind {
-    /// A row names an object that is not where the row says.
+    /// A row names an object that is not where the row says, or a repository has a row and no record.
     RowWithoutObject,
     /// A pack of a recorded move holds an object that no row names.
     ObjectWithoutRow,
@@ -46,7 +46,7 @@ pub enum ProblemKind {
     MissingBlob,
     /// A move is missing in the log of a branch.
     LogGap,
-    /// An entry of a log or a repository's record cannot be read, or does not fit the one before it.
+    /// An entry of a log or a repository's record cannot be read or does not fit the one before it, or a log has no record.
     DamagedLog,
     /// The index has a branch elsewhere than the log.
     StaleBranch,

@@ -93,7 +93,7 @@ impl Recovery {
             held_blobs: HashSet::new(),
             report,
         };
-        let repositories = self.chosen(options.repository.as_ref()).await?;
+        let repositories = verification.repositories(options.repository.as_ref()).await?;
         for repo in &repositories {
             verification.repository(repo).await?;
         }
@@ -115,21 +115,7 @@ impl Verification<'_> {
     async fn repository(&mut self, repo: &RepositoryRecord) -> Result<(), BackendError> {
         self.summary.repositories += 1;
         self.held_blobs.clear();
-        match self.recovery.backends().repositories.repository_by_id(&repo.repo_id).await {
-            Ok(Some(row)) if row == *repo => {}
-            Ok(Some(_)) => {
-                let problem = Problem::new(ProblemKind::WrongRow, "its row is not its record");
-                self.problem(problem.of(repo));
-            }
-            Ok(None) => {
-                let problem = Problem::new(ProblemKind::ObjectWithoutRow, "its record has no row");
-                self.problem(problem.of(repo));
-            }
-            Err(error) => {
-                let problem = Problem::new(ProblemKind::WrongRow, finding(error)?);
-                self.problem(problem.of(repo));
-            }
-        }
+        self.repository_row(repo).await?;
         for branch in self.branch_names(repo).await? {
             self.branch(repo, &branch).await?;
         }
