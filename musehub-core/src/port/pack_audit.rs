@@ -20,6 +20,10 @@ pub enum PackFaultKind {
     DamagedIndex,
     /// The index file is whole and says what is not so.
     LyingIndex,
+    /// The forwarding file, which says where the records went when the pack was folded into others, cannot be read.
+    DamagedForward,
+    /// The forwarding file is whole and says what is not so.
+    LyingForward,
     /// The record of an object is damaged, or its bytes do not have the id.
     DamagedObject,
 }
@@ -40,6 +44,8 @@ pub struct PackFault {
 pub struct PackReport {
     /// Bytes of the pack that were read.
     pub bytes: u64,
+    /// Whether its records were copied into other packs: then its own files may be gone.
+    pub folded: bool,
     /// Everything that is wrong.
     pub faults: Vec<PackFault>,
 }
@@ -47,10 +53,11 @@ pub struct PackReport {
 /// Looks at packs as files.
 #[async_trait]
 pub trait PackAudit: Send + Sync {
-    /// Every pack of which there is anything, in order: the pack, its index file, or both.
+    /// Every pack of which there is anything, in order: the pack, its index file, or where its records went.
     async fn pack_names(&self) -> Result<Vec<PackId>, BackendError>;
 
-    /// Looks at a pack and its index file. With `whole`, every byte is read, every checksum compared and the id of every
+    /// Looks at a pack, its index file and its forwarding file; whether what that leads to is there is for the caller to ask
+    /// ([`pack_objects`](super::ObjectStore::pack_objects)). With `whole`, every byte is read, every checksum compared and the id of every
     /// blob computed again; without, their lengths are compared.
     ///
     /// Damage is in the report. An error means that the store could not be asked.

@@ -75,6 +75,9 @@ fn print_summary(summary: &VerifySummary, seconds: f64) {
             summary.unstored
         );
     }
+    if summary.folded_packs > 0 {
+        println!("{} packs lead to others, into which they were folded", summary.folded_packs);
+    }
     if summary.unused_packs > 0 {
         println!("{} packs are used by nothing, as pushes that failed leave them", summary.unused_packs);
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use musehub_core::hub::recovery::{Event, Problem, VerifyOptions, VerifySummary};
 use musehub_core::port::{ObjectStore, PackedObject};
 use musehub_core::{Handle, ObjectKind, Slug};
-use musehub_store::{Backend, PackedStore};
+use musehub_store::{Backend, PackedStore, RepackOptions};
 use musehub_test_support::history::{noise, write};
 use musehub_test_support::{History, TestApp};
 
@@ -35,9 +35,9 @@ impl Damaged {
         fs::write(path, bytes).unwrap();
     }
 
-    /// Edits an index file and gives it the checksum of what it says then.
-    fn lie(&self, pack: &PackedObject, lie: impl FnOnce(&mut [u8])) {
-        self.edit(pack, "idx", |bytes| {
+    /// Edits an index or forwarding file and gives it the checksum of what it says then.
+    fn lie(&self, pack: &PackedObject, extension: &str, lie: impl FnOnce(&mut [u8])) {
+        self.edit(pack, extension, |bytes| {
             let end = bytes.len() - 32;
             lie(&mut bytes[..end]);
             let checksum = *blake3::hash(&bytes[..end]).as_bytes();
@@ -50,6 +50,14 @@ impl Damaged {
         let repositories = fs::read_dir(self.directory.path().join("store/refs")).unwrap();
         let logs = repositories.map(|repository| repository.unwrap().path().join("main"));
         logs.max_by_key(|log| fs::read_dir(log).map_or(0, Iterator::count)).unwrap()
+    }
+
+    /// Folds all packs into one, and gives the objects of the first as they lay before.
+    async fn fold(&self) {
+        let app = TestApp::open(self.directory.path()).await;
+        let options = RepackOptions { min_packs: 2, all: true, dry_run: false };
+        assert_eq!(app.app.upkeep.repack(options, &|_| ()).await.unwrap().written.len(), 1);
+        app.app.close().await.unwrap();
     }
 
     async fn verify(&self, options: VerifyOptions) -> (VerifySummary, Vec<Problem>) {
@@ -227,7 +235,7 @@ async fn an_index_that_lies_is_found_although_its_checksum_fits() {
     let pack = first.place.pack.to_string();
 
     let damaged = whole.damaged();
-    damaged.lie(&first, |bytes| {
+    damaged.lie(&first, "idx", |bytes| {
         let (a, b) = (entry(&first), entry(&second));
         for at in 0..KEY {
             bytes.swap(a + at, b + at);
@@ -242,17 +250,112 @@ async fn an_index_that_lies_is_found_although_its_checksum_fits() {
     // The length of a compressed record says nothing of that of its object.
     let dull = whole.of_kind(ObjectKind::Snapshot);
     let damaged = whole.damaged();
-    damaged.lie(&dull, |bytes| bytes[entry(&dull) + KEY + 16] -= 1);
+    damaged.lie(&dull, "idx", |bytes| bytes[entry(&dull) + KEY + 16] -= 1);
     let problems = damaged.problems().await;
     assert_names(&problems, &["lying-index", &dull.key.to_string(), "not as long"]);
 
     let damaged = whole.damaged();
-    damaged.lie(&first, |bytes| bytes[entry(&first) + KEY] += 1);
+    damaged.lie(&first, "idx", |bytes| bytes[entry(&first) + KEY] += 1);
     assert_names(&damaged.problems().await, &["lying-index", &pack, "do not fit together"]);
 
     let damaged = whole.damaged();
     damaged.edit(&first, "idx", |bytes| bytes[entry(&first)] ^= 1);
     assert_names(&damaged.problems().await, &["damaged-index", &pack, "checksum"]);
+}
+
+/// A collection removes the index file first. Cut off behind it, or looked at beside it, everything is there.
+#[tokio::test]
+async fn packs_that_were_folded_are_whole_at_every_step_of_their_removal() {
+    let whole = Whole::new().await;
+    let folded = whole.damaged();
+    folded.fold().await;
+    for extension in ["", "idx", "pack"] {
+        if !extension.is_empty() {
+            fs::remove_file(folded.path(&whole.objects[0], extension)).unwrap();
+        }
+        for objects in [false, true] {
+            let options = VerifyOptions { objects, ..VerifyOptions::default() };
+            let (summary, problems) = folded.verify(options).await;
+            assert!(problems.is_empty(), "without {extension}: {problems:?}");
+            assert_eq!((summary.packs, summary.folded_packs, summary.unused_packs), (1, 5, 0));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_forwarding_file_that_is_damaged_or_lies_is_found() {
+    // Of a file with one target: its header, the target, and of an entry the offset it had, the one it has, and its length.
+    const ENTRIES: usize = 56 + 32;
+    const OLD_OFFSET: usize = KEY + 8;
+    const NEW_OFFSET: usize = KEY + 28;
+    let whole = Whole::new().await;
+    let first = whole.objects[0];
+    let pack = first.place.pack.to_string();
+    for files_are_there in [true, false] {
+        let folded = whole.damaged();
+        folded.fold().await;
+        if !files_are_there {
+            for extension in ["idx", "pack"] {
+                fs::remove_file(folded.path(&first, extension)).unwrap();
+            }
+        }
+        let original = fs::read(folded.path(&first, "fwd")).unwrap();
+        let restore = || fs::write(folded.path(&first, "fwd"), &original).unwrap();
+
+        folded.edit(&first, "fwd", |bytes| bytes[ENTRIES + NEW_OFFSET] ^= 1);
+        let problems = folded.problems().await;
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_names(&problems, &["damaged-forward", &pack, "checksum"]);
+
+        restore();
+        folded.lie(&first, "fwd", |bytes| bytes[ENTRIES + NEW_OFFSET] ^= 1);
+        let problems = folded.problems().await;
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_names(&problems, &["lying-forward", &pack, &first.key.to_string()]);
+
+        // The target is a pack that is not there.
+        restore();
+        folded.lie(&first, "fwd", |bytes| bytes[56] ^= 1);
+        assert_names(&folded.problems().await, &["lying-forward", &pack, "it leads to"]);
+
+        restore();
+        folded.lie(&first, "fwd", |bytes| bytes[ENTRIES + OLD_OFFSET] ^= 1);
+        let problems = folded.problems().await;
+        if files_are_there {
+            assert_names(&problems, &["lying-forward", &pack, "does not say where the record"]);
+        }
+        let lost = fs::remove_file(folded.path(&first, "fwd"));
+        lost.unwrap();
+        let kind = if files_are_there { None } else { Some("missing-pack") };
+        let problems = folded.problems().await;
+        assert_eq!(problems.first().and_then(|problem| problem.split(' ').next()), kind, "{problems:?}");
+    }
+}
+
+/// What leads on to what leads astray is found, too, though nothing names the pack in the middle.
+#[tokio::test]
+async fn a_damaged_forwarding_file_in_the_middle_of_a_way_is_found_once() {
+    let whole = Whole::new().await;
+    let damaged = whole.damaged();
+    damaged.fold().await;
+    let packs = PackedStore::scan(Backend::local(&damaged.directory.path().join("store")).unwrap());
+    let middle = packs.await.unwrap().pack_objects(whole.objects[0].place.pack).await.unwrap()[0];
+    {
+        let app = TestApp::open(damaged.directory.path()).await;
+        let mut client = app.client("alice", "demo", Some("alice")).await;
+        let mut history = client.clone_repository().await.unwrap();
+        history.commit_file("main", "later", "later.txt");
+        client.push(&history, "main", false).await.unwrap();
+        app.app.close().await.unwrap();
+    }
+    damaged.fold().await;
+    damaged.edit(&middle, "fwd", |bytes| bytes[70] ^= 1);
+    let problems = damaged.problems().await;
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_names(
+        &problems,
+        &["lying-forward", &format!("the forwarding file of pack {}", middle.place.pack)],
+    );
 }
 
 #[tokio::test]

@@ -1,20 +1,20 @@
-//! [`PackAudit`]: packs and index files against each other and against their own names.
+//! [`PackAudit`]: packs, index files and forwarding files against each other and against their own names.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use musehub_core::hash::Hasher;
 use musehub_core::port::{
-    BackendError, ObjectStore, PackAudit, PackFault, PackFaultKind, PackId, PackReport, PackedObject,
+    BackendError, ObjectStore, PackAudit, PackFault, PackFaultKind, PackId, PackReport, PackedObject, Place,
 };
 use musehub_core::{ObjectKey, ObjectKind, canonical};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
 use super::format::{self, FormatError, PACK_FOOTER, PACK_HEADER, RECORD_HEADER};
-use super::{PackedStore, index_path, pack_path, range};
+use super::{Forward, PackedStore, index_path, pack_path, range};
 use crate::backend::{failed, in_pieces};
 
 /// Records that are in memory together, in bytes; a larger one is streamed.
@@ -29,7 +29,7 @@ impl PackAudit for PackedStore {
             entries.try_next().await.map_err(|error| failed("listing the packs", error))?
         {
             let name = entry.location.filename().and_then(|name| name.rsplit_once('.'));
-            if let Some((name, "pack" | "idx")) = name {
+            if let Some((name, "pack" | "idx" | "fwd")) = name {
                 names.extend(PackId::parse(name));
             }
         }
@@ -38,16 +38,21 @@ impl PackAudit for PackedStore {
 
     async fn audit(&self, pack: PackId, whole: bool) -> Result<PackReport, BackendError> {
         let mut report = PackReport::default();
+        // First of all, as the collection removes the other files once this one is there.
+        let forward = self.audit_forward(pack, &mut report).await?;
         let length = match self.backend.fast.head(&pack_path(pack)).await {
             Ok(found) => Some(found.size),
-            Err(object_store::Error::NotFound { .. }) => {
-                report.fault(PackFaultKind::MissingPack, None, "there is an index file and no pack");
-                None
-            }
+            Err(object_store::Error::NotFound { .. }) => None,
             Err(error) => return Err(failed("looking at a pack", error)),
         };
         let listed = self.audit_index(pack, &mut report).await?;
+        if let (Some(forward), Some((_, objects))) = (&forward, &listed) {
+            report.compare_forward(forward, objects);
+        }
         let Some(length) = length else {
+            if !report.folded {
+                report.fault(PackFaultKind::MissingPack, None, "there is an index file and no pack");
+            }
             return Ok(report);
         };
         let (listed_length, objects) = listed.unwrap_or((length, Vec::new()));
@@ -66,6 +71,26 @@ impl PackAudit for PackedStore {
 }
 
 impl PackedStore {
+    /// Reads the forwarding file of a pack that has one.
+    async fn audit_forward(
+        &self,
+        pack: PackId,
+        report: &mut PackReport,
+    ) -> Result<Option<Forward>, BackendError> {
+        match self.forward(pack).await {
+            Ok(forward) => {
+                report.folded = forward.is_some();
+                Ok(forward)
+            }
+            Err(BackendError::Damaged { reason, .. }) => {
+                report.folded = true;
+                report.fault(PackFaultKind::DamagedForward, None, &reason);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads the index file; gives the length that it says the pack has, and what it lists.
     async fn audit_index(
         &self,
@@ -75,7 +100,9 @@ impl PackedStore {
         let bytes = match self.backend.get(&index_path(pack)).await {
             Ok(bytes) => bytes,
             Err(BackendError::Missing { .. }) => {
-                report.fault(PackFaultKind::MissingIndex, None, "there is a pack and no index file");
+                if !report.folded {
+                    report.fault(PackFaultKind::MissingIndex, None, "there is a pack and no index file");
+                }
                 return Ok(None);
             }
             Err(error) => return Err(error),
@@ -265,11 +292,28 @@ impl Proof {
 trait Faults {
     fn fault(&mut self, kind: PackFaultKind, object: Option<ObjectKey>, reason: &str);
     fn compare(&mut self, listed: &PackedObject, found: ObjectKey, proof: Proof);
+    fn compare_forward(&mut self, forward: &Forward, listed: &[PackedObject]);
 }
 
 impl Faults for PackReport {
     fn fault(&mut self, kind: PackFaultKind, object: Option<ObjectKey>, reason: &str) {
         self.faults.push(PackFault { kind, object, reason: reason.to_owned() });
+    }
+
+    /// Compares what a forwarding file says of the pack's own records with the pack's index.
+    fn compare_forward(&mut self, forward: &Forward, listed: &[PackedObject]) {
+        let forwarded: HashSet<(ObjectKey, Place, u64)> =
+            forward.records.iter().map(|record| (record.key, record.from, record.size)).collect();
+        let differs =
+            listed.iter().find(|object| !forwarded.contains(&(object.key, object.place, object.size)));
+        if let Some(object) = differs {
+            let reason = format!("it does not say where the record at {} went", object.place);
+            self.fault(PackFaultKind::LyingForward, Some(object.key), &reason);
+        } else if forward.records.len() != listed.len() {
+            let reason =
+                format!("it has {} records, the index lists {}", forward.records.len(), listed.len());
+            self.fault(PackFaultKind::LyingForward, None, &reason);
+        }
     }
 
     /// Compares the record that was found with what the index lists at its place.

@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::report::finding;
 use super::verify_blobs::KnownPacks;
 use super::{Event, Problem, ProblemKind, Recovery};
-use crate::id::{BlobId, ObjectKey};
+use crate::id::BlobId;
 use crate::name::{BranchName, Handle, Slug};
-use crate::port::{BackendError, PackFaultKind, PackId, RefLogEntry, RepositoryRecord};
+use crate::port::{BackendError, PackId, RefLogEntry, RepositoryRecord};
 
 /// Rows of one page of commits, snapshots or blobs.
 pub(super) const PAGE: u32 = 1000;
@@ -44,6 +44,8 @@ pub struct VerifySummary {
     pub unstored: u64,
     /// Packs.
     pub packs: u64,
+    /// Packs whose records were copied into other packs, to which their names lead.
+    pub folded_packs: u64,
     /// Packs that no move and no row names: what a push that failed leaves behind, perhaps half of one. They are no problem.
     pub unused_packs: u64,
     /// Bytes of packs that were read from end to end.
@@ -62,7 +64,9 @@ pub(super) struct Verification<'a> {
     pub(super) summary: VerifySummary,
     /// Packs that moves name: 32 bytes for each push there ever was.
     pub(super) moved: HashSet<PackId>,
-    /// Packs that rows name and no move does.
+    /// Packs that moves borrow from.
+    pub(super) borrowed: HashSet<PackId>,
+    /// Packs that rows name, or that moves lead to.
     pub(super) used: HashSet<PackId>,
     pub(super) known_packs: KnownPacks,
     /// Blobs that the present repository is known to hold.
@@ -88,6 +92,7 @@ impl Recovery {
             recovery: self,
             summary: VerifySummary::default(),
             moved: HashSet::new(),
+            borrowed: HashSet::new(),
             used: HashSet::new(),
             known_packs: KnownPacks::default(),
             held_blobs: HashSet::new(),
@@ -195,76 +200,7 @@ impl Verification<'_> {
             }
             head = entry.new;
             self.moved.extend(&entry.packs);
-            self.used.extend(&entry.borrowed);
+            self.borrowed.extend(&entry.borrowed);
         }
-    }
-
-    /// Every object of the packs that moves name has a row, and every pack and index file is what it was.
-    async fn packs(&mut self, whole: bool, only_used: bool) -> Result<(), BackendError> {
-        let mut names = self.recovery.packs.pack_names().await?;
-        let there: HashSet<PackId> = names.iter().copied().collect();
-        let mut moved: Vec<PackId> = self.moved.iter().copied().collect();
-        moved.sort_unstable();
-        let total = moved.len() as u64;
-        for (done, pack) in (1..).zip(moved) {
-            self.moved_pack(pack, &there).await?;
-            self.progress("packs that moves name", done, Some(total));
-        }
-        if only_used {
-            names.retain(|pack| self.moved.contains(pack) || self.used.contains(pack));
-        }
-        let total = names.len() as u64;
-        for pack in names {
-            self.pack(pack, whole).await?;
-            self.progress("packs", self.summary.packs, Some(total));
-        }
-        Ok(())
-    }
-
-    /// The objects of a pack that a move names, wherever they lie now, have rows.
-    async fn moved_pack(&mut self, pack: PackId, there: &HashSet<PackId>) -> Result<(), BackendError> {
-        let backends = self.recovery.backends();
-        let objects = match backends.objects.pack_objects(pack).await {
-            Ok(objects) => objects,
-            // What is wrong with a pack that is there is told once, by its own audit.
-            Err(error) => {
-                let reason = finding(error)?;
-                if !there.contains(&pack) {
-                    let kind = ProblemKind::Pack(PackFaultKind::MissingPack);
-                    self.problem(Problem::new(kind, reason).pack(pack));
-                }
-                return Ok(());
-            }
-        };
-        self.used.extend(objects.iter().map(|object| object.place.pack));
-        for objects in objects.chunks(1000) {
-            let keys: Vec<ObjectKey> = objects.iter().map(|object| object.key).collect();
-            let places = backends.objects.locate(&keys).await?;
-            for (key, _) in keys.iter().zip(places).filter(|(_, place)| place.is_none()) {
-                let problem = Problem::new(ProblemKind::ObjectWithoutRow, "no row names it");
-                self.problem(problem.object(*key).pack(pack));
-            }
-        }
-        Ok(())
-    }
-
-    async fn pack(&mut self, pack: PackId, whole: bool) -> Result<(), BackendError> {
-        self.summary.packs += 1;
-        let report = self.recovery.packs.audit(pack, whole).await?;
-        self.summary.pack_bytes += report.bytes;
-        let unused = !self.moved.contains(&pack) && !self.used.contains(&pack);
-        self.summary.unused_packs += u64::from(unused);
-        if unused {
-            // Half a pack, or one without an index: what a write that was cut off leaves for the collection.
-            return Ok(());
-        }
-        for fault in report.faults {
-            let problem = Problem::new(ProblemKind::Pack(fault.kind), fault.reason).pack(pack);
-            self.problem(match fault.object {
-                Some(key) => problem.object(key),
-                None => problem,
-            });
-        }
-        Ok(())
     }
 }

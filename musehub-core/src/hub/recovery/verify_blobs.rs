@@ -51,7 +51,7 @@ impl Verification<'_> {
     }
 
     /// What a pack holds by its index, in the order of keys, or why that cannot be said.
-    async fn pack_objects(
+    pub(super) async fn pack_objects(
         &mut self,
         pack: PackId,
     ) -> Result<Result<Arc<[PackedObject]>, String>, BackendError> {
