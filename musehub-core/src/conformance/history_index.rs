@@ -32,6 +32,7 @@ where
             a_repository_begins_empty,
             rows_come_back,
             recording_again_changes_nothing,
+            a_blob_whose_place_is_lost_lies_where_the_move_has_it,
             a_branch_never_moves_back,
             a_deleted_branch_keeps_its_number,
             branches_are_ordered_by_name,
@@ -185,6 +186,24 @@ async fn recording_again_changes_nothing<B: RepositoryIndex + HistoryIndex>(inde
         assert_eq!(branches(index, &repo).await.len(), 1, "one branch");
         assert_holds(index, &repo, &history).await;
         assert_eq!(blobs(index, &repo, &[blob_id("a")]).await, [blob("a")], "one row for a blob");
+    }
+}
+
+async fn a_blob_whose_place_is_lost_lies_where_the_move_has_it<B: RepositoryIndex + HistoryIndex>(index: &B) {
+    create_repositories(index, 1).await;
+    let (repo, history) = (repo(1), chain("c", 3));
+    let old = [blob("a"), blob("b"), blob("c")];
+    record(index, &MoveRows { blobs: old.to_vec(), ..first_move(&repo, "main", &history[..2]) }).await;
+    let new = old.map(|row| BlobRow { place: place("written again"), ..row });
+    let lost = vec![old[0].located(), new[1].located()];
+    let next = rows(entry(&repo, "main", 2, Some(history[1].id), Some(history[2].id)), &history[2..]);
+    let next = MoveRows { blobs: new.to_vec(), lost, ..next };
+    for _ in 0..2 {
+        record(index, &next).await;
+        let held = blobs(index, &repo, &old.map(|row| row.id)).await;
+        let mut expected = vec![new[0], old[1], old[2]];
+        expected.sort_by_key(|row| row.id);
+        assert_eq!(held, expected, "only the row that says a lost place says another one");
     }
 }
 

@@ -70,7 +70,14 @@ pub(super) fn entry(
 
 pub(super) fn rows(entry: RefLogEntry, commits: &[CommitRow]) -> MoveRows {
     let snapshots = commits.iter().map(snapshot_of).collect();
-    MoveRows { entry, commits: commits.to_vec(), snapshots, blobs: Vec::new(), jobs: Vec::new() }
+    MoveRows {
+        entry,
+        commits: commits.to_vec(),
+        snapshots,
+        blobs: Vec::new(),
+        lost: Vec::new(),
+        jobs: Vec::new(),
+    }
 }
 
 /// The first move of a branch to the last of `commits`.

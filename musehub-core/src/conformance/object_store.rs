@@ -146,6 +146,9 @@ async fn a_place_nobody_gave_out_is_an_error<B: ObjectStore>(store: &B) {
         };
         assert!(streamed.is_err(), "streaming {place}, where nothing was written, is an error");
     }
+    let asked = [held[1].place, made_up[0], held[0].place, made_up[4]];
+    let present = store.present(&asked).await.expect("present");
+    assert_eq!(present, [true, false, true, false], "what was written is present, and nothing elsewhere");
     assert!(store.pack_objects(elsewhere).await.is_err(), "listing a pack that is not there is an error");
 }
 

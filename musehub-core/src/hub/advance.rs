@@ -13,8 +13,8 @@ use crate::id::{BlobId, CommitId, ObjectKey, ObjectKind};
 use crate::name::{BranchName, Handle};
 use crate::object::Commit;
 use crate::port::{
-    BackendError, BlobRow, JobKind, MoveRows, NewJob, NewObject, ObjectBody, PackedObject, PutReceipt,
-    RefLogEntry, RepositoryRecord, SnapshotRow,
+    BackendError, BlobRow, JobKind, Located, MoveRows, NewJob, NewObject, ObjectBody, PackedObject,
+    PutReceipt, RefLogEntry, RepositoryRecord, SnapshotRow,
 };
 use crate::scheme::IdScheme;
 use crate::settings::Protection;
@@ -65,6 +65,8 @@ pub(super) struct Novelty {
     pub(super) blobs: Vec<(BlobId, ObjectBody)>,
     /// Blobs that the repository did not hold though the store does, as another repository has them.
     pub(super) shared: Vec<BlobRow>,
+    /// Where the store had some of the blobs that are to be written, and has them no more.
+    pub(super) lost: Vec<Located>,
     /// Uploads that blobs were taken from.
     pub(super) uploads: HashSet<String>,
 }
@@ -241,6 +243,7 @@ impl Hub {
             commits: commits.collect(),
             snapshots: snapshots.collect(),
             blobs: written.chain(novelty.shared.iter().copied()).collect(),
+            lost: novelty.lost.clone(),
             jobs: self.jobs_of(repo, &entry),
             entry,
         }

@@ -9,7 +9,8 @@ use crate::id::{BlobId, CommitId, ObjectKey, ObjectKind, SnapshotId};
 use crate::name::BranchName;
 use crate::object::{Commit, ObjectError, Snapshot};
 use crate::port::{
-    BackendError, BlobRow, MoveRows, PackedObject, RefLogEntry, RepositoryRecord, SnapshotRow, Timestamp,
+    BackendError, BlobRow, Located, MoveRows, PackedObject, RefLogEntry, RepositoryRecord, SnapshotRow,
+    Timestamp,
 };
 use crate::scheme::IdScheme;
 
@@ -175,8 +176,13 @@ impl Hub {
         let commits = self.commits_of(repo, scheme, &written).await?;
         let (snapshots, blobs) = self.snapshots_of(repo, &written).await?;
         let blobs = sorted(&blobs).into_iter().filter_map(|id| blob_places.get(&id));
-        let blobs =
-            blobs.map(|object| BlobRow { id: object.key.id.into(), size: object.size, place: object.place });
+        let row = |object: &PackedObject| BlobRow {
+            id: object.key.id.into(),
+            size: object.size,
+            place: object.place,
+        };
+        let blobs: Vec<BlobRow> = blobs.map(row).collect();
+        let lost = self.lost_before(&blobs).await?;
         let edges: Vec<(CommitId, Vec<CommitId>)> =
             commits.iter().map(|(commit, _)| (commit.id(), commit.parents().to_vec())).collect();
         let mut named: HashSet<CommitId> =
@@ -206,10 +212,23 @@ impl Hub {
         Ok(Some(MoveRows {
             commits: commit_rows.collect(),
             snapshots,
-            blobs: blobs.collect(),
+            blobs,
+            lost,
             jobs: self.jobs_of(repo, &entry),
             entry,
         }))
+    }
+
+    /// Where rows say that blobs of a move are and where nothing is: the move that it writes again found that out.
+    async fn lost_before(&self, blobs: &[BlobRow]) -> Result<Vec<Located>, BackendError> {
+        let keys: Vec<ObjectKey> = blobs.iter().map(|row| row.id.key()).collect();
+        let known = self.backends.objects.locate(&keys).await?;
+        let elsewhere = blobs.iter().zip(known).filter_map(|(row, place)| {
+            place
+                .filter(|place| place.pack != row.place.pack)
+                .map(|place| Located { key: row.id.key(), place })
+        });
+        Ok(sorted(&self.lost(elsewhere.collect()).await?))
     }
 
     async fn commits_of(

@@ -208,7 +208,8 @@ impl Hub {
         Ok(missing.map(|(id, _)| id).collect())
     }
 
-    /// Which of the blobs the repository does not hold, staged or not, in the order given.
+    /// Which of the blobs the repository does not hold, staged or not, in the order given. One whose pack is lost is among them:
+    /// whoever sends it again heals what names it.
     ///
     /// # Errors
     /// [`BackendError`] where a backend fails.
@@ -218,7 +219,9 @@ impl Hub {
         ids: &[BlobId],
     ) -> Result<Vec<BlobId>, BackendError> {
         let held = self.backends.history.blobs(&repo.repo_id, ids).await?;
-        let held: HashSet<BlobId> = held.iter().map(|row| row.id).collect();
+        let lost = self.lost(held.iter().map(BlobRow::located).collect()).await?;
+        let held = held.iter().filter(|row| !lost.contains(&row.located()));
+        let held: HashSet<BlobId> = held.map(|row| row.id).collect();
         Ok(ids.iter().copied().filter(|id| !held.contains(id)).collect())
     }
 

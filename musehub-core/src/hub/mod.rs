@@ -30,6 +30,7 @@ mod releases;
 mod repository;
 mod rows;
 mod signatures;
+mod supply;
 
 use std::collections::HashSet;
 use std::fmt;

@@ -2,18 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bytes::Bytes;
-
 use super::advance::{Advance, Expected, Novelty, Way};
 use super::incoming::{Incoming, Push, verify_snapshots};
 use super::rebuild::PushedSnapshots;
 use super::{Hub, Missing, PushError, opaque_ids, sorted};
-use crate::canonical;
 use crate::graph::{CommitNode, number_commits, topological_order};
-use crate::id::{BlobId, CommitId, ObjectKey, ObjectKind, SnapshotId};
+use crate::id::{CommitId, SnapshotId};
 use crate::name::{BranchName, Handle};
 use crate::object::SnapshotRecord;
-use crate::port::{BlobRow, BranchRow, ObjectBody, RepositoryRecord, Staged};
+use crate::port::{BranchRow, RepositoryRecord};
 use crate::scheme::IdScheme;
 
 /// What a push did.
@@ -263,47 +260,6 @@ impl Hub {
         Ok(nodes)
     }
 
-    /// Finds the bytes of each of `blobs` that the repository lacks; gives those that are nowhere.
-    async fn collect_blobs(
-        &self,
-        repo: &RepositoryRecord,
-        scheme: IdScheme,
-        blobs: Vec<BlobId>,
-        novelty: &mut Novelty,
-    ) -> Result<Vec<BlobId>, PushError> {
-        // In this order: a push that takes staged blobs records them before it discards them, so what is staged no more is
-        // held by the time the index is asked.
-        let staged = self.backends.staging.find(&repo.repo_id, &blobs).await?;
-        let held = self.backends.history.blobs(&repo.repo_id, &blobs).await?;
-        let held: HashSet<BlobId> = held.iter().map(|row| row.id).collect();
-        let lacking = blobs.into_iter().zip(staged).filter(|(id, _)| !held.contains(id));
-        let mut found: Vec<(BlobId, u64, ObjectBody)> = Vec::new();
-        let mut missing = Vec::new();
-        for (id, staged) in lacking {
-            match source(scheme, id, novelty.incoming.blobs.get(&id), staged) {
-                Some((size, body)) => found.push((id, size, body)),
-                None => missing.push(id),
-            }
-        }
-        for staged in self.stage_loose(repo, scheme, &missing).await? {
-            missing.retain(|id| *id != staged.id);
-            found.push((staged.id, staged.size, ObjectBody::Staged(staged)));
-        }
-        // The bytes have been proven to the hub; another repository's copy of them need not be written again.
-        let keys: Vec<ObjectKey> = found.iter().map(|(id, ..)| id.key()).collect();
-        let places = self.backends.objects.locate(&keys).await?;
-        for ((id, size, body), place) in found.into_iter().zip(places) {
-            if let ObjectBody::Staged(staged) = &body {
-                novelty.uploads.insert(staged.upload.clone());
-            }
-            match place {
-                Some(place) => novelty.shared.push(BlobRow { id, size, place }),
-                None => novelty.blobs.push((id, body)),
-            }
-        }
-        Ok(missing)
-    }
-
     async fn outcome(
         &self,
         repo: &RepositoryRecord,
@@ -319,24 +275,4 @@ impl Hub {
             blobs_shared: novelty.shared.len(),
         })
     }
-}
-
-/// Where the bytes of a blob are: in the push, in staging, or known without asking.
-fn source(
-    scheme: IdScheme,
-    id: BlobId,
-    inline: Option<&Bytes>,
-    staged: Option<Staged>,
-) -> Option<(u64, ObjectBody)> {
-    if let Some(content) = inline {
-        let canonical = canonical::encode(ObjectKind::Blob, content).into();
-        return Some((content.len() as u64, ObjectBody::Canonical(canonical)));
-    }
-    if let Some(staged) = staged {
-        return Some((staged.size, ObjectBody::Staged(staged)));
-    }
-    if scheme.blob_id(id.object_id().algorithm(), b"") == id {
-        return Some((0, ObjectBody::Canonical(canonical::encode(ObjectKind::Blob, b"").into())));
-    }
-    None
 }

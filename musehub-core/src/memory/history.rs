@@ -143,8 +143,12 @@ impl Holdings {
                 self.snapshots.insert(row.id, row);
             }
         }
+        let lost: HashSet<(ObjectKey, Place)> = rows.lost.iter().map(|lost| (lost.key, lost.place)).collect();
         for row in rows.blobs {
-            self.blobs.entry(row.id).or_insert(row);
+            let held = self.blobs.entry(row.id).or_insert(row);
+            if lost.contains(&(row.id.key(), held.place)) {
+                held.place = row.place;
+            }
         }
         let RefLogEntry { branch, sequence, new: head, at, .. } = rows.entry;
         if sequence > self.last_sequence(&branch) {

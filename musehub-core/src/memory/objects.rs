@@ -203,6 +203,11 @@ impl ObjectStore for MemoryObjects {
         Ok(keys.iter().map(|key| state.places.get(key).and_then(|places| places.first().copied())).collect())
     }
 
+    async fn present(&self, places: &[Place]) -> Result<Vec<bool>, BackendError> {
+        let state = lock(&self.state);
+        Ok(places.iter().map(|place| state.resting(place).is_ok()).collect())
+    }
+
     async fn read(&self, objects: &[Located]) -> Result<Vec<Bytes>, BackendError> {
         let state = lock(&self.state);
         objects.iter().map(|object| state.object(object).cloned()).collect()

@@ -274,7 +274,7 @@ fn commit(seed: &str, parents: &[&str], generation: u64) -> CommitRow {
 fn rows(entry: RefLogEntry, commits: Vec<CommitRow>) -> MoveRows {
     let id = SnapshotId::new(HashAlgorithm::Sha256, [0; 32]);
     let snapshots = vec![SnapshotRow { id, entry_count: 0, size: 2, place: Some(place()) }];
-    MoveRows { entry, commits, snapshots, blobs: Vec::new(), jobs: Vec::new() }
+    MoveRows { entry, commits, snapshots, blobs: Vec::new(), lost: Vec::new(), jobs: Vec::new() }
 }
 
 #[test]

@@ -97,6 +97,8 @@ pub struct MoveRows {
     pub snapshots: Vec<SnapshotRow>,
     /// Blobs that the repository did not hold, wherever they lie.
     pub blobs: Vec<BlobRow>,
+    /// Places of some of those blobs where nothing lies any more: a row that says such a place says the move's from now on.
+    pub lost: Vec<Located>,
     /// Work to do because of the move.
     pub jobs: Vec<NewJob>,
 }
@@ -119,7 +121,8 @@ pub struct RowTimes {
 /// # Contract
 /// [`record_move`](Self::record_move) is atomic and idempotent. It never moves a branch back: a move whose number is not
 /// above the branch's present one adds its rows and leaves the head. Rows that are there already stay as they are, but for
-/// those of commits and snapshots without a place, which the move's replace.
+/// those of commits and snapshots without a place, which the move's replace, and those of blobs that say a place which the move
+/// names as [`lost`](MoveRows::lost).
 #[async_trait]
 pub trait HistoryIndex: Send + Sync {
     /// Adds a move and what came with it; says how long that took, as far as the backend measures it.

@@ -104,7 +104,7 @@ impl FromStr for Place {
 }
 
 /// An object by its name, and where its record lies: what a reader asks for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Located {
     /// The object.
     pub key: ObjectKey,
@@ -164,6 +164,8 @@ pub struct PutReceipt {
 /// * [`put`](Self::put) writes all objects as one unit, visible whole or not at all, durable when it returns.
 /// * Bytes never change under a place. Reading gives exactly the canonical bytes written, or
 ///   [`BackendError::Damaged`], never other bytes. Where the record of another object lies at a place, that is damage too.
+/// * [`locate`](Self::locate) says what is known of places, and asks nobody whether the bytes are there: they may have been
+///   lost since. Who wants to rely on them asks [`present`](Self::present).
 /// * Under `flat-v1` the hash of a commit or snapshot does not cover its whole record, so two packs may hold
 ///   different bytes under one key; a place tells them apart, [`locate`](Self::locate) may answer either.
 ///   Blobs and `typed-v2` objects have one content per key.
@@ -174,6 +176,10 @@ pub trait ObjectStore: Send + Sync {
 
     /// Where each object lies, in the order asked; none for an object that the store does not hold.
     async fn locate(&self, keys: &[ObjectKey]) -> Result<Vec<Option<Place>>, BackendError>;
+
+    /// Whether what was written at each place is there still, in the order asked, as far as that is told without reading it.
+    /// An answer may be some seconds old where it is yes.
+    async fn present(&self, places: &[Place]) -> Result<Vec<bool>, BackendError>;
 
     /// The canonical bytes of each object, in the order asked. All are in memory at once: callers bound the sum of
     /// lengths, and stream single large objects with [`stream`](Self::stream).

@@ -15,7 +15,7 @@ async fn scene() -> (World, RepositoryRecord, Vec<Made>) {
     let repo = world.create("demo").await;
     let mut history = chain("base", None, 2);
     world.push(&repo, push_of("main", &history)).await.unwrap();
-    let next = commit("next", &[&history[1]], &[("n", "next")]);
+    let next = commit("next", &[&history[1]], &[("n", "base 0\n")]);
     history.push(next);
     let repo = world.reopen(&repo).await;
     (world, repo, history)

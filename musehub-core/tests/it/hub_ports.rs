@@ -133,6 +133,7 @@ macro_rules! pass_on {
 pass_on!(ObjectStore, objects, {
     fn put(objects: Vec<NewObject>) -> PutReceipt;
     fn locate(keys: &[ObjectKey]) -> Vec<Option<Place>>;
+    fn present(places: &[Place]) -> Vec<bool>;
     fn read(objects: &[Located]) -> Vec<Bytes>;
     fn stream(object: Located) -> BoxStream<'static, Result<Bytes, BackendError>>;
     fn packs() -> Vec<PackId>;

@@ -1,14 +1,16 @@
 //! [`HistoryIndex`].
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use musehub_core::graph::CommitNode;
-use musehub_core::id::{BlobId, CommitId, SnapshotId};
+use musehub_core::id::{BlobId, CommitId, ObjectKey, SnapshotId};
 use musehub_core::name::{BranchName, RepoId};
 use musehub_core::object::IdProof;
 use musehub_core::port::{
-    BackendError, BlobRow, BranchRow, CommitRow, HistoryIndex, MoveRows, RefLogEntry, RowTimes, SnapshotRow,
+    BackendError, BlobRow, BranchRow, CommitRow, HistoryIndex, Located, MoveRows, Place, RefLogEntry,
+    RowTimes, SnapshotRow,
 };
 use sea_orm::{QueryResult, Value};
 
@@ -17,6 +19,7 @@ use super::dialect::among;
 use super::entity::history::{commit, commit_graph, snapshot};
 use super::entity::object::{object, object_ref};
 use super::job::{self, Repeat};
+use super::maintenance::RELOCATE_BLOB;
 use super::retry;
 use super::sql::{Row, Rows, Write, damaged, id_array, integer};
 
@@ -77,11 +80,12 @@ pub(super) const COMMIT_COUNT: &str = "SELECT COUNT(*) FROM musehub_commits WHER
 #[async_trait]
 impl HistoryIndex for SqlIndex {
     async fn record_move(&self, rows: MoveRows) -> Result<RowTimes, BackendError> {
-        let MoveRows { entry, commits, snapshots, blobs, jobs } = &rows;
+        let MoveRows { entry, commits, snapshots, blobs, lost, jobs } = &rows;
         retry::transaction(|| async {
             let write = self.write("recording a move").await?;
             let moved = move_branch(&write, entry).await?;
             let (objects, object_refs) = insert_blobs(&write, &entry.repo_id, blobs).await?;
+            relocate_lost(&write, blobs, lost).await?;
             let begun = Instant::now();
             insert_snapshots(&write, &entry.repo_id, snapshots).await?;
             let snapshots = begun.elapsed();
@@ -204,6 +208,21 @@ async fn insert_blobs(
         Box::new(blobs.iter().map(|blob| Ok([repo.as_str().into(), blob.id.to_string().into()])));
     write.insert_new::<object_ref::Entity, 2>([Ref::RepoId, Ref::ObjectId], refs).await?;
     Ok((objects, begun.elapsed()))
+}
+
+/// Rows of blobs that say where nothing lies any more say where the move has them.
+async fn relocate_lost(write: &Write, blobs: &[BlobRow], lost: &[Located]) -> Result<(), BackendError> {
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let places: HashMap<ObjectKey, Place> = blobs.iter().map(|blob| (blob.id.key(), blob.place)).collect();
+    for Located { key, place } in sorted(lost, |lost| (lost.key.id, lost.place)) {
+        if let Some(now) = places.get(key) {
+            let values = [key.id.to_string().into(), place.to_string().into(), now.to_string().into()];
+            write.execute(RELOCATE_BLOB, values).await?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) const SNAPSHOT_COLUMNS: [snapshot::Column; 5] = {

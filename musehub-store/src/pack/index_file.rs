@@ -11,7 +11,7 @@ use super::forward::Forward;
 use super::{PackedStore, forward_path, index_path, range};
 
 /// How often a pack's records may have gone on. Packs grow with each fold, so a longer way is a circle.
-const MAX_FORWARDS: usize = 64;
+pub(super) const MAX_FORWARDS: usize = 64;
 
 impl PackedStore {
     /// What the pack file holds, by its own index.

@@ -9,6 +9,7 @@ pub(crate) mod format;
 mod forward;
 mod index_file;
 mod places;
+mod presence;
 mod source;
 mod staging;
 
@@ -37,6 +38,7 @@ use format::{FormatError, RECORD_FRAMING};
 pub(crate) use forward::Forward;
 use places::RecentPacks;
 pub use places::{PlaceIndex, ScannedPlaces};
+use presence::SeenPacks;
 use source::PackSource;
 
 /// Records nearer to each other than this are read with one request.
@@ -51,6 +53,7 @@ pub struct PackedStore {
     places: Arc<dyn PlaceIndex>,
     /// What this process wrote last, which the place index may not know yet.
     recent: Arc<RecentPacks>,
+    seen: Arc<SeenPacks>,
     cache: Arc<RecordCache>,
 }
 
@@ -64,7 +67,13 @@ impl PackedStore {
     /// Packs in `backend`, found through `places`.
     #[must_use]
     pub fn new(backend: Backend, places: Arc<dyn PlaceIndex>) -> Self {
-        Self { backend, places, recent: Arc::default(), cache: Arc::new(RecordCache::new(0)) }
+        Self {
+            backend,
+            places,
+            recent: Arc::default(),
+            seen: Arc::default(),
+            cache: Arc::new(RecordCache::new(0)),
+        }
     }
 
     /// Keeps up to `bytes` bytes of snapshots and commits that were read lately in memory. Without this, nothing is kept.
@@ -219,6 +228,10 @@ impl ObjectStore for PackedStore {
             }
         }
         Ok(found)
+    }
+
+    async fn present(&self, places: &[Place]) -> Result<Vec<bool>, BackendError> {
+        self.are_present(places).await
     }
 
     async fn read(&self, objects: &[Located]) -> Result<Vec<Bytes>, BackendError> {

@@ -90,6 +90,10 @@ impl Faulty {
         self.inner.put(&Path::from(path), Bytes::copy_from_slice(bytes).into()).await.unwrap();
     }
 
+    pub(crate) async fn remove(&self, path: &str) {
+        self.inner.delete(&Path::from(path)).await.unwrap();
+    }
+
     /// What is to happen to the next call.
     fn next(&self, what: &str, path: Option<&Path>) -> Option<Fault> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);

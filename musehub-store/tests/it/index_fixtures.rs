@@ -143,7 +143,14 @@ pub(crate) fn entry(repo_number: u64, sequence: u64, new: Option<CommitId>) -> R
 
 /// A move that adds nothing.
 pub(crate) fn bare(entry: RefLogEntry) -> MoveRows {
-    MoveRows { entry, commits: Vec::new(), snapshots: Vec::new(), blobs: Vec::new(), jobs: Vec::new() }
+    MoveRows {
+        entry,
+        commits: Vec::new(),
+        snapshots: Vec::new(),
+        blobs: Vec::new(),
+        lost: Vec::new(),
+        jobs: Vec::new(),
+    }
 }
 
 pub(crate) fn commit_row(n: u64, parents: &[u64], generation: u64) -> CommitRow {

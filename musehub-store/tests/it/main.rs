@@ -16,6 +16,7 @@ mod index_intel;
 mod index_jobs;
 mod index_postgres;
 mod index_repositories;
+mod lost_packs;
 mod pack_damage;
 mod pack_fixtures;
 mod packs;

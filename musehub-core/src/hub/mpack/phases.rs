@@ -92,6 +92,10 @@ impl ObjectStore for Timed<dyn ObjectStore> {
         self.inner.locate(keys).await
     }
 
+    async fn present(&self, places: &[Place]) -> Result<Vec<bool>, BackendError> {
+        self.inner.present(places).await
+    }
+
     async fn read(&self, objects: &[Located]) -> Result<Vec<Bytes>, BackendError> {
         self.inner.read(objects).await
     }

@@ -323,6 +323,7 @@ impl Load<'_> {
         let rows = rows.map(|((id, size, _), object)| BlobRow { id: *id, size: *size, place: object.place });
         let rows = MoveRows {
             blobs: rows.collect(),
+            lost: Vec::new(),
             entry,
             commits: Vec::new(),
             snapshots: Vec::new(),
