@@ -13,6 +13,9 @@ use crate::object::Snapshot;
 use crate::port::{BackendError, BlobRow, BranchRow, CommitRow, Located, RepositoryRecord, SnapshotRow};
 use crate::scheme::IdScheme;
 
+/// How many bytes of snapshots are read at a time, beyond which only one more is.
+pub(super) const SNAPSHOT_BYTES: u64 = 16 << 20;
+
 /// What is to be sent. Blobs are read while they are sent: small ones together with [`Hub::contents`], a large one with
 /// [`Hub::content_stream`].
 #[derive(Clone, Debug, Default)]
@@ -96,11 +99,8 @@ impl Hub {
 
         let commit_bytes = self.read_commits(repo, &commits).await?;
         let snapshots = self.decode_snapshots(repo, wanted).await?;
-        let known = self.decode_snapshots(repo, self.snapshot_rows(repo, &known).await?).await?;
         let mut blobs = named(&snapshots);
-        for blob in named(&known) {
-            blobs.remove(&blob);
-        }
+        self.remove_named(repo, &known, &mut blobs).await?;
         let mut rows = self.backends.history.blobs(&repo.repo_id, &sorted(&blobs)).await?;
         if rows.len() != blobs.len() {
             let what = format!("{} blobs of {}/{}", blobs.len() - rows.len(), repo.owner, repo.slug);
@@ -130,6 +130,26 @@ impl Hub {
         }
         rows.sort_unstable_by_key(|row| row.id);
         Ok(rows)
+    }
+
+    /// Removes from `blobs` those that snapshots name. The snapshots may be as many as a history has merges, so there are never
+    /// more than a batch of them in memory.
+    pub(super) async fn remove_named(
+        &self,
+        repo: &RepositoryRecord,
+        snapshots: &HashSet<SnapshotId>,
+        blobs: &mut HashSet<BlobId>,
+    ) -> Result<(), BackendError> {
+        let mut rows = self.snapshot_rows(repo, snapshots).await?;
+        while !rows.is_empty() && !blobs.is_empty() {
+            let batch = next_batch(&mut rows);
+            for snapshot in self.decode_snapshots(repo, batch).await? {
+                for (_, blob) in snapshot.manifest() {
+                    blobs.remove(blob);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Snapshots, in the order of their rows, decoded on all cores.
@@ -258,6 +278,16 @@ impl Hub {
 
 fn within(bytes: u64, limit: u64) -> Result<(), FetchError> {
     if bytes > limit { Err(FetchError::TooLarge { bytes, limit }) } else { Ok(()) }
+}
+
+/// Takes as many rows of snapshots as are read together.
+pub(super) fn next_batch(rows: &mut Vec<SnapshotRow>) -> Vec<SnapshotRow> {
+    let mut bytes = 0;
+    let full = rows.iter().position(|row| {
+        bytes += row.size;
+        bytes >= SNAPSHOT_BYTES
+    });
+    rows.drain(..full.map_or(rows.len(), |last| last + 1)).collect()
 }
 
 /// The blobs that snapshots name.

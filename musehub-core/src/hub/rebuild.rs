@@ -4,13 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use rayon::prelude::*;
 
+use super::fetch::next_batch;
 use super::incoming::{ReadySnapshot, ready_snapshot};
 use super::{Hub, PushError, sorted};
 use crate::cpu;
 use crate::id::{BlobId, SnapshotId};
 use crate::mpack::SnapshotDelta;
 use crate::object::{OpaqueIds, SnapshotRecord};
-use crate::port::{BackendError, RepositoryRecord};
+use crate::port::RepositoryRecord;
 use crate::scheme::IdScheme;
 
 /// How many files of rebuilt snapshots are in memory at a time, before they are verified.
@@ -45,26 +46,22 @@ impl Hub {
         }
         let by_id: HashSet<SnapshotId> = needed.iter().map(|delta| delta.id).collect();
         let bases: HashSet<SnapshotId> = needed.iter().map(|delta| delta.base).collect();
-        let mut known: HashMap<SnapshotId, SnapshotRecord> = full
+        let known: Vec<(SnapshotId, SnapshotRecord)> = full
             .iter()
             .filter_map(|record| record.id.filter(|id| bases.contains(id)).map(|id| (id, record.clone())))
             .collect();
-        let outside: HashSet<SnapshotId> =
-            bases.iter().copied().filter(|id| !known.contains_key(id) && !by_id.contains(id)).collect();
-        known.extend(self.held_snapshots(repo, &outside).await?);
-        let lacking = lacking.clone();
-        cpu::run(move || Rebuild { scheme, limit, lacking, rebuilt: 0 }.run(needed, known)).await
-    }
-
-    /// Those of the snapshots that the repository holds.
-    async fn held_snapshots(
-        &self,
-        repo: &RepositoryRecord,
-        ids: &HashSet<SnapshotId>,
-    ) -> Result<HashMap<SnapshotId, SnapshotRecord>, BackendError> {
-        let rows = self.backends.history.snapshots(&repo.repo_id, &sorted(ids)).await?;
-        let read = self.decode_snapshots(repo, rows).await?;
-        Ok(read.into_iter().map(|snapshot| (snapshot.id(), snapshot.record().clone())).collect())
+        let inside: HashSet<SnapshotId> = known.iter().map(|(id, _)| *id).chain(by_id).collect();
+        let outside: HashSet<SnapshotId> = bases.difference(&inside).copied().collect();
+        let mut rebuild = Rebuild::new(scheme, limit, lacking.clone(), needed);
+        rebuild = cpu::run(move || rebuild.extend(known)).await?;
+        // A base may be as large as any snapshot, and each delta may have another one.
+        let mut rows = self.backends.history.snapshots(&repo.repo_id, &sorted(&outside)).await?;
+        while !rows.is_empty() {
+            let read = self.decode_snapshots(repo, next_batch(&mut rows)).await?;
+            let bases = move || read.iter().map(|base| (base.id(), base.record().clone())).collect();
+            rebuild = cpu::run(move || rebuild.extend(bases())).await?;
+        }
+        rebuild.finish()
     }
 }
 
@@ -97,34 +94,35 @@ struct Rebuild {
     scheme: IdScheme,
     limit: u64,
     lacking: HashSet<SnapshotId>,
+    /// Deltas that were not applied yet, by what they are based on.
+    children: HashMap<SnapshotId, Vec<SnapshotDelta>>,
     /// Bytes of snapshots that were rebuilt so far.
     rebuilt: u64,
+    ready: Vec<ReadySnapshot>,
+    blobs: HashSet<BlobId>,
 }
 
 impl Rebuild {
-    /// Goes along every chain from its beginning. A snapshot is kept until the last delta that is based on it was applied.
-    fn run(
-        mut self,
-        deltas: Vec<SnapshotDelta>,
-        mut known: HashMap<SnapshotId, SnapshotRecord>,
-    ) -> Result<(Vec<ReadySnapshot>, HashSet<BlobId>), PushError> {
+    fn new(scheme: IdScheme, limit: u64, lacking: HashSet<SnapshotId>, deltas: Vec<SnapshotDelta>) -> Self {
         let mut children: HashMap<SnapshotId, Vec<SnapshotDelta>> = HashMap::new();
         for delta in deltas {
             children.entry(delta.base).or_default().push(delta);
         }
-        let mut roots: Vec<SnapshotId> = known.keys().copied().collect();
-        roots.sort_unstable();
-        let mut pending: Vec<(SnapshotId, SnapshotRecord)> =
-            roots.into_iter().filter_map(|id| known.remove(&id).map(|record| (id, record))).collect();
-        let (mut ready, mut blobs) = (Vec::new(), HashSet::new());
+        Self { scheme, limit, lacking, children, rebuilt: 0, ready: Vec::new(), blobs: HashSet::new() }
+    }
+
+    /// Goes along every chain that begins at one of the bases. A snapshot is kept until the last delta that is based on it was
+    /// applied.
+    fn extend(mut self, mut pending: Vec<(SnapshotId, SnapshotRecord)>) -> Result<Self, PushError> {
+        pending.sort_unstable_by_key(|(id, _)| *id);
         let (mut batch, mut entries) = (Vec::new(), 0);
         while let Some((id, base)) = pending.pop() {
-            for delta in children.remove(&id).unwrap_or_default() {
+            for delta in self.children.remove(&id).unwrap_or_default() {
                 let record = delta.apply(&base).map_err(|source| crate::object::ObjectError::Manifest {
                     id: delta.id.to_string(),
                     source,
                 })?;
-                if children.contains_key(&delta.id) {
+                if self.children.contains_key(&delta.id) {
                     pending.push((delta.id, record.clone()));
                 }
                 if self.lacking.contains(&delta.id) {
@@ -132,30 +130,28 @@ impl Rebuild {
                     batch.push(record);
                 }
                 if entries > BATCH_ENTRIES {
-                    self.verify(std::mem::take(&mut batch), &mut ready, &mut blobs)?;
+                    self.verify(std::mem::take(&mut batch))?;
                     entries = 0;
                 }
             }
         }
-        self.verify(batch, &mut ready, &mut blobs)?;
+        self.verify(batch)?;
+        Ok(self)
+    }
+
+    /// What was rebuilt, once there are no more bases.
+    fn finish(self) -> Result<(Vec<ReadySnapshot>, HashSet<BlobId>), PushError> {
         // What is left leads to nothing, or only to itself.
-        let mut left: Vec<&SnapshotDelta> = children.values().flatten().collect();
+        let mut left: Vec<&SnapshotDelta> = self.children.values().flatten().collect();
         left.sort_by_key(|delta| delta.id);
-        match left.iter().find(|delta| !children.values().flatten().any(|other| other.id == delta.base)) {
+        let known: HashSet<SnapshotId> = left.iter().map(|delta| delta.id).collect();
+        match left.iter().find(|delta| !known.contains(&delta.base)).or(left.first()) {
             Some(delta) => Err(PushError::MissingBase { snapshot: delta.id, base: delta.base }),
-            None => match left.first() {
-                Some(delta) => Err(PushError::MissingBase { snapshot: delta.id, base: delta.base }),
-                None => Ok((ready, blobs)),
-            },
+            None => Ok((self.ready, self.blobs)),
         }
     }
 
-    fn verify(
-        &mut self,
-        batch: Vec<SnapshotRecord>,
-        ready: &mut Vec<ReadySnapshot>,
-        blobs: &mut HashSet<BlobId>,
-    ) -> Result<(), PushError> {
+    fn verify(&mut self, batch: Vec<SnapshotRecord>) -> Result<(), PushError> {
         let scheme = self.scheme;
         // What was put together here and gives no known id may have been put together wrongly.
         let verify = |record| ready_snapshot(scheme, OpaqueIds::Refuse, record);
@@ -166,8 +162,8 @@ impl Rebuild {
             if self.rebuilt > self.limit {
                 return Err(PushError::TooManySnapshots { limit: self.limit });
             }
-            ready.push(snapshot);
-            blobs.extend(named);
+            self.ready.push(snapshot);
+            self.blobs.extend(named);
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ mod hub_backfill;
 mod hub_faults;
 mod hub_fetch;
 mod hub_fixtures;
+mod hub_memory;
 mod hub_merge;
 mod hub_mpack;
 mod hub_new_branch;

@@ -10,6 +10,7 @@ use futures::TryStreamExt;
 
 use super::Mpacks;
 use crate::cpu;
+use crate::hub::fetch::SNAPSHOT_BYTES;
 use crate::hub::{FetchError, Hub, sorted};
 use crate::id::{BlobId, CommitId, SnapshotId};
 use crate::mpack::{Contents, MpackId, ObjectsWriter, SnapshotDelta, object_entry};
@@ -22,8 +23,6 @@ use crate::scheme::IdScheme;
 
 /// How many rows are read at a time.
 const ROWS: usize = 1000;
-/// How many bytes of snapshots are read at a time.
-const SNAPSHOT_BYTES: u64 = 16 << 20;
 /// How many bytes of blobs are read together; a larger blob is written as it is read.
 const BLOB_BYTES: u64 = 4 << 20;
 
@@ -299,10 +298,7 @@ impl Hub {
             self.add_commits(repo, scheme, &rows, &mut plan.contents).await?;
         }
         let mut named = self.add_snapshots(repo, planned, &mut plan.contents, limit).await?;
-        let known = self.decode_snapshots(repo, self.snapshot_rows(repo, &known).await?).await?;
-        for (_, blob) in known.iter().flat_map(|snapshot| snapshot.manifest().iter()) {
-            named.remove(blob);
-        }
+        self.remove_named(repo, &known, &mut named).await?;
         plan.blobs = self.backends.history.blobs(&repo.repo_id, &sorted(&named)).await?;
         if plan.blobs.len() != named.len() {
             let what = format!("{} blobs of {}/{}", named.len() - plan.blobs.len(), repo.owner, repo.slug);
