@@ -121,6 +121,23 @@ impl Points {
     }
 }
 
+/// Changes a file of this machine that is no object: the step `file: STEP`.
+pub(crate) fn file<T>(step: &str, change: impl FnOnce() -> std::io::Result<T>) -> std::io::Result<T> {
+    let refused = |fault| Err(std::io::Error::other(failure(fault)));
+    match Points::of_process().strike(&format!("file: {step}"), true) {
+        None => change(),
+        Some(fault @ (Fault::Before | Fault::Full)) => refused(fault),
+        Some(fault) => {
+            let changed = change()?;
+            if fault == Fault::After {
+                drop(changed);
+                return refused(fault);
+            }
+            std::process::abort()
+        }
+    }
+}
+
 /// The sizes from which on this process writes in parts, where a test chose them.
 pub(crate) fn parts() -> Option<Parts> {
     let part = std::env::var("MUSEHUB_FAILPOINT_PARTS").ok()?;

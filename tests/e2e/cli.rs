@@ -4,11 +4,12 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
+use musehub_test_services::Engine;
 use musehub_test_support::History;
 use musehub_test_support::signing::Signer;
 
 use crate::http::{client, get};
-use crate::process::{Process, Ran, Server, create_token, musehub, run};
+use crate::process::{Process, Ran, Server, create_token, musehub, over, run};
 
 #[test]
 fn every_command_explains_itself() {
@@ -68,7 +69,8 @@ fn a_repository_is_made_once_and_the_data_directory_with_it() {
     let data = parent.path().join("not/yet/there");
     let made = run(&data, &["repo", "create", "alice/tunes"]).expect(0);
     assert!(made.out.contains("alice/tunes"), "{made:?}");
-    assert!(data.join("musehub.db").is_file() && data.join("store").is_dir());
+    assert_eq!(data.join("musehub.db").is_file(), Engine::chosen() == Engine::Sqlite);
+    assert!(data.join("store").is_dir());
 
     let again = run(&data, &["repo", "create", "alice/tunes"]).expect(2);
     assert_eq!(again.err.trim(), "error: alice/tunes exists already");
@@ -317,8 +319,8 @@ fn a_signal_right_after_the_address_is_known_ends_the_server_with_status_0() {
 #[test]
 fn logs_can_be_turned_off() {
     let data = tempfile::tempdir().unwrap();
-    let mut command = musehub(&["demo", "--listen", "127.0.0.1:0", "--data"]);
-    let demo = Process::start(command.arg(data.path()).env("RUST_LOG", "off")).unwrap();
+    let mut command = over(data.path(), &["demo", "--listen", "127.0.0.1:0"]);
+    let demo = Process::start(command.env("RUST_LOG", "off")).unwrap();
     demo.wait_for("guide", |line| line.contains("Stop with Ctrl-C").then_some(()));
     assert!(!demo.printed().contains("INFO"), "{}", demo.printed());
 }

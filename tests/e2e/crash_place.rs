@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use musehub_test_services::postgres;
 use musehub_test_services::s3::{Kind, Server as Store};
+use musehub_test_services::{Engine, postgres};
 use tempfile::TempDir;
 
 use crate::process::{Ran, Server, musehub};
@@ -31,13 +31,21 @@ struct Services {
 }
 
 impl Place {
+    /// What suits the engine that the tests run on.
+    pub(crate) async fn chosen() -> Self {
+        match Engine::chosen() {
+            Engine::Sqlite => Self::local(),
+            Engine::Postgres => Self::shared().await,
+        }
+    }
+
     /// A directory and SQLite.
     pub(crate) fn local() -> Self {
         Self { data: tempfile::tempdir().unwrap(), services: None }
     }
 
     /// An S3-compatible store and PostgreSQL.
-    pub(crate) async fn shared() -> Self {
+    async fn shared() -> Self {
         let store = Store::of(Kind::S3sFs);
         let (bucket, objects) = store.new_bucket();
         let empty = postgres::database().await;

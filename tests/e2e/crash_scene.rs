@@ -7,12 +7,9 @@ use musehub_test_support::{History, rows};
 use serde_json::Value;
 
 use crate::crash_place::Place;
+use crate::crash_table::POINT;
 use crate::http::client;
 
-/// The variable that names what fails.
-pub(crate) const POINT: &str = "MUSEHUB_FAILPOINT";
-/// The variable that has large objects written in parts of so many bytes.
-pub(crate) const PARTS: &str = "MUSEHUB_FAILPOINT_PARTS";
 /// The file that [`Scene::exported`] makes, in the directory that commands run in.
 pub(crate) const EXPORT: &str = "tunes.mhex";
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::http::{client, get};
-use crate::process::{Process, Server, musehub};
+use crate::process::{Process, Server, over};
 
 /// A demonstration with the addresses that it printed.
 pub(crate) struct Demo {
@@ -15,8 +15,7 @@ pub(crate) struct Demo {
 impl Demo {
     #[track_caller]
     pub(crate) fn start(data: &Path, listen: &str) -> Self {
-        let mut command = musehub(&["demo", "--listen", listen, "--data"]);
-        let process = Process::start(command.arg(data)).unwrap();
+        let process = Process::start(&mut over(data, &["demo", "--listen", listen])).unwrap();
         let printed = |what: &str| {
             process.wait_for(what, |line| {
                 let (_, address) = line.split_once(what)?;

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::http::{Tcp, client};
-use crate::process::{PATIENCE, Server};
+use crate::process::{PATIENCE, Server, over};
 use crate::push::repository;
 
 /// How often the server is killed.
@@ -33,7 +33,7 @@ async fn every_acknowledged_push_outlives_kill_9_and_no_half_push_is_visible() {
     let mut root = History::new();
     let _ = root.commit_file("main", "root", "song.txt");
 
-    let mut server = Server::start(data.path());
+    let mut server = serve(data.path());
     let _ = client(&server, "alice", "tunes", Some(&token)).push(&root, "main", false).await.unwrap();
     let mut pushers: Vec<Pusher> = BRANCHES.iter().map(|branch| Pusher::new(branch, &root)).collect();
     let unwelcome = Unwelcome::new(&root);
@@ -57,7 +57,7 @@ async fn every_acknowledged_push_outlives_kill_9_and_no_half_push_is_visible() {
 
         // The object store alone says what was pushed; the database only indexes it.
         let alone = (kill % 4 == 0).then(|| without_database(data.path()));
-        server = Server::start(data.path());
+        server = serve(data.path());
         let remote = client(&server, "alice", "tunes", Some(&token));
         let shown = check(&remote, &mut pushers, &unwelcome, &mut tally).await;
         let shown = shown.unwrap_or_else(|error| panic!("{context}: {error}"));
@@ -77,6 +77,11 @@ async fn every_acknowledged_push_outlives_kill_9_and_no_half_push_is_visible() {
     for pusher in &pushers {
         assert_eq!(clone.head(pusher.branch), pusher.history.head(pusher.branch));
     }
+}
+
+/// A server that refuses nobody for pushing without a pause.
+fn serve(data: &Path) -> Server {
+    Server::serve(&mut over(data, &["serve", "--rate-limit", "off"]))
 }
 
 /// Checks what a server that was started again shows, and settles what became of the pushes in flight.

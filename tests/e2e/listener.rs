@@ -7,11 +7,11 @@ use bytes::Bytes;
 use hyper::Request;
 
 use crate::http::send;
-use crate::process::{PATIENCE, Server, create_token, musehub};
+use crate::process::{PATIENCE, Server, create_token, over};
 
 /// A server with more options.
 fn serve(data: &std::path::Path, more: &[&str]) -> Server {
-    Server::serve(musehub(&["serve"]).arg("--data").arg(data).args(more))
+    Server::serve(over(data, &["serve"]).args(more))
 }
 
 /// What comes of a repository created with some headers: its address.

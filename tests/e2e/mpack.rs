@@ -12,9 +12,9 @@ use musehub_test_support::mpack_client::container_of;
 use musehub_test_support::record::{get, map, texts};
 use serde_json::{Value, json};
 
-use crate::crash_scene::POINT;
+use crate::crash_table::POINT;
 use crate::http::{client, mpack_client, send};
-use crate::process::{PATIENCE, Process, Ran, Server, create_token, musehub, run};
+use crate::process::{PATIENCE, Process, Ran, Server, create_token, over, run};
 use crate::push::assert_same;
 
 /// A history whose pack has everything: several commits, deltas, an object that comes in pieces.
@@ -31,8 +31,8 @@ fn history(seed: u64) -> History {
 
 /// A worker, once it works.
 fn worker(data: &Path, failpoint: Option<&str>) -> Process {
-    let mut command = musehub(&["worker", "--job-lease", "1", "--jobs", "1", "--data"]);
-    command.arg(data).env("RUST_LOG", "info,musehub_server=debug");
+    let mut command = over(data, &["worker", "--job-lease", "1", "--jobs", "1"]);
+    command.env("RUST_LOG", "info,musehub_server=debug");
     if let Some(failpoint) = failpoint {
         command.env(POINT, failpoint);
     }
@@ -60,8 +60,7 @@ async fn kill_9_in_the_middle_of_indexing_a_pack_loses_nothing() {
     let data = tempfile::tempdir().unwrap();
     let _ = run(data.path(), &["repo", "create", "alice/first"]).expect(0);
     let token = create_token(data.path(), "alice");
-    let server =
-        Server::serve(musehub(&["serve", "--no-worker", "--rate-limit", "off", "--data"]).arg(data.path()));
+    let server = Server::serve(&mut over(data.path(), &["serve", "--no-worker", "--rate-limit", "off"]));
 
     // Before each write that a push makes, and in the middle of those that can be cut; then by the kernel, whenever that is.
     let moments = [
@@ -144,15 +143,15 @@ impl Bucket {
         let store = Store::of(Kind::S3sFs);
         let url = format!("s3://{BUCKET}/{}", fresh_prefix());
         let data = tempfile::tempdir().unwrap();
-        let over = |arguments: &[&str]| -> Command {
-            let mut command = musehub(arguments);
-            command.envs(&store.settings).args(["--store", &url, "--data"]).arg(data.path());
+        let command = |arguments: &[&str]| -> Command {
+            let mut command = over(data.path(), arguments);
+            command.envs(&store.settings).args(["--store", &url]);
             command
         };
-        let _ = Ran::of(&mut over(&["repo", "create", "alice/tunes"])).expect(0);
-        let token = Ran::of(&mut over(&["token", "create", "alice"])).expect(0);
+        let _ = Ran::of(&mut command(&["repo", "create", "alice/tunes"])).expect(0);
+        let token = Ran::of(&mut command(&["token", "create", "alice"])).expect(0);
         let token = token.out.lines().last().unwrap().to_owned();
-        let server = Server::serve(over(&["serve"]).args(options));
+        let server = Server::serve(command(&["serve"]).args(options));
         Self { store, server, token, _data: data }
     }
 

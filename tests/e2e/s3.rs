@@ -9,13 +9,13 @@ use musehub_test_support::History;
 use musehub_test_support::history::{noise, write};
 
 use crate::http::client;
-use crate::process::{Ran, Server, musehub};
+use crate::process::{self, Ran, Server};
 use crate::push::assert_same;
 
 /// A command over a prefix of a store's bucket, with a data directory for the rest.
 fn over(store: &Store, url: &str, data: &Path, arguments: &[&str]) -> Command {
-    let mut command = musehub(arguments);
-    command.envs(&store.settings).args(["--store", url, "--data"]).arg(data);
+    let mut command = process::over(data, arguments);
+    command.envs(&store.settings).args(["--store", url]);
     command
 }
 

@@ -6,7 +6,7 @@ use musehub_test_services::postgres;
 use sea_orm::{ConnectionTrait, Database};
 use tempfile::TempDir;
 
-use crate::process::{Ran, musehub, run};
+use crate::process::{Ran, musehub};
 
 /// A data directory, and a database in it or on a server.
 struct Hub {
@@ -98,7 +98,7 @@ async fn a_database_of_a_newer_hub_is_refused() {
 async fn a_check_changes_nothing_and_makes_no_database() {
     let parent = tempfile::tempdir().unwrap();
     let data = parent.path().join("nothing/there");
-    let checked = run(&data, &["schema", "check"]).expect(2);
+    let checked = Ran::of(musehub(&["schema", "check", "--data"]).arg(&data)).expect(2);
     assert!(checked.err.starts_with("error: "), "{checked:?}");
     assert!(!data.exists());
 

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::process::{Ran, Server, create_token, musehub};
+use crate::process::{Ran, Server, create_token, musehub, over};
 
 /// A certificate of `localhost` and its key, in files.
 struct Certificate {
@@ -51,8 +51,7 @@ impl Certificate {
     }
 
     fn serve(&self, data: &Path) -> Server {
-        let mut command = musehub(&["serve"]);
-        command.arg("--data").arg(data);
+        let mut command = over(data, &["serve"]);
         Server::serve(command.arg("--tls-cert").arg(self.certificate()).arg("--tls-key").arg(self.key()))
     }
 }
@@ -170,8 +169,7 @@ fn a_server_does_not_start_with_a_certificate_that_cannot_be_used() {
         (one.certificate(), one.certificate(), "no private key"),
         (one.folder.path().join("absent"), one.key(), "cannot read"),
     ] {
-        let mut command = musehub(&["serve", "--listen", "127.0.0.1:0"]);
-        command.arg("--data").arg(data.path());
+        let mut command = over(data.path(), &["serve", "--listen", "127.0.0.1:0"]);
         let ran = Ran::of(command.arg("--tls-cert").arg(certificate).arg("--tls-key").arg(key)).expect(2);
         assert!(ran.err.contains(said), "{ran:?}");
     }

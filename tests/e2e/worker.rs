@@ -1,48 +1,30 @@
 //! Workers beside a server: several, killed, asked to stop, and looked after from the command line.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use musehub_test_services::postgres;
 use musehub_test_support::History;
 use musehub_test_support::history::write;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::http::{client, get};
-use crate::process::{PATIENCE, Process, Ran, Server, musehub};
+use crate::process::{PATIENCE, Process, Ran, Server, over};
 
 /// How many repositories have a job each.
 const REPOSITORIES: usize = 8;
 
-/// Data, and where its database is.
-struct Data {
-    directory: TempDir,
-    database: Option<String>,
-}
+/// A directory of data, and its database.
+struct Data(TempDir);
 
 impl Data {
-    fn sqlite() -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), database: None }
-    }
-
-    async fn postgres() -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), database: Some(postgres::database().await) }
-    }
-
-    fn path(&self) -> &Path {
-        self.directory.path()
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = musehub(arguments);
-        command.arg("--data").arg(self.path());
-        if let Some(database) = &self.database {
-            command.env("MUSEHUB_DATABASE", database);
-        }
-        command
+        over(self.0.path(), arguments)
     }
 
     #[track_caller]
@@ -110,7 +92,7 @@ fn done_in(printed: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_worker_killed_in_the_middle_of_a_job_loses_nothing() {
-    let data = Data::sqlite();
+    let data = Data::new();
     let (server, token) = pushed(&data).await;
     let before = get(&server, "/api/v1/repos/alice/tunes0/intel/breakage", None).await.json();
     assert_eq!((&before["scan"], &before["job"]), (&Value::Null, &Value::from("pending")), "no server works");
@@ -150,28 +132,27 @@ async fn a_worker_killed_in_the_middle_of_a_job_loses_nothing() {
 
 #[tokio::test]
 async fn two_workers_on_one_database_do_each_job_once() {
-    for data in [Data::sqlite(), Data::postgres().await] {
-        let (_server, _) = pushed(&data).await;
-        let workers = [data.worker(&["--jobs", "2"], None), data.worker(&["--jobs", "2"], None)];
-        wait_for_done(&data, REPOSITORIES);
-        let mut times: BTreeMap<String, usize> = BTreeMap::new();
-        for worker in workers {
-            worker.signal("TERM");
-            let (status, printed) = worker.wait();
-            assert!(status.success(), "{printed}");
-            for job in done_in(&printed) {
-                *times.entry(job).or_default() += 1;
-            }
+    let data = Data::new();
+    let (_server, _) = pushed(&data).await;
+    let workers = [data.worker(&["--jobs", "2"], None), data.worker(&["--jobs", "2"], None)];
+    wait_for_done(&data, REPOSITORIES);
+    let mut times: BTreeMap<String, usize> = BTreeMap::new();
+    for worker in workers {
+        worker.signal("TERM");
+        let (status, printed) = worker.wait();
+        assert!(status.success(), "{printed}");
+        for job in done_in(&printed) {
+            *times.entry(job).or_default() += 1;
         }
-        assert_eq!(times.len(), REPOSITORIES, "{times:?}");
-        assert!(times.values().all(|times| *times == 1), "{times:?}");
-        assert!(data.jobs("done").iter().all(|job| job["attempts"] == 1), "each was claimed once");
     }
+    assert_eq!(times.len(), REPOSITORIES, "{times:?}");
+    assert!(times.values().all(|times| *times == 1), "{times:?}");
+    assert!(data.jobs("done").iter().all(|job| job["attempts"] == 1), "each was claimed once");
 }
 
 #[tokio::test]
 async fn jobs_are_listed_shown_cancelled_and_tried_again_from_the_command_line() {
-    let data = Data::sqlite();
+    let data = Data::new();
     let (_server, _) = pushed(&data).await;
     let pending = data.jobs("pending");
     assert_eq!(pending.len(), REPOSITORIES);

@@ -30,13 +30,24 @@ pub(super) async fn swap(database: &Path) -> Result<Option<PathBuf>, BackendErro
         let old = beside(database, "before-rebuild");
         remove(&old)?;
         // A second name first: at no moment is there no database.
-        std::fs::hard_link(database, &old).map_err(failed)?;
+        step("keeping the old database", || std::fs::hard_link(database, &old)).map_err(failed)?;
         kept = Some(old);
     }
-    std::fs::rename(&new, database).map_err(failed)?;
+    step("putting the new database in place", || std::fs::rename(&new, database)).map_err(failed)?;
     let directory = database.parent().filter(|parent| !parent.as_os_str().is_empty());
     sync(directory.unwrap_or(Path::new("."))).map_err(failed)?;
     Ok(kept)
+}
+
+/// A change of files, which tests of crashes strike.
+fn step<T>(name: &str, change: impl FnOnce() -> std::io::Result<T>) -> std::io::Result<T> {
+    #[cfg(feature = "failpoints")]
+    return crate::failpoints::file(name, change);
+    #[cfg(not(feature = "failpoints"))]
+    {
+        let _ = name;
+        change()
+    }
 }
 
 /// Refuses a database that somebody has open, by turning it from WAL to a single file, which only the last user can. The
