@@ -2,6 +2,7 @@
 //! `repositories/<owner>/<slug>/<version>.json`. Old moves lie in segments, `refs/<repository id>/=log/<number>.seg`.
 
 mod compact;
+mod entry;
 mod folded;
 mod segment;
 
@@ -11,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use musehub_core::port::{BackendError, RefLogEntry, RefStore, RepositoryRecord};
 use musehub_core::{BranchName, Handle, RepoId, Slug};
@@ -28,8 +28,6 @@ use folded::Remembered;
 const PARALLEL: usize = 32;
 /// The longest file name that an escaped branch name may have; longer ones end in a hash.
 const MAX_ESCAPED: usize = 180;
-/// The version of the entries' form.
-const FORMAT: u32 = 1;
 /// How often an entry is written again where the store refuses it and yet has none: S3 does that to one of two that race.
 const REFUSALS: u32 = 8;
 /// The first wait before that; each is twice the one before.
@@ -48,17 +46,6 @@ pub struct RefLog {
     remembered: Arc<Remembered>,
 }
 
-/// An entry as it rests.
-#[derive(Serialize, Deserialize)]
-struct Resting<T> {
-    format: u32,
-    /// Tells equal entries of two writers apart; what it says means nothing.
-    #[serde(default)]
-    writer: String,
-    #[serde(flatten)]
-    value: T,
-}
-
 impl RefLog {
     /// The log in `backend`.
     #[must_use]
@@ -74,10 +61,7 @@ impl RefLog {
     }
 
     async fn create<T: Serialize>(&self, path: &Path, value: T) -> Result<(), BackendError> {
-        let writer = uuid::Uuid::new_v4().simple().to_string();
-        let resting = serde_json::to_vec(&Resting { format: FORMAT, writer, value })
-            .map_err(|error| BackendError::unavailable(WRITING, error))?;
-        let resting = Bytes::from(resting);
+        let resting = entry::write(value).map_err(|error| BackendError::unavailable(WRITING, error))?;
         let _alone = match &self.alone {
             None => None,
             Some(lock) => {
@@ -114,13 +98,7 @@ impl RefLog {
 
     async fn read<T: for<'de> Deserialize<'de>>(&self, path: &Path) -> Result<T, BackendError> {
         let bytes = self.backend.get(path).await?;
-        let damaged = |reason: String| BackendError::Damaged { what: path.to_string(), reason };
-        let resting: Resting<T> =
-            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        if resting.format != FORMAT {
-            return Err(damaged(format!("it has format {}, this hub reads {FORMAT}", resting.format)));
-        }
-        Ok(resting.value)
+        entry::read(&bytes).map_err(|reason| BackendError::Damaged { what: path.to_string(), reason })
     }
 
     async fn read_all<T: for<'de> Deserialize<'de>>(&self, paths: Vec<Path>) -> Result<Vec<T>, BackendError> {

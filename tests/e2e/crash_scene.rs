@@ -62,6 +62,9 @@ impl Scene {
         for path in scene.place.under("refs") {
             let mut entry: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
             entry["at"] = (entry["at"].as_i64().unwrap() - 3 * 60 * 60 * 1000).into();
+            // As entries were before they had a checksum.
+            entry["format"] = 1.into();
+            let _ = entry.as_object_mut().unwrap().remove("blake3");
             fs::write(&path, entry.to_string()).unwrap();
         }
         scene.place.without_database().await;

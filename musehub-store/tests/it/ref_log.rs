@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use musehub_core::CommitId;
-use musehub_core::port::{BackendError, RefLogEntry, RefStore, RepositoryRecord, Timestamp};
+use musehub_core::port::{BackendError, PackId, RefLogEntry, RefStore, RepositoryRecord, Timestamp};
 use musehub_store::{Backend, RefLog};
 
 use crate::index_fixtures::{branch, commit_id, handle, record, repo};
@@ -95,7 +95,7 @@ async fn an_entry_that_is_torn_or_of_another_format_is_damaged_by_name() {
     let name = files(directory.path()).remove(0);
     let path = directory.path().join(&name);
     let whole = std::fs::read_to_string(&path).unwrap();
-    let newer = whole.replace("\"format\":1", "\"format\":2");
+    let newer = whole.replace("\"format\":2", "\"format\":3");
     assert_ne!(newer, whole);
     for bad in [&whole[..whole.len() / 2], "", "{}", "[]", &newer] {
         std::fs::write(&path, bad).unwrap();
@@ -108,6 +108,50 @@ async fn an_entry_that_is_torn_or_of_another_format_is_damaged_by_name() {
                 Err(BackendError::Damaged { what, .. }) => assert_eq!(what, name),
                 other => panic!("{bad:?} gives {other:?}"),
             }
+        }
+    }
+}
+
+/// What an older hub wrote, and what this one writes.
+#[tokio::test]
+async fn entries_of_either_format_are_read_as_they_were_written() {
+    let packs = |digit: &str| vec![PackId::parse(&digit.repeat(64)).unwrap()];
+    let expected = RefLogEntry {
+        at: Timestamp::from_millis(1_774_008_000_000),
+        packs: packs("a"),
+        borrowed: packs("b"),
+        ..entry("main", 1, None, format!("sha256:{}", "1".repeat(64)).parse().unwrap())
+    };
+    for bytes in [
+        include_bytes!("../fixtures/log-entry-1.json").as_slice(),
+        include_bytes!("../fixtures/log-entry-2.json").as_slice(),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(format!("refs/{}/main/000000000001.json", repo(1)));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(
+            log(directory.path()).history(&repo(1), &branch("main"), 0).await.unwrap(),
+            [expected.clone()]
+        );
+    }
+}
+
+#[tokio::test]
+async fn any_flipped_bit_of_an_entry_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = log(directory.path());
+    log.append(&entry("main", 1, None, commit_id(1))).await.unwrap();
+    let name = files(directory.path()).remove(0);
+    let path = directory.path().join(&name);
+    let whole = std::fs::read(&path).unwrap();
+    for at in 0..whole.len() {
+        for bit in [1, 2, 16] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= bit;
+            std::fs::write(&path, damaged).unwrap();
+            let read = log.history(&repo(1), &branch("main"), 0).await;
+            assert!(matches!(read, Err(BackendError::Damaged { .. })), "byte {at}: {read:?}");
         }
     }
 }
