@@ -10,7 +10,7 @@ use super::index::MemoryIndex;
 use super::objects::is_blob_hash;
 use super::{MemoryObjects, lock};
 use crate::canonical;
-use crate::id::{BlobId, CommitId, ObjectKind, SnapshotId};
+use crate::id::{BlobId, CommitId, ObjectKey, ObjectKind, SnapshotId};
 use crate::name::{BranchName, RepoId};
 use crate::port::{
     BackendError, BlobRow, BranchPosition, CommitRow, IndexPages, ObjectStore, PackAudit, PackFault,
@@ -81,6 +81,19 @@ impl IndexPages for MemoryIndex {
     ) -> Result<Vec<BlobRow>, BackendError> {
         let state = self.state();
         Ok(state.holdings.get(repo).map(|held| page(&held.blobs, after, limit)).unwrap_or_default())
+    }
+
+    /// Here a blob is there as long as a repository holds it.
+    async fn unheld_blobs(
+        &self,
+        _after: Option<BlobId>,
+        _limit: u32,
+    ) -> Result<(Vec<BlobRow>, Option<BlobId>), BackendError> {
+        Ok((Vec::new(), None))
+    }
+
+    async fn rowless(&self, _repo: &RepoId, _limit: u32) -> Result<Vec<ObjectKey>, BackendError> {
+        Ok(Vec::new())
     }
 }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{BackendError, BlobRow, CommitRow, SnapshotRow, Timestamp};
-use crate::id::{BlobId, CommitId, SnapshotId};
+use crate::id::{BlobId, CommitId, ObjectKey, SnapshotId};
 use crate::name::{BranchName, RepoId};
 
 /// A branch as the index knows it, also one that was deleted.
@@ -60,4 +60,16 @@ pub trait IndexPages: Send + Sync {
         after: Option<BlobId>,
         limit: u32,
     ) -> Result<Vec<BlobRow>, BackendError>;
+
+    /// Of the first `limit` blobs after the one that `after` names those that no repository holds, and which was the last
+    /// looked at; none at the end.
+    async fn unheld_blobs(
+        &self,
+        after: Option<BlobId>,
+        limit: u32,
+    ) -> Result<(Vec<BlobRow>, Option<BlobId>), BackendError>;
+
+    /// Up to `limit` commits that have a place in a repository's graph, and blobs that it is said to hold, without a row: rows
+    /// that nothing but damage takes apart. A backend that cannot come into this state has none.
+    async fn rowless(&self, repo: &RepoId, limit: u32) -> Result<Vec<ObjectKey>, BackendError>;
 }

@@ -33,6 +33,7 @@ mod sync;
 mod tokens;
 mod unsupported;
 mod verify;
+mod verify_rows;
 mod wire_access;
 mod wire_access_objects;
 mod wire_errors;

@@ -15,7 +15,7 @@ use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 use serde_json::Value;
 
 /// The tables that come from the object store.
-const TABLES: [&str; 7] = [
+pub(crate) const TABLES: [&str; 7] = [
     "musehub_repos",
     "musehub_branches",
     "musehub_commits",

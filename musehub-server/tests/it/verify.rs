@@ -1,14 +1,15 @@
 //! Verification finds each kind of damage to a store on disk, and names it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use musehub_core::hub::recovery::{Event, Problem, VerifyOptions, VerifySummary};
-use musehub_core::port::{ObjectStore, PackedObject};
+use musehub_core::hub::recovery::{Event, Problem, ProblemKind, VerifyOptions, VerifySummary};
+use musehub_core::port::{ObjectStore, PackFaultKind, PackedObject};
 use musehub_core::{Handle, ObjectKind, Slug};
 use musehub_store::{Backend, PackedStore, RepackOptions};
 use musehub_test_support::history::{noise, write};
 use musehub_test_support::{History, TestApp};
+use sea_orm::{ConnectionTrait, Database};
 
 use crate::durability::copy;
 
@@ -78,6 +79,14 @@ impl Damaged {
         let (_, problems) = self.verify(VerifyOptions { objects: true, ..VerifyOptions::default() }).await;
         problems.iter().map(ToString::to_string).collect()
     }
+}
+
+/// An entry of the log as it was written before entries had a checksum, to be changed.
+fn unsealed(path: &Path) -> serde_json::Value {
+    let mut entry: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    entry["format"] = 1.into();
+    entry.as_object_mut().unwrap().remove("blake3");
+    entry
 }
 
 /// A hub that is whole, to be copied and damaged.
@@ -377,8 +386,7 @@ async fn a_gap_in_a_log_and_a_damaged_entry_are_found() {
 async fn a_branch_that_points_at_no_commit_is_found() {
     let whole = Whole::new().await.damaged();
     let log = whole.log();
-    let last = fs::read_to_string(log.join("000000000004.json")).unwrap();
-    let mut entry: serde_json::Value = serde_json::from_str(&last).unwrap();
+    let mut entry = unsealed(&log.join("000000000004.json"));
     let lost = format!("sha256:{}", "5".repeat(64));
     entry["old"] = entry["new"].clone();
     entry["new"] = lost.clone().into();
@@ -451,4 +459,129 @@ async fn an_object_without_row_is_found() {
     assert_names(&problems, &["object-without-row", &format!("commit sha256:{commit}")]);
     assert_names(&problems, &["stale-branch alice/demo branch main"]);
     assert_names(&problems, &["missing-head alice/demo branch main", &commit]);
+}
+
+#[tokio::test]
+async fn a_move_that_says_something_else_than_what_happened_is_found() {
+    let whole = Whole::new().await;
+    let borrowed = |damaged: &Damaged| {
+        let mut logs = fs::read_dir(damaged.directory.path().join("store/refs")).unwrap();
+        let mut paths = logs.by_ref().map(|log| log.unwrap().path().join("main/000000000001.json"));
+        paths.find(|path| !unsealed(path)["borrowed"].as_array().unwrap().is_empty()).unwrap()
+    };
+    // Sealed, whatever is changed is damage.
+    for (member, changed) in [("at", 1.into()), ("pusher", "eve".into()), ("forced", true.into())] {
+        let damaged = whole.damaged();
+        let path = borrowed(&damaged);
+        let mut entry: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let before = entry.to_string();
+        entry[member] = changed;
+        assert_ne!(entry.to_string(), before);
+        let text = fs::read_to_string(&path).unwrap();
+        let seal = text.find(",\"blake3\"").unwrap();
+        let body = &mut entry;
+        let checksum = body.as_object_mut().unwrap().remove("blake3");
+        assert!(checksum.is_some());
+        let body = body.to_string();
+        fs::write(&path, format!("{}{}", &body[..body.len() - 1], &text[seal..])).unwrap();
+        assert_names(&damaged.problems().await, &["damaged-log bob/copy branch main", "checksum"]);
+    }
+    // What was written before there were checksums is compared with what came of it.
+    let damaged = whole.damaged();
+    let path = borrowed(&damaged);
+    let mut entry = unsealed(&path);
+    entry["borrowed"][0] = "7".repeat(64).into();
+    fs::write(&path, entry.to_string()).unwrap();
+    assert_names(&damaged.problems().await, &["missing-pack", &"7".repeat(64)]);
+    let damaged = whole.damaged();
+    let path = borrowed(&damaged);
+    let mut entry = unsealed(&path);
+    entry["at"] = 1.into();
+    fs::write(&path, entry.to_string()).unwrap();
+    assert_names(&damaged.problems().await, &["wrong-row bob/copy branch main", "another time"]);
+}
+
+/// All kinds of problems.
+const KINDS: [ProblemKind; 19] = [
+    ProblemKind::RowWithoutObject,
+    ProblemKind::ObjectWithoutRow,
+    ProblemKind::WrongRow,
+    ProblemKind::MissingHead,
+    ProblemKind::UnstorableRow,
+    ProblemKind::MissingParent,
+    ProblemKind::MissingSnapshot,
+    ProblemKind::MissingBlob,
+    ProblemKind::LogGap,
+    ProblemKind::DamagedLog,
+    ProblemKind::StaleBranch,
+    ProblemKind::Pack(PackFaultKind::MissingPack),
+    ProblemKind::Pack(PackFaultKind::MissingIndex),
+    ProblemKind::Pack(PackFaultKind::DamagedPack),
+    ProblemKind::Pack(PackFaultKind::DamagedIndex),
+    ProblemKind::Pack(PackFaultKind::LyingIndex),
+    ProblemKind::Pack(PackFaultKind::DamagedForward),
+    ProblemKind::Pack(PackFaultKind::LyingForward),
+    ProblemKind::Pack(PackFaultKind::DamagedObject),
+];
+
+/// Does what brings a problem of a kind about. Whoever adds a kind says here how, and adds it to those above.
+async fn inflict(kind: ProblemKind, whole: &Whole, on: &Damaged) {
+    let blob = whole.of_kind(ObjectKind::Blob);
+    let flip = |extension, at: usize| on.edit(&blob, extension, |bytes| bytes[at] ^= 1);
+    let remove = |extension| fs::remove_file(on.path(&blob, extension)).unwrap();
+    let rows = async |surgery: &str| {
+        let url = format!("sqlite://{}", on.directory.path().join("musehub.db").display());
+        let database = Database::connect(url).await.unwrap();
+        assert!(database.execute_unprepared(surgery).await.unwrap().rows_affected() > 0, "{surgery}");
+        database.close().await.unwrap();
+    };
+    match kind {
+        ProblemKind::RowWithoutObject => rows("UPDATE musehub_objects SET size = size + 1").await,
+        ProblemKind::ObjectWithoutRow | ProblemKind::MissingSnapshot => {
+            rows("DELETE FROM musehub_snapshots").await;
+        }
+        ProblemKind::WrongRow => rows("UPDATE musehub_commits SET message = 'another'").await,
+        ProblemKind::MissingHead => {
+            let surgery = format!("UPDATE musehub_branches SET head_commit_id = 'sha256:{}'", "5".repeat(64));
+            rows(&surgery).await;
+        }
+        ProblemKind::UnstorableRow => {
+            rows("UPDATE musehub_commits SET storage_uri = NULL, record = '[]'").await;
+        }
+        ProblemKind::MissingParent => {
+            let parents = "SELECT parent_id FROM musehub_commit_graph WHERE parent_id IS NOT NULL";
+            rows(&format!("DELETE FROM musehub_commits WHERE commit_id IN ({parents})")).await;
+        }
+        ProblemKind::MissingBlob => rows("DELETE FROM musehub_object_refs").await,
+        ProblemKind::LogGap => rows("UPDATE musehub_branches SET sequence = sequence + 1").await,
+        ProblemKind::StaleBranch => rows("DELETE FROM musehub_branches").await,
+        ProblemKind::DamagedLog => fs::write(on.log().join("000000000002.json"), "{").unwrap(),
+        ProblemKind::Pack(kind) => match kind {
+            PackFaultKind::MissingPack => remove("pack"),
+            PackFaultKind::MissingIndex => remove("idx"),
+            PackFaultKind::DamagedPack => flip("pack", blob.place.offset as usize),
+            PackFaultKind::DamagedObject => flip("pack", blob.place.offset as usize + 60),
+            PackFaultKind::DamagedIndex => flip("idx", 70),
+            PackFaultKind::LyingIndex => on.lie(&blob, "idx", |bytes| bytes[HEADER + KEY] ^= 1),
+            PackFaultKind::DamagedForward => {
+                on.fold().await;
+                flip("fwd", 70);
+            }
+            PackFaultKind::LyingForward => {
+                on.fold().await;
+                on.lie(&blob, "fwd", |bytes| bytes[60] ^= 1);
+            }
+        },
+    }
+}
+
+#[tokio::test]
+async fn every_kind_of_problem_is_found() {
+    let whole = Whole::new().await;
+    for kind in KINDS {
+        let damaged = whole.damaged();
+        inflict(kind, &whole, &damaged).await;
+        let (_, problems) = damaged.verify(VerifyOptions { objects: true, ..VerifyOptions::default() }).await;
+        assert!(problems.iter().any(|problem| problem.kind == kind), "{kind:?} is not among {problems:?}");
+    }
 }

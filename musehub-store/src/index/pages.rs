@@ -1,7 +1,7 @@
 //! [`IndexPages`].
 
 use async_trait::async_trait;
-use musehub_core::id::{BlobId, CommitId, SnapshotId};
+use musehub_core::id::{BlobId, CommitId, ObjectKey, ObjectKind, SnapshotId};
 use musehub_core::name::{BranchName, RepoId};
 use musehub_core::port::{BackendError, BlobRow, BranchPosition, CommitRow, IndexPages, SnapshotRow};
 use sea_orm::QueryResult;
@@ -35,6 +35,22 @@ pub(super) const BLOB_PAGE: &str = "\
     FROM (SELECT object_id FROM musehub_object_refs WHERE repo_id = $1 AND object_id > $2 \
         ORDER BY object_id LIMIT $3) AS r \
     CROSS JOIN musehub_objects AS o WHERE o.object_id = r.object_id ORDER BY o.object_id";
+
+pub(super) const UNHELD_BLOBS: &str = "\
+    SELECT o.object_id, o.size, o.storage_uri, \
+        CASE WHEN EXISTS (SELECT 1 FROM musehub_object_refs AS r WHERE r.object_id = o.object_id) \
+            THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END \
+    FROM musehub_objects AS o WHERE o.object_id > $1 ORDER BY o.object_id LIMIT $2";
+
+pub(super) const ROWLESS_COMMITS: &str = "\
+    SELECT DISTINCT g.commit_id FROM musehub_commit_graph AS g WHERE g.repo_id = $1 AND NOT EXISTS \
+        (SELECT 1 FROM musehub_commits AS c WHERE c.repo_id = $1 AND c.commit_id = g.commit_id) \
+    ORDER BY g.commit_id LIMIT $2";
+
+pub(super) const ROWLESS_BLOBS: &str = "\
+    SELECT r.object_id FROM musehub_object_refs AS r WHERE r.repo_id = $1 AND NOT EXISTS \
+        (SELECT 1 FROM musehub_objects AS o WHERE o.object_id = r.object_id) \
+    ORDER BY r.object_id LIMIT $2";
 
 /// No id and no name comes before the empty text.
 fn cursor<T: ToString>(after: Option<T>) -> String {
@@ -105,5 +121,38 @@ impl IndexPages for SqlIndex {
     ) -> Result<Vec<BlobRow>, BackendError> {
         let values = [repo.as_str().into(), cursor(after).into(), i64::from(limit).into()];
         self.rows("reading blobs", BLOB_PAGE, values).await?.iter().map(blob_row).collect()
+    }
+
+    async fn unheld_blobs(
+        &self,
+        after: Option<BlobId>,
+        limit: u32,
+    ) -> Result<(Vec<BlobRow>, Option<BlobId>), BackendError> {
+        let values = [cursor(after).into(), i64::from(limit).into()];
+        let rows = self.rows("reading blobs", UNHELD_BLOBS, values).await?;
+        let last =
+            rows.last().map(|row| Row::of("musehub_objects", row).parse(0, "object_id")).transpose()?;
+        let unheld =
+            rows.iter().filter_map(|row| match Row::of("musehub_objects", row).get::<i64>(3, "held") {
+                Ok(0) => Some(blob_row(row)),
+                Ok(_) => None,
+                Err(error) => Some(Err(error)),
+            });
+        Ok((unheld.collect::<Result<_, _>>()?, last))
+    }
+
+    async fn rowless(&self, repo: &RepoId, limit: u32) -> Result<Vec<ObjectKey>, BackendError> {
+        let mut rowless = Vec::new();
+        for (kind, query, table) in [
+            (ObjectKind::Commit, ROWLESS_COMMITS, "musehub_commit_graph"),
+            (ObjectKind::Blob, ROWLESS_BLOBS, "musehub_object_refs"),
+        ] {
+            let values = [repo.as_str().into(), i64::from(limit).into()];
+            for row in self.rows("looking for rows without their counterpart", query, values).await? {
+                rowless.push(ObjectKey { kind, id: Row::of(table, &row).parse(0, "id")? });
+            }
+        }
+        rowless.truncate(limit as usize);
+        Ok(rowless)
     }
 }

@@ -9,6 +9,7 @@ mod proof;
 mod report;
 mod verify;
 mod verify_blobs;
+mod verify_brought;
 mod verify_packs;
 mod verify_records;
 mod verify_repositories;

@@ -1,30 +1,17 @@
-//! Verification of packs: from the moves that name them to the rows of what they hold, and as files.
+//! Verification of packs: what the names in moves lead to, and packs as files.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
+use std::sync::Arc;
 
-use super::report::finding;
 use super::verify::Verification;
 use super::{Problem, ProblemKind};
-use crate::id::ObjectKey;
 use crate::port::{BackendError, PackFaultKind, PackId, PackedObject};
 
-/// Objects that are asked for at a time.
-const BATCH: usize = 1000;
-
 impl Verification<'_> {
-    /// The names that moves have lead to whole packs, every object of those has a row, and every file of a pack is what it was.
+    /// Every file of a pack is what it was. To be asked once what moves name was followed: a fold adds, and never takes away at
+    /// once.
     pub(super) async fn packs(&mut self, whole: bool, only_used: bool) -> Result<(), BackendError> {
-        // What the names lead to is read before what is there is listed: a fold adds, and never takes away at once.
-        let mut unread: BTreeMap<PackId, String> = BTreeMap::new();
-        let mut named: Vec<PackId> = self.moved.union(&self.borrowed).copied().collect();
-        named.sort_unstable();
-        let total = named.len() as u64;
-        for (done, pack) in (1..).zip(named) {
-            if let Err(reason) = self.named_pack(pack).await? {
-                unread.insert(pack, reason);
-            }
-            self.progress("packs that moves name", done, Some(total));
-        }
+        let mut unread = std::mem::take(&mut self.unread);
         let mut names = self.recovery.packs.pack_names().await?;
         if only_used {
             names.retain(|pack| self.is_named(*pack) || self.used.contains(pack));
@@ -52,30 +39,28 @@ impl Verification<'_> {
         self.moved.contains(&pack) || self.borrowed.contains(&pack)
     }
 
-    /// What a pack that a move names holds, wherever it lies now, is there, and what was written for the move has rows. Why
-    /// not, where that cannot be said.
-    async fn named_pack(&mut self, pack: PackId) -> Result<Result<(), String>, BackendError> {
-        let backends = self.recovery.backends();
-        let objects = match backends.objects.pack_objects(pack).await {
+    /// What a pack that a move names holds, wherever it lies now, in the order of keys; none where that cannot be said. It is
+    /// there.
+    pub(super) async fn named_pack(
+        &mut self,
+        pack: PackId,
+    ) -> Result<Option<Arc<[PackedObject]>>, BackendError> {
+        let objects = match self.pack_objects(pack).await? {
             Ok(objects) => objects,
-            Err(error) => return Ok(Err(finding(error)?)),
-        };
-        self.used.extend(objects.iter().map(|object| object.place.pack));
-        for object in objects.iter().filter(|object| object.place.pack != pack) {
-            self.arrived(pack, object).await?;
-        }
-        if !self.moved.contains(&pack) {
-            return Ok(Ok(()));
-        }
-        for objects in objects.chunks(BATCH) {
-            let keys: Vec<ObjectKey> = objects.iter().map(|object| object.key).collect();
-            let places = backends.objects.locate(&keys).await?;
-            for (key, _) in keys.iter().zip(places).filter(|(_, place)| place.is_none()) {
-                let problem = Problem::new(ProblemKind::ObjectWithoutRow, "no row names it");
-                self.problem(problem.object(*key).pack(pack));
+            Err(reason) => {
+                self.brought.incomplete = true;
+                self.unread.insert(pack, reason);
+                return Ok(None);
             }
+        };
+        if self.followed.insert(pack) {
+            self.used.extend(objects.iter().map(|object| object.place.pack));
+            for object in objects.iter().filter(|object| object.place.pack != pack) {
+                self.arrived(pack, object).await?;
+            }
+            self.progress("packs that moves name", self.followed.len() as u64, None);
         }
-        Ok(Ok(()))
+        Ok(Some(objects))
     }
 
     /// A pack that was folded leads to an object: it is there, by the index of the pack that it is said to lie in.

@@ -8,6 +8,7 @@ use super::proof::{prove_commit, prove_snapshot};
 use super::report::finding;
 use super::verify::{PAGE, Verification};
 use super::{Problem, ProblemKind};
+use crate::canonical;
 use crate::id::{BlobId, CommitId, ObjectId, ObjectKey, ObjectKind, SnapshotId};
 use crate::object::{IdProof, OpaqueIds};
 use crate::port::{BackendError, CommitRow, PackFaultKind, Place, RepositoryRecord, SnapshotRow};
@@ -32,22 +33,33 @@ impl Verification<'_> {
     async fn recorded(&mut self, repo: &RepositoryRecord, kind: ObjectKind) -> Result<(), BackendError> {
         let mut after = None;
         loop {
-            let page = self.page(repo, kind, after).await?;
+            let page = self.page(repo, kind, after).await;
+            let Some(page) = self.readable(repo, page)? else {
+                // What the rest of its manifests name is not known.
+                self.brought.incomplete = true;
+                return Ok(());
+            };
             let wanted = page.wanted();
             let Some(last) = wanted.last() else {
                 return Ok(());
             };
             after = Some(last.key.id);
-            self.summary.unstored += wanted.iter().filter(|row| row.place.is_none()).count() as u64;
+            let placeless: Vec<ObjectId> =
+                wanted.iter().filter(|row| row.place.is_none()).map(|row| row.key.id).collect();
+            self.summary.unstored += placeless.len() as u64;
+            self.refuse_placeless(repo, kind, &placeless).await?;
+            let placed = wanted.iter().filter(|row| row.place.is_some());
+            self.refuse_foreign(repo, placed.map(|row| row.key)).await?;
             for batch in batches(&wanted) {
                 let bytes = self.read(repo, &wanted[batch.clone()]).await?;
                 for (at, bytes) in batch.zip(bytes) {
                     match (&page, bytes) {
-                        (Page::Commits(rows), Some(bytes)) => self.commit(repo, &rows[at], &bytes),
+                        (Page::Commits(rows), Some(bytes)) => self.commit(repo, &rows[at], &bytes).await?,
                         (Page::Snapshots(rows), Some(bytes)) => {
                             self.snapshot(repo, &rows[at], &bytes).await?;
                         }
-                        (_, None) => {}
+                        (Page::Commits(_), None) => {}
+                        (Page::Snapshots(_), None) => self.brought.incomplete = true,
                     }
                 }
             }
@@ -78,18 +90,27 @@ impl Verification<'_> {
         })
     }
 
-    fn commit(&mut self, repo: &RepositoryRecord, row: &CommitRow, bytes: &Bytes) {
+    async fn commit(
+        &mut self,
+        repo: &RepositoryRecord,
+        row: &CommitRow,
+        bytes: &Bytes,
+    ) -> Result<(), BackendError> {
         let key = row.id.key();
         let commit = match prove_commit(repo.scheme, row.id, bytes, OpaqueIds::Accept) {
             Ok(commit) => commit,
-            Err(reason) => return self.damaged(repo, key, row.place, reason),
+            Err(reason) => return self.damaged(repo, &Wanted::of_commit(row), reason).await,
         };
         self.summary.opaque_commits += u64::from(commit.id_proof() == IdProof::Opaque);
         let author = commit.text("author");
+        let author_fits = match author {
+            "" => row.place.is_none() || self.brought.is_pusher(row.id, &row.author),
+            author => row.author == author,
+        };
         let fits = row.parents == commit.parents()
             && row.snapshot == commit.snapshot()
             && row.size == commit.size()
-            && (author.is_empty() || row.author == author)
+            && author_fits
             && row.message == commit.text("message")
             && row.committed_at == commit.text("committed_at")
             && row.agent_id == commit.text("agent_id")
@@ -99,6 +120,7 @@ impl Verification<'_> {
             let problem = Problem::new(ProblemKind::WrongRow, "its row is not what its record says");
             self.problem(problem.of(repo).object(key));
         }
+        Ok(())
     }
 
     /// What a page of commits names is held, and each is one generation above its parents.
@@ -106,12 +128,15 @@ impl Verification<'_> {
         let history = &self.recovery.backends().history;
         let parents: HashSet<CommitId> = page.iter().flat_map(|row| row.parents.iter().copied()).collect();
         let parents: Vec<CommitId> = parents.into_iter().collect();
-        let nodes = history.commit_nodes(&repo.repo_id, &parents, 0).await?;
-        let generations: HashMap<CommitId, u64> =
-            nodes.into_iter().map(|node| (node.id, node.generation)).collect();
         let snapshots: HashSet<SnapshotId> = page.iter().map(|row| row.snapshot).collect();
         let snapshots: Vec<SnapshotId> = snapshots.into_iter().collect();
-        let held = history.snapshots(&repo.repo_id, &snapshots).await?;
+        let above = history.commits(&repo.repo_id, &parents).await;
+        let held = history.snapshots(&repo.repo_id, &snapshots).await;
+        let (Some(above), Some(held)) = (self.readable(repo, above)?, self.readable(repo, held)?) else {
+            return Ok(());
+        };
+        let generations: HashMap<CommitId, u64> =
+            above.into_iter().map(|row| (row.id, row.generation)).collect();
         let held: HashSet<SnapshotId> = held.into_iter().map(|row| row.id).collect();
         for row in page {
             let mut generation = Some(1);
@@ -150,13 +175,18 @@ impl Verification<'_> {
                 snapshot
             }
             Err(reason) => {
-                self.damaged(repo, key, row.place, reason);
-                return Ok(());
+                self.brought.incomplete = true;
+                return self.damaged(repo, &Wanted::of_snapshot(row), reason).await;
             }
         };
-        if row.entry_count != snapshot.manifest().len() as u64 {
-            let problem = Problem::new(ProblemKind::WrongRow, "its row counts other files than it has");
+        let size =
+            canonical::payload_of(ObjectKind::Snapshot, bytes).map_or(0, |payload| payload.len() as u64);
+        if row.entry_count != snapshot.manifest().len() as u64 || row.size != size {
+            let problem = Problem::new(ProblemKind::WrongRow, "its row is not what its record says");
             self.problem(problem.of(repo).object(key));
+        }
+        for (_, blob) in snapshot.manifest() {
+            self.brought.named(*blob);
         }
         let named = snapshot.manifest().iter().map(|(_, blob)| *blob);
         let unknown: HashSet<BlobId> = named.filter(|blob| !self.held_blobs.contains(blob)).collect();
@@ -164,7 +194,10 @@ impl Verification<'_> {
             return Ok(());
         }
         let asked: Vec<BlobId> = unknown.iter().copied().collect();
-        let held = self.recovery.backends().history.blobs(&repo.repo_id, &asked).await?;
+        let held = self.recovery.backends().history.blobs(&repo.repo_id, &asked).await;
+        let Some(held) = self.readable(repo, held)? else {
+            return Ok(());
+        };
         let held: HashSet<BlobId> = held.into_iter().map(|row| row.id).collect();
         for (path, blob) in snapshot.manifest() {
             if unknown.contains(blob) && !held.contains(blob) {
@@ -193,16 +226,16 @@ impl Verification<'_> {
         }
         // One of them is damaged: which ones, they say one by one.
         let mut read = Vec::with_capacity(asked.len());
-        for (key, place) in asked {
-            match hub.records(repo, &[(key, place)]).await {
+        for row in wanted {
+            match hub.records(repo, &[(row.key, row.place)]).await {
                 Ok(mut one) => read.push(one.pop()),
                 Err(error @ BackendError::Missing { .. }) => {
                     let problem = Problem::new(ProblemKind::RowWithoutObject, error.to_string());
-                    self.problem(in_pack(problem.of(repo).object(key), place));
+                    self.problem(in_pack(problem.of(repo).object(row.key), row.place));
                     read.push(None);
                 }
                 Err(error) => {
-                    self.damaged(repo, key, place, finding(error)?);
+                    self.damaged(repo, row, finding(error)?).await?;
                     read.push(None);
                 }
             }
@@ -210,12 +243,22 @@ impl Verification<'_> {
         Ok(read)
     }
 
-    fn damaged(&mut self, repo: &RepositoryRecord, key: ObjectKey, place: Option<Place>, reason: String) {
-        let kind = match place {
-            Some(_) => ProblemKind::Pack(PackFaultKind::DamagedObject),
+    /// What lies where a row says is not the object: by the pack's index it is the object's place, or the row's mistake.
+    async fn damaged(
+        &mut self,
+        repo: &RepositoryRecord,
+        row: &Wanted,
+        reason: String,
+    ) -> Result<(), BackendError> {
+        let kind = match row.place {
             None => ProblemKind::UnstorableRow,
+            Some(place) => match self.listing(row.key, place, row.size).await? {
+                Ok(false) => ProblemKind::RowWithoutObject,
+                Ok(true) | Err(_) => ProblemKind::Pack(PackFaultKind::DamagedObject),
+            },
         };
-        self.problem(in_pack(Problem::new(kind, reason).of(repo).object(key), place));
+        self.problem(in_pack(Problem::new(kind, reason).of(repo).object(row.key), row.place));
+        Ok(())
     }
 }
 
@@ -239,17 +282,21 @@ struct Wanted {
     size: u64,
 }
 
+impl Wanted {
+    fn of_commit(row: &CommitRow) -> Self {
+        Self { key: row.id.key(), place: row.place, size: row.size }
+    }
+
+    fn of_snapshot(row: &SnapshotRow) -> Self {
+        Self { key: row.id.key(), place: row.place, size: row.size }
+    }
+}
+
 impl Page {
     fn wanted(&self) -> Vec<Wanted> {
         match self {
-            Self::Commits(rows) => rows
-                .iter()
-                .map(|row| Wanted { key: row.id.key(), place: row.place, size: row.size })
-                .collect(),
-            Self::Snapshots(rows) => rows
-                .iter()
-                .map(|row| Wanted { key: row.id.key(), place: row.place, size: row.size })
-                .collect(),
+            Self::Commits(rows) => rows.iter().map(Wanted::of_commit).collect(),
+            Self::Snapshots(rows) => rows.iter().map(Wanted::of_snapshot).collect(),
         }
     }
 }

@@ -99,7 +99,14 @@ impl Verification<'_> {
     pub(super) async fn repository_row(&mut self, repo: &RepositoryRecord) -> Result<(), BackendError> {
         let (kind, reason) = match self.recovery.backends().repositories.repository_by_id(&repo.repo_id).await
         {
-            Ok(Some(row)) if row == *repo => return Ok(()),
+            Ok(Some(row)) if row == *repo => {
+                let by_name =
+                    self.recovery.backends().repositories.repository(&repo.owner, &repo.slug).await?;
+                if by_name.as_ref() == Some(repo) {
+                    return Ok(());
+                }
+                (ProblemKind::WrongRow, "its row is not found by its name".to_owned())
+            }
             Ok(Some(_)) => (ProblemKind::WrongRow, "its row is not its record".to_owned()),
             Ok(None) => (ProblemKind::ObjectWithoutRow, "its record has no row".to_owned()),
             Err(error) => (ProblemKind::WrongRow, finding(error)?),
