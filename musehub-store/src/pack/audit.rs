@@ -55,13 +55,14 @@ impl PackAudit for PackedStore {
             }
             return Ok(report);
         };
+        let records = listed.as_ref().map(|(_, objects)| objects.len() as u64);
         let (listed_length, objects) = listed.unwrap_or((length, Vec::new()));
         if listed_length != length {
             let reason = format!("it has {length} bytes, its index says {listed_length}");
             report.fault(PackFaultKind::DamagedPack, None, &reason);
         }
         if whole {
-            let intact = self.audit_name(pack, &mut report).await?;
+            let intact = self.audit_bytes(pack, records, &mut report).await?;
             // Where the pack is what it always was, a record that is not where the index says is the index's lie.
             let unread = if intact { PackFaultKind::LyingIndex } else { PackFaultKind::DamagedObject };
             self.audit_records(pack, length, &objects, unread, &mut report).await?;
@@ -124,19 +125,29 @@ impl PackedStore {
         Ok(None)
     }
 
-    /// Reads the pack from end to end: whether its name is the hash of its bytes.
-    async fn audit_name(&self, pack: PackId, report: &mut PackReport) -> Result<bool, BackendError> {
+    /// Reads the pack from end to end: whether its name is the hash of its bytes; and its header and footer, which has to count
+    /// the records that the index lists.
+    async fn audit_bytes(
+        &self,
+        pack: PackId,
+        records: Option<u64>,
+        report: &mut PackReport,
+    ) -> Result<bool, BackendError> {
         let reading = |error| failed("reading a pack", error);
         let mut pieces = in_pieces(self.backend.fast.get(&pack_path(pack)).await.map_err(reading)?);
-        let mut hash = blake3::Hasher::new();
+        let mut whole = blake3::Hasher::new();
+        let mut ends = Ends::default();
         while let Some(piece) = pieces.try_next().await.map_err(reading)? {
-            hash.update(&piece);
+            whole.update(&piece);
+            ends.update(&piece);
             report.bytes += piece.len() as u64;
         }
-        let intact = PackId::new(*hash.finalize().as_bytes()) == pack;
+        let intact = PackId::new(*whole.finalize().as_bytes()) == pack;
         if !intact {
             let reason = "its bytes are not those that its name is the hash of";
             report.fault(PackFaultKind::DamagedPack, None, reason);
+        } else if let Err(error) = ends.check(records) {
+            report.fault(PackFaultKind::DamagedPack, None, &error.to_string());
         }
         Ok(intact)
     }
@@ -228,6 +239,35 @@ impl PackedStore {
         }
         report.compare(object, key, proof);
         Ok(())
+    }
+}
+
+/// The header and the footer of a pack whose bytes go by, and the hash of all before the footer.
+#[derive(Default)]
+struct Ends {
+    header: Vec<u8>,
+    body: blake3::Hasher,
+    /// The last bytes that went by, as many as a footer has.
+    last: Vec<u8>,
+}
+
+impl Ends {
+    fn update(&mut self, piece: &[u8]) {
+        let wanted = PACK_HEADER as usize - self.header.len();
+        self.header.extend_from_slice(&piece[..piece.len().min(wanted)]);
+        let footer = PACK_FOOTER as usize;
+        let passed = (self.last.len() + piece.len()).saturating_sub(footer);
+        let of_last = passed.min(self.last.len());
+        self.body.update(&self.last[..of_last]);
+        self.last.drain(..of_last);
+        self.body.update(&piece[..passed - of_last]);
+        self.last.extend_from_slice(&piece[passed - of_last..]);
+    }
+
+    fn check(&self, records: Option<u64>) -> Result<(), FormatError> {
+        format::parse_pack_header(&self.header)?;
+        let counted = format::parse_pack_footer(&self.last, &self.body)?;
+        if records.is_some_and(|records| records != counted) { Err(FormatError::Length) } else { Ok(()) }
     }
 }
 

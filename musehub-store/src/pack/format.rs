@@ -12,7 +12,7 @@ const VERSION: u8 = 1;
 const PACK: Form = Form { magic: *b"MHPK", version: VERSION, header: PACK_HEADER as usize };
 const INDEX: Form = Form { magic: *b"MHIX", version: VERSION, header: INDEX_HEADER };
 
-/// Length of a pack's header: magic, version, three zero bytes.
+/// Length of a pack's header: magic, version, effort, variant.
 pub(crate) const PACK_HEADER: u64 = 8;
 /// Length of a pack's footer: number of records, BLAKE3 of everything before the footer.
 pub(crate) const PACK_FOOTER: u64 = 40;
@@ -142,6 +142,16 @@ pub(crate) fn pack_footer(records: u64, hash: &blake3::Hasher) -> Bytes {
     footer.put_u64_le(records);
     footer.put_slice(hash.finalize().as_bytes());
     footer.freeze()
+}
+
+/// Reads the footer of a pack, whose `hash` has seen every byte before it: how many records the pack has.
+pub(crate) fn parse_pack_footer(footer: &[u8], hash: &blake3::Hasher) -> Result<u64, FormatError> {
+    let mut rest = footer;
+    if rest.len() as u64 != PACK_FOOTER {
+        return Err(SealError::Truncated.into());
+    }
+    let records = rest.get_u64_le();
+    if rest == hash.finalize().as_bytes() { Ok(records) } else { Err(SealError::Checksum.into()) }
 }
 
 fn put_key(out: &mut BytesMut, key: ObjectKey, encoding: Encoding) {

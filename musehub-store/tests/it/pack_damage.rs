@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use futures::StreamExt;
-use musehub_core::port::{BackendError, Located, NewObject, ObjectStore, PackId, PackedObject};
+use musehub_core::port::{
+    BackendError, Located, NewObject, ObjectStore, PackAudit, PackFaultKind, PackId, PackedObject,
+};
 use musehub_core::{ObjectKey, ObjectKind};
 use musehub_store::{Backend, PackedStore};
 
@@ -136,16 +138,20 @@ async fn a_pack_without_its_index_is_no_pack() {
     assert_eq!(again.packs().await.unwrap().len(), 2, "the next put heals it");
 }
 
-/// An index file with a right checksum, whatever it says.
+/// An index file with a right checksum, whatever it says, of blobs of three bytes.
 fn index_of(pack: PackId, length: u64, entries: &[(ObjectKey, u64, u64)]) -> Vec<u8> {
+    index_of_sizes(pack, length, entries, &vec![3; entries.len()])
+}
+
+fn index_of_sizes(pack: PackId, length: u64, entries: &[(ObjectKey, u64, u64)], sizes: &[u64]) -> Vec<u8> {
     let mut bytes = b"MHIX\x01\0\0\0".to_vec();
     bytes.extend_from_slice(pack.as_bytes());
     bytes.extend_from_slice(&length.to_le_bytes());
     bytes.extend_from_slice(&(entries.len() as u64).to_le_bytes());
-    for (key, offset, stored) in entries {
+    for ((key, offset, stored), size) in entries.iter().zip(sizes) {
         bytes.extend_from_slice(&[1, 0, 1, 0]);
         bytes.extend_from_slice(key.id.digest());
-        for number in [*offset, *stored, 3] {
+        for number in [*offset, *stored, *size] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
     }
@@ -194,6 +200,40 @@ async fn an_index_that_lies_is_refused_by_name() {
     }
     std::fs::write(&path, truth).unwrap();
     assert_eq!(open(disk.directory.path()).await.pack_objects(pack).await.unwrap(), packed.objects);
+}
+
+/// A pack that was written wrongly has the name of its wrong bytes: its header and footer are looked at all the same.
+#[tokio::test]
+async fn a_pack_whose_header_or_footer_lies_under_a_right_name_is_damaged() {
+    let disk = Disk::new().await;
+    let packed = put(&disk.store, &[blob(b"one"), blob(&noise(5, 3 << 20))]).await;
+    let first = packed.pack.unwrap();
+    let truth = std::fs::read(disk.path(first, "pack")).unwrap();
+    let entries: Vec<_> =
+        packed.objects.iter().map(|object| (object.key, object.place.offset, object.place.length)).collect();
+    let sizes: Vec<u64> = packed.objects.iter().map(|object| object.size).collect();
+    assert_eq!(disk.store.audit(first, true).await.unwrap().faults, []);
+    let footer = truth.len() - 40;
+    for (at, reason) in [(0, "begin"), (5, "does not know"), (footer, "lengths"), (footer + 8, "checksum")] {
+        let mut bytes = truth.clone();
+        bytes[at] ^= 2;
+        if at < footer {
+            let checksum = *blake3::hash(&bytes[..footer]).as_bytes();
+            bytes[footer + 8..].copy_from_slice(&checksum);
+        }
+        let pack = PackId::new(*blake3::hash(&bytes).as_bytes());
+        for (extension, content) in
+            [("pack", bytes), ("idx", index_of_sizes(pack, truth.len() as u64, &entries, &sizes))]
+        {
+            let path = disk.path(pack, extension);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        let faults = disk.store.audit(pack, true).await.unwrap().faults;
+        assert_eq!(faults.len(), 1, "{at}: {faults:?}");
+        assert_eq!(faults[0].kind, PackFaultKind::DamagedPack, "{at}");
+        assert!(faults[0].reason.contains(reason), "{at}: {faults:?}");
+    }
 }
 
 #[tokio::test]
