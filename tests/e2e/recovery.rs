@@ -71,6 +71,12 @@ async fn verify_says_whole_or_what_is_wrong_and_ends_accordingly() {
     let empty = tempfile::tempdir().unwrap();
     let _ = run(empty.path(), &["verify"]).expect(2);
     assert_eq!(fs::read_dir(empty.path()).unwrap().count(), 0, "a check makes nothing");
+    let (lost, aside) = (data.path().join("musehub.db"), data.path().join("aside.db"));
+    if Engine::chosen() == Engine::Sqlite {
+        fs::rename(&lost, &aside).unwrap();
+        let _ = run(data.path(), &["verify"]).expect(2);
+        assert!(!lost.exists(), "not even a database");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use musehub_core::hub::recovery::{Problem, VerifyOptions, VerifySummary};
 use musehub_core::{Handle, Slug};
+use musehub_store::SqlIndex;
 use serde::Serialize;
 
 use super::progress::{Listener, ProgressOption};
@@ -14,8 +15,8 @@ use crate::config::Limits;
 
 /// Check that everything is there and is what it was; exit status 1 where something is not.
 ///
-/// Follows every branch from its log over commits and snapshots to the blobs, and every row to the bytes it names. Reads
-/// only. Exit status: 0 where everything is whole, 1 where problems were found, 2 where it could not run.
+/// Follows every branch from its log over commits and snapshots to the blobs, and every row to the bytes it names. Changes
+/// nothing: a database that is not there or not of this version is refused. Exit status: 0 where everything is whole, 1 where problems were found, 2 where it could not run.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// One repository only, and the packs that it uses.
@@ -42,6 +43,15 @@ struct Printed<'a> {
 
 pub(super) async fn run(arguments: Arguments) -> Outcome {
     arguments.data.require_existing()?;
+    let database = arguments.data.settings()?.database;
+    // Opening it would bring it up to date, or make it.
+    let pending = SqlIndex::check_schema(&database).await?.pending;
+    if let Some(first) = pending.first() {
+        return Err(format!(
+            "the database is of an older version (migration {first} is not applied): a server that starts brings it up to date"
+        )
+        .into());
+    }
     let app = arguments.data.open(Limits::default()).await?;
     let options = VerifyOptions { repository: arguments.repo, objects: arguments.objects };
     let started = Instant::now();
