@@ -2,7 +2,7 @@
 //! then is what is declared. Of several processes one migrates, the others wait for it.
 
 use musehub_core::port::BackendError;
-use sea_orm::{DatabaseConnection, DbBackend};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
 use sea_orm_migration::MigratorTrait;
 
 use super::migration::Migrator;
@@ -17,8 +17,13 @@ pub(super) async fn migrate(writer: &DatabaseConnection) -> Result<(), BackendEr
         DbBackend::Postgres => postgres(writer).await?,
         _ => sqlite(writer).await?,
     }
-    let report =
-        schema::check(writer).await.map_err(|error| sql::failure(ACTION, error))?.map_err(refused)?;
+    verified(writer).await
+}
+
+/// Refuses a database that is not as declared.
+pub(super) async fn verified(connection: &impl ConnectionTrait) -> Result<(), BackendError> {
+    let report = schema::check(connection).await;
+    let report = report.map_err(|error| sql::failure(ACTION, error))?.map_err(refused)?;
     if report.differences.is_empty() {
         Ok(())
     } else {

@@ -44,7 +44,9 @@ pub(in crate::index) mod branch {
 
     impl ActiveModelBehavior for ActiveModel {}
 
-    impl Declared for Entity {}
+    impl Declared for Entity {
+        const CLUSTERED: bool = true;
+    }
 }
 
 pub(in crate::index) mod branch_claim {
@@ -206,7 +208,9 @@ pub(in crate::index) mod commit_graph {
 
     impl ActiveModelBehavior for ActiveModel {}
 
-    impl Declared for Entity {}
+    impl Declared for Entity {
+        const CLUSTERED: bool = true;
+    }
 }
 
 pub(in crate::index) mod snapshot {
@@ -257,6 +261,7 @@ pub(in crate::index) mod snapshot {
     impl ActiveModelBehavior for ActiveModel {}
 
     impl Declared for Entity {
+        const CLUSTERED: bool = true;
         const INDEXES: &'static [Index<Column>] = &[
             Index::of("ix_snapshots_id", &[Column::SnapshotId]),
             Index::of("ix_snapshots_unstored", &[Column::RepoId, Column::SnapshotId])

@@ -80,6 +80,7 @@ pub(in crate::index) mod token {
     impl ActiveModelBehavior for ActiveModel {}
 
     impl Declared for Entity {
+        const CLUSTERED: bool = true;
         const INDEXES: &'static [Index<Column>] = &[Index::of("ix_tokens_handle", &[Column::Handle])];
     }
 }

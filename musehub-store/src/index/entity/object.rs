@@ -28,7 +28,9 @@ pub(in crate::index) mod object {
 
     impl ActiveModelBehavior for ActiveModel {}
 
-    impl Declared for Entity {}
+    impl Declared for Entity {
+        const CLUSTERED: bool = true;
+    }
 }
 
 pub(in crate::index) mod object_ref {
@@ -70,6 +72,7 @@ pub(in crate::index) mod object_ref {
     impl ActiveModelBehavior for ActiveModel {}
 
     impl Declared for Entity {
+        const CLUSTERED: bool = true;
         const INDEXES: &'static [Index<Column>] =
             &[Index::of("ix_object_refs_object", &[Column::ObjectId, Column::RepoId])];
     }

@@ -1,9 +1,9 @@
 //! What a database consists of, as values that two sources can be compared by.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
-/// The tables of a database, by name.
+/// The tables of a database, and what reads like one, by name.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(in crate::index) struct Catalogue {
     pub(in crate::index) tables: BTreeMap<String, Table>,
@@ -12,13 +12,18 @@ pub(in crate::index) struct Catalogue {
 /// One table. Constraints go by their columns, since SQLite keeps no names of them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(in crate::index) struct Table {
+    pub(in crate::index) kind: Kind,
     pub(in crate::index) columns: BTreeMap<String, Column>,
-    pub(in crate::index) primary_key: Columns,
-    pub(in crate::index) uniques: BTreeSet<Columns>,
-    /// By their columns and the table that they refer to.
-    pub(in crate::index) foreign_keys: BTreeMap<(Columns, String), Reference>,
-    /// By name, without those that only carry a primary key or a unique constraint.
+    pub(in crate::index) primary_key: Key,
+    /// In order. One may be there twice.
+    pub(in crate::index) uniques: Vec<Key>,
+    /// In order. One may be there twice.
+    pub(in crate::index) foreign_keys: Vec<ForeignKey>,
+    /// By name, without those that only carry a constraint.
     pub(in crate::index) indexes: BTreeMap<String, Index>,
+    /// What the hub declares of no table and what changes what is written or read, by what it is and is called: triggers,
+    /// rules, checks.
+    pub(in crate::index) extras: BTreeMap<(String, String), String>,
 }
 
 impl Table {
@@ -26,11 +31,33 @@ impl Table {
     #[cfg(test)]
     pub(in crate::index) fn is_indexed_by(&self, columns: &Columns) -> bool {
         let whole = self.indexes.values().filter(|index| index.predicate.is_none());
-        whole
-            .map(|index| &index.columns)
-            .chain(&self.uniques)
-            .chain([&self.primary_key])
-            .any(|indexed| indexed.0.starts_with(&columns.0))
+        let keys = self.uniques.iter().chain([&self.primary_key]).map(|key| &key.columns);
+        whole.map(|index| &index.columns).chain(keys).any(|indexed| indexed.0.starts_with(&columns.0))
+    }
+}
+
+/// What rows come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::index) enum Kind {
+    /// A table, and what is not usual of it as a whole: empty for nothing.
+    Table(String),
+    /// A view or something else by this name, whose columns mean nothing to the hub.
+    Other(String),
+}
+
+impl Default for Kind {
+    fn default() -> Self {
+        Self::Table(String::new())
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Table(nothing) if nothing.is_empty() => f.write_str("table"),
+            Self::Table(peculiarity) => write!(f, "table ({peculiarity})"),
+            Self::Other(name) => f.write_str(name),
+        }
     }
 }
 
@@ -53,21 +80,59 @@ impl fmt::Display for Columns {
     }
 }
 
+/// A primary key or a unique constraint.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub(in crate::index) struct Key {
+    pub(in crate::index) columns: Columns,
+    /// What else is not usual of it, empty for nothing.
+    pub(in crate::index) peculiarity: String,
+}
+
+impl From<Columns> for Key {
+    fn from(columns: Columns) -> Self {
+        Self { columns, peculiarity: String::new() }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.columns)?;
+        peculiar(f, &self.peculiarity)
+    }
+}
+
+/// One foreign key.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(in crate::index) struct ForeignKey {
+    pub(in crate::index) columns: Columns,
+    /// The table that it refers to.
+    pub(in crate::index) table: String,
+    pub(in crate::index) reference: Reference,
+}
+
 /// What a foreign key refers to in its table.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(in crate::index) struct Reference {
     pub(in crate::index) columns: Columns,
     /// In lower case, e.g. `cascade`.
     pub(in crate::index) on_delete: String,
     /// As `on_delete`.
     pub(in crate::index) on_update: String,
+    /// What else is not usual of it, empty for nothing.
+    pub(in crate::index) peculiarity: String,
 }
 
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { columns, on_delete, on_update } = self;
-        write!(f, "{columns} on delete {on_delete} on update {on_update}")
+        let Self { columns, on_delete, on_update, peculiarity } = self;
+        write!(f, "{columns} on delete {on_delete} on update {on_update}")?;
+        peculiar(f, peculiarity)
     }
+}
+
+/// Ends with what is not usual, if anything.
+fn peculiar(f: &mut fmt::Formatter<'_>, peculiarity: &str) -> fmt::Result {
+    if peculiarity.is_empty() { Ok(()) } else { write!(f, " {peculiarity}") }
 }
 
 /// One index.
@@ -85,8 +150,8 @@ pub(in crate::index) struct Index {
 impl fmt::Display for Index {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unique = if self.unique { "unique " } else { "" };
-        let space = if self.peculiarity.is_empty() { "" } else { " " };
-        write!(f, "{unique}{}{space}{}", self.columns, self.peculiarity)
+        write!(f, "{unique}{}", self.columns)?;
+        peculiar(f, &self.peculiarity)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The catalogue that the entities declare. It owes nothing to the migrations, so that it finds out what they forget.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use sea_orm::sea_query::{ColumnType, ForeignKeyAction, Query, SqliteQueryBuilder, StringLen};
 use sea_orm::{
@@ -8,7 +8,7 @@ use sea_orm::{
     RelationTrait,
 };
 
-use super::catalogue::{self, Catalogue, Columns, DataType, Reference, Table};
+use super::catalogue::{self, Catalogue, Columns, DataType, ForeignKey, Key, Kind, Reference, Table};
 use crate::index::entity::{
     abuse, access, history, identity, intel, job, mpack, object, proposal, release, repo,
 };
@@ -17,6 +17,9 @@ use crate::index::entity::{
 pub(in crate::index) trait Declared: EntityTrait {
     /// Its indexes, other than those of its keys.
     const INDEXES: &'static [Index<Self::Column>] = &[];
+
+    /// Whether SQLite keeps its rows in the index of the primary key: `WITHOUT ROWID`.
+    const CLUSTERED: bool = false;
 }
 
 /// An index of a table.
@@ -45,6 +48,9 @@ impl<C> Index<C> {
         Self { predicate: Some(predicate), ..self }
     }
 }
+
+/// What SQLite says of a table whose rows are in the index of its primary key.
+pub(super) const CLUSTERED: &str = "WITHOUT ROWID";
 
 /// Every table of the hub, as an engine has it.
 pub(in crate::index) fn catalogue(engine: DbBackend) -> Catalogue {
@@ -82,16 +88,20 @@ pub(in crate::index) fn catalogue(engine: DbBackend) -> Catalogue {
 
 /// The table of one entity.
 pub(super) fn table<E: Declared>(engine: DbBackend) -> (String, Table) {
-    let columns: BTreeMap<_, _> = E::Column::iter().map(|declared| column(declared, engine)).collect();
     let key = E::PrimaryKey::iter().map(|key| name(key.into_column())).collect();
     let unique = E::Column::iter().filter(|column| column.def().is_unique());
-    let table = Table {
-        columns,
-        primary_key: Columns(key),
-        uniques: unique.map(|column| Columns(vec![name(column)])).collect::<BTreeSet<_>>(),
+    let clustered = E::CLUSTERED && engine == DbBackend::Sqlite;
+    let mut table = Table {
+        kind: if clustered { Kind::Table(CLUSTERED.to_owned()) } else { Kind::default() },
+        columns: E::Column::iter().map(|declared| column(declared, engine)).collect(),
+        primary_key: Columns(key).into(),
+        uniques: unique.map(|column| Key::from(Columns(vec![name(column)]))).collect(),
         foreign_keys: E::Relation::iter().filter_map(|relation| foreign_key(&relation)).collect(),
         indexes: E::INDEXES.iter().map(index).collect(),
+        extras: BTreeMap::new(),
     };
+    table.uniques.sort();
+    table.foreign_keys.sort();
     (E::default().table_name().to_owned(), table)
 }
 
@@ -131,7 +141,7 @@ fn data_type(declared: &ColumnType, engine: DbBackend) -> DataType {
     }
 }
 
-fn foreign_key(relation: &impl RelationTrait) -> Option<((Columns, String), Reference)> {
+fn foreign_key(relation: &impl RelationTrait) -> Option<ForeignKey> {
     let relation = relation.def();
     if relation.is_owner || relation.skip_fk {
         return None;
@@ -141,8 +151,9 @@ fn foreign_key(relation: &impl RelationTrait) -> Option<((Columns, String), Refe
         columns: columns(&relation.to_col),
         on_delete: action(relation.on_delete),
         on_update: action(relation.on_update),
+        peculiarity: String::new(),
     };
-    Some(((columns(&relation.from_col), table), reference))
+    Some(ForeignKey { columns: columns(&relation.from_col), table, reference })
 }
 
 fn columns(identity: &Identity) -> Columns {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
-use super::catalogue::{Catalogue, Column, Columns, Table};
+use super::catalogue::{Catalogue, Column, ForeignKey, Key, Kind, Table};
 
 /// One difference between the database and what the hub declares, shown as one line.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,6 +25,8 @@ pub struct Difference {
 pub enum Item {
     /// That it is there.
     Table,
+    /// What it is, and what is not usual of it as a whole.
+    Kind,
     /// That this column is there.
     Column(String),
     /// The type of this column.
@@ -43,12 +45,15 @@ pub enum Item {
     Index(String),
     /// The condition of the partial index of this name.
     Predicate(String),
+    /// What the hub declares of no table, such as a trigger: what it is, and its name.
+    Extra(String, String),
 }
 
 impl Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Table => f.write_str("table"),
+            Self::Kind => f.write_str("kind"),
             Self::Column(name) => write!(f, "column {name}"),
             Self::Type(column) => write!(f, "type of column {column}"),
             Self::Nullability(column) => write!(f, "nullability of column {column}"),
@@ -58,6 +63,7 @@ impl Display for Item {
             Self::ForeignKey(columns) => write!(f, "foreign key {columns}"),
             Self::Index(name) => write!(f, "index {name}"),
             Self::Predicate(index) => write!(f, "condition of index {index}"),
+            Self::Extra(what, name) => write!(f, "{what} {name}"),
         }
     }
 }
@@ -87,13 +93,17 @@ pub(super) fn diff(is: &Catalogue, should: &Catalogue) -> Vec<Difference> {
         let mut sink = Sink { table: name, differences: &mut differences };
         match (is, should) {
             (Some(is), Some(should)) => tables(&mut sink, is, should),
-            (is, should) => sink.presence(Item::Table, is.map(|_| ""), should.map(|_| "")),
+            (is, should) => sink.presence(Item::Table, is.map(unusual), should.map(|_| String::new())),
         }
     }
     differences
 }
 
 fn tables(sink: &mut Sink<'_>, is: &Table, should: &Table) {
+    sink.value(Item::Kind, &is.kind, &should.kind);
+    if matches!(is.kind, Kind::Other(_)) {
+        return;
+    }
     for (name, is, should) in pairs(&is.columns, &should.columns) {
         match (is, should) {
             (Some(is), Some(should)) => columns(sink, name, is, should),
@@ -101,14 +111,13 @@ fn tables(sink: &mut Sink<'_>, is: &Table, should: &Table) {
         }
     }
     sink.value(Item::PrimaryKey, &is.primary_key, &should.primary_key);
-    let mut uniques: Vec<&Columns> = is.uniques.symmetric_difference(&should.uniques).collect();
-    uniques.sort();
-    for columns in uniques {
-        let side = |table: &Table| table.uniques.contains(columns).then_some("");
-        sink.presence(Item::Unique(columns.to_string()), side(is), side(should));
+    for (columns, is, should) in pairs(&uniques(is), &uniques(should)) {
+        let both = is.is_some() && should.is_some();
+        let [is, should] = [is, should].map(|side| side.map(|keys| if both { keys.as_str() } else { "" }));
+        sink.presence(Item::Unique(columns.clone()), is, should);
     }
-    for ((columns, target), is, should) in pairs(&is.foreign_keys, &should.foreign_keys) {
-        sink.presence(Item::ForeignKey(format!("{columns} to {target}")), is, should);
+    for (columns, is, should) in pairs(&foreign_keys(is), &foreign_keys(should)) {
+        sink.presence(Item::ForeignKey(columns.clone()), is, should);
     }
     for (name, is, should) in pairs(&is.indexes, &should.indexes) {
         sink.presence(Item::Index(name.clone()), is, should);
@@ -116,6 +125,37 @@ fn tables(sink: &mut Sink<'_>, is: &Table, should: &Table) {
             sink.presence(Item::Predicate(name.clone()), is.predicate.as_ref(), should.predicate.as_ref());
         }
     }
+    for ((what, name), is, should) in pairs(&is.extras, &should.extras) {
+        sink.presence(Item::Extra(what.clone(), name.clone()), is, should);
+    }
+}
+
+/// Unique constraints by their columns. What is there twice is one entry that names both.
+fn uniques(table: &Table) -> BTreeMap<String, String> {
+    by_name(table.uniques.iter().map(|key: &Key| (key.columns.to_string(), key.to_string())))
+}
+
+/// Foreign keys by their columns and table, as [`uniques`].
+fn foreign_keys(table: &Table) -> BTreeMap<String, String> {
+    let named = |key: &ForeignKey| (format!("{} to {}", key.columns, key.table), key.reference.to_string());
+    by_name(table.foreign_keys.iter().map(named))
+}
+
+fn by_name(constraints: impl Iterator<Item = (String, String)>) -> BTreeMap<String, String> {
+    let mut by_name: BTreeMap<String, String> = BTreeMap::new();
+    for (name, constraint) in constraints {
+        let all = by_name.entry(name).or_default();
+        if !all.is_empty() {
+            all.push_str(" and ");
+        }
+        all.push_str(&constraint);
+    }
+    by_name
+}
+
+/// What a table is, where it is none like those of the hub.
+fn unusual(table: &Table) -> String {
+    if table.kind == Kind::default() { String::new() } else { table.kind.to_string() }
 }
 
 fn columns(sink: &mut Sink<'_>, name: &str, is: &Column, should: &Column) {

@@ -10,6 +10,7 @@ mod diff;
 mod expression;
 mod postgres;
 mod sqlite;
+mod sqlite_text;
 
 #[cfg(test)]
 mod tests;

@@ -140,6 +140,182 @@ const DRIFTS: &[(&str, &[&str])] = &[
             be status IN ('pending', 'running')",
         ],
     ),
+    (
+        "ALTER TABLE musehub_intel_facts DROP CONSTRAINT musehub_intel_facts_pkey",
+        &["musehub_intel_facts: primary key is (), should be (kind, blob_id)"],
+    ),
+    (
+        "ALTER TABLE musehub_repos ALTER COLUMN version ADD GENERATED ALWAYS AS IDENTITY",
+        &["musehub_repos: default of column version is not declared, is an identity"],
+    ),
+    (
+        "ALTER TABLE musehub_objects DROP COLUMN size, ADD COLUMN size bigint NOT NULL GENERATED ALWAYS AS (length(object_id)) STORED",
+        &[
+            "musehub_objects: default of column size is not declared, is generated as length((object_id)::text)",
+        ],
+    ),
+    (
+        "ALTER TABLE musehub_tokens DROP CONSTRAINT fk_tokens_identity, ADD FOREIGN KEY (handle) REFERENCES musehub_identities (handle) ON DELETE CASCADE ON UPDATE CASCADE",
+        &[
+            "musehub_tokens: foreign key (handle) to musehub_identities is (handle) on delete cascade on update cascade, should be (handle) on delete cascade on update no action",
+        ],
+    ),
+    (
+        "DROP INDEX ix_commits_id; CREATE INDEX ix_commits_id ON musehub_commits (lower(commit_id))",
+        &[
+            "musehub_commits: index ix_commits_id is (lower(commit_id::text) COLLATE C), should be (commit_id)",
+        ],
+    ),
+    (
+        "DROP INDEX ix_commits_id; CREATE INDEX ix_commits_id ON musehub_commits (commit_id COLLATE \"POSIX\")",
+        &["musehub_commits: index ix_commits_id is (commit_id COLLATE POSIX), should be (commit_id)"],
+    ),
+    (
+        "DROP INDEX ix_commits_id; CREATE INDEX ix_commits_id ON musehub_commits (commit_id varchar_pattern_ops)",
+        &["musehub_commits: index ix_commits_id is (commit_id varchar_pattern_ops), should be (commit_id)"],
+    ),
+    (
+        "DROP INDEX ix_commits_id; CREATE INDEX ix_commits_id ON musehub_commits (commit_id NULLS FIRST)",
+        &["musehub_commits: index ix_commits_id is (commit_id NULLS FIRST), should be (commit_id)"],
+    ),
+    (
+        "DROP INDEX ix_commits_id; CREATE INDEX ix_commits_id ON musehub_commits (commit_id DESC NULLS LAST)",
+        &["musehub_commits: index ix_commits_id is (commit_id DESC NULLS LAST), should be (commit_id)"],
+    ),
+    (
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_commits_id'::regclass",
+        &["musehub_commits: index ix_commits_id is (commit_id) not valid, should be (commit_id)"],
+    ),
+    (
+        "DROP INDEX ux_repos_name; CREATE UNIQUE INDEX ux_repos_name ON musehub_repos (owner_key, slug_key) NULLS NOT DISTINCT",
+        &[
+            "musehub_repos: index ux_repos_name is unique (owner_key, slug_key) NULLS NOT DISTINCT, should be unique (owner_key, slug_key)",
+        ],
+    ),
+    (
+        "ALTER TABLE musehub_objects ADD CONSTRAINT small CHECK (size < 100)",
+        &["musehub_objects: constraint small is not declared, is CHECK ((size < 100))"],
+    ),
+    (
+        "ALTER TABLE musehub_objects ADD CONSTRAINT alone EXCLUDE (storage_uri WITH =)",
+        &["musehub_objects: constraint alone is not declared, is EXCLUDE USING btree (storage_uri WITH =)"],
+    ),
+    (
+        "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; CREATE TRIGGER lose BEFORE INSERT ON musehub_objects FOR EACH ROW EXECUTE FUNCTION lose()",
+        &[
+            "musehub_objects: trigger lose is not declared, is CREATE TRIGGER lose BEFORE INSERT ON musehub_objects FOR EACH ROW EXECUTE FUNCTION lose()",
+        ],
+    ),
+    (
+        "CREATE RULE lose AS ON INSERT TO musehub_objects DO INSTEAD NOTHING",
+        &[
+            "musehub_objects: rule lose is not declared, is CREATE RULE lose AS ON INSERT TO musehub_objects DO INSTEAD NOTHING;",
+        ],
+    ),
+    (
+        "ALTER TABLE musehub_objects ENABLE ROW LEVEL SECURITY",
+        &["musehub_objects: kind is table (row-level security), should be table"],
+    ),
+    (
+        "ALTER TABLE musehub_objects FORCE ROW LEVEL SECURITY",
+        &["musehub_objects: kind is table (row-level security forced), should be table"],
+    ),
+    (
+        "CREATE POLICY small ON musehub_objects USING (size < 100)",
+        &["musehub_objects: policy small is not declared, is USING (size < 100)"],
+    ),
+    (
+        "ALTER TABLE musehub_intel_facts SET UNLOGGED",
+        &["musehub_intel_facts: kind is table (unlogged), should be table"],
+    ),
+    (
+        "ALTER TABLE musehub_intel_facts DROP CONSTRAINT musehub_intel_facts_pkey, ADD PRIMARY KEY (kind, blob_id) DEFERRABLE",
+        &["musehub_intel_facts: primary key is (kind, blob_id) DEFERRABLE, should be (kind, blob_id)"],
+    ),
+    (
+        "ALTER TABLE musehub_identities ADD UNIQUE (handle_key) DEFERRABLE INITIALLY DEFERRED",
+        &[
+            "musehub_identities: unique constraint (handle_key) is (handle_key) and (handle_key) DEFERRABLE INITIALLY DEFERRED, should be (handle_key)",
+        ],
+    ),
+    (
+        "ALTER TABLE musehub_identities ADD UNIQUE NULLS NOT DISTINCT (handle_key)",
+        &[
+            "musehub_identities: unique constraint (handle_key) is (handle_key) and (handle_key) NULLS NOT DISTINCT, should be (handle_key)",
+        ],
+    ),
+    (
+        "ALTER TABLE musehub_identities ADD UNIQUE (handle_key)",
+        &[
+            "musehub_identities: unique constraint (handle_key) is (handle_key) and (handle_key), should be (handle_key)",
+        ],
+    ),
+    (
+        "ALTER TABLE musehub_tokens DROP CONSTRAINT fk_tokens_identity, ADD FOREIGN KEY (handle) REFERENCES musehub_identities (handle) ON DELETE CASCADE NOT VALID",
+        &[
+            "musehub_tokens: foreign key (handle) to musehub_identities is (handle) on delete cascade on update no action NOT VALID, should be (handle) on delete cascade on update no action",
+        ],
+    ),
+    (
+        "ALTER TABLE musehub_tokens DROP CONSTRAINT fk_tokens_identity, ADD FOREIGN KEY (handle) REFERENCES musehub_identities (handle) ON DELETE CASCADE DEFERRABLE",
+        &[
+            "musehub_tokens: foreign key (handle) to musehub_identities is (handle) on delete cascade on update no action DEFERRABLE, should be (handle) on delete cascade on update no action",
+        ],
+    ),
+    (
+        "ALTER TABLE musehub_tokens DROP CONSTRAINT fk_tokens_identity, ADD FOREIGN KEY (handle) REFERENCES musehub_identities (handle) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED",
+        &[
+            "musehub_tokens: foreign key (handle) to musehub_identities is (handle) on delete cascade on update no action DEFERRABLE INITIALLY DEFERRED, should be (handle) on delete cascade on update no action",
+        ],
+    ),
+    (
+        "ALTER TABLE musehub_tokens DROP CONSTRAINT fk_tokens_identity, ADD FOREIGN KEY (handle) REFERENCES musehub_identities (handle) MATCH FULL ON DELETE CASCADE",
+        &[
+            "musehub_tokens: foreign key (handle) to musehub_identities is (handle) on delete cascade on update no action MATCH FULL, should be (handle) on delete cascade on update no action",
+        ],
+    ),
+    (
+        "ALTER TABLE musehub_tokens DISABLE TRIGGER ALL",
+        &[
+            "musehub_tokens: foreign key (handle) to musehub_identities is (handle) on delete cascade on update no action not enforced, as its triggers are disabled, should be (handle) on delete cascade on update no action",
+        ],
+    ),
+    (
+        "ALTER TABLE musehub_tokens ADD FOREIGN KEY (handle) REFERENCES musehub_identities (handle) ON DELETE SET NULL",
+        &[
+            "musehub_tokens: foreign key (handle) to musehub_identities is (handle) on delete cascade on update no action and (handle) on delete set null on update no action, should be (handle) on delete cascade on update no action",
+        ],
+    ),
+    (
+        "CREATE SCHEMA other; CREATE TABLE other.musehub_identities (LIKE musehub_identities INCLUDING ALL); ALTER TABLE musehub_tokens DROP CONSTRAINT fk_tokens_identity, ADD FOREIGN KEY (handle) REFERENCES other.musehub_identities (handle) ON DELETE CASCADE",
+        &[
+            "musehub_tokens: foreign key (handle) to musehub_identities is (handle) on delete cascade on update no action in other, should be (handle) on delete cascade on update no action",
+        ],
+    ),
+    (
+        "DROP TABLE musehub_intel_facts; CREATE TABLE musehub_intel_facts (kind varchar(64) COLLATE \"C\" NOT NULL, blob_id varchar(128) COLLATE \"C\" NOT NULL, facts text COLLATE \"C\" NOT NULL, PRIMARY KEY (kind, blob_id)) PARTITION BY LIST (kind)",
+        &["musehub_intel_facts: kind is table (partitioned), should be table"],
+    ),
+    (
+        "DROP TABLE musehub_intel_facts; CREATE VIEW musehub_intel_facts AS SELECT 'python' AS kind, 'id' AS blob_id, '{}' AS facts",
+        &["musehub_intel_facts: kind is view, should be table"],
+    ),
+    (
+        "CREATE VIEW musehub_names AS SELECT owner FROM musehub_repos",
+        &["musehub_names: table is not declared, is view"],
+    ),
+    (
+        "CREATE MATERIALIZED VIEW musehub_names AS SELECT owner FROM musehub_repos",
+        &["musehub_names: table is not declared, is materialized view"],
+    ),
+    (
+        "CREATE TABLE more_facts () INHERITS (musehub_intel_facts)",
+        &["musehub_intel_facts: kind is table (inherited by more_facts), should be table"],
+    ),
+    (
+        "CREATE TABLE facts (kind varchar(64) COLLATE \"C\" NOT NULL, blob_id varchar(128) COLLATE \"C\" NOT NULL, facts text COLLATE \"C\" NOT NULL); ALTER TABLE musehub_intel_facts INHERIT facts",
+        &["musehub_intel_facts: kind is table (inherits facts), should be table"],
+    ),
 ];
 
 #[tokio::test]

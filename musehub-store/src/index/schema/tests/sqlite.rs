@@ -117,7 +117,7 @@ fn drifts() -> Vec<Drift> {
         ),
         plain(
             "DROP TABLE musehub_object_refs; CREATE TABLE musehub_object_refs ( \
-                repo_id varchar(128) NOT NULL, object_id varchar(128) NOT NULL, PRIMARY KEY (repo_id, object_id)); \
+                repo_id varchar(128) NOT NULL, object_id varchar(128) NOT NULL, PRIMARY KEY (repo_id, object_id)) WITHOUT ROWID; \
                 CREATE INDEX ix_object_refs_object ON musehub_object_refs (object_id, repo_id)",
             &[
                 "musehub_object_refs: foreign key (repo_id) to musehub_repos is missing, should be (repo_id) on delete \
@@ -128,7 +128,7 @@ fn drifts() -> Vec<Drift> {
             "DROP TABLE musehub_object_refs; CREATE TABLE musehub_object_refs ( \
                 repo_id varchar(128) NOT NULL REFERENCES musehub_repos (repo_id) ON DELETE CASCADE, \
                 object_id varchar(128) NOT NULL REFERENCES musehub_objects (object_id), \
-                PRIMARY KEY (repo_id, object_id)); \
+                PRIMARY KEY (repo_id, object_id)) WITHOUT ROWID; \
                 CREATE INDEX ix_object_refs_object ON musehub_object_refs (object_id, repo_id)",
             &[
                 "musehub_object_refs: foreign key (object_id) to musehub_objects is not declared, is (object_id) on \
@@ -176,6 +176,119 @@ fn drifts() -> Vec<Drift> {
                 "musehub_background_jobs: condition of index ix_background_jobs_claim is status IN ('pending'), \
                 should be status IN ('pending', 'running')",
             ],
+        ),
+        plain(
+            "DROP INDEX ix_commits_id; CREATE INDEX ix_commits_id ON musehub_commits (commit_id COLLATE NOCASE)",
+            &["musehub_commits: index ix_commits_id is (commit_id COLLATE NOCASE), should be (commit_id)"],
+        ),
+        redefined(
+            "musehub_tokens",
+            "ON DELETE CASCADE",
+            "ON DELETE CASCADE ON UPDATE CASCADE",
+            &[
+                "musehub_tokens: foreign key (handle) to musehub_identities is (handle) on delete cascade on update \
+                cascade, should be (handle) on delete cascade on update no action",
+            ],
+        ),
+        plain(
+            "DROP TABLE musehub_intel_facts; CREATE TABLE musehub_intel_facts ( \
+                kind varchar(64) NOT NULL, blob_id varchar(128) NOT NULL, facts text NOT NULL UNIQUE, \
+                PRIMARY KEY (kind, blob_id))",
+            &["musehub_intel_facts: unique constraint (facts) is not declared"],
+        ),
+        redefined(
+            "musehub_objects",
+            "\"size\" integer NOT NULL",
+            "\"size\" integer NOT NULL CHECK (size < 100)",
+            &["musehub_objects: CHECK in \"size\" integer NOT NULL CHECK (size < 100) is not declared"],
+        ),
+        plain(
+            "CREATE TRIGGER lose BEFORE INSERT ON musehub_objects BEGIN\n  SELECT RAISE(IGNORE);\nEND",
+            &[
+                "musehub_objects: trigger lose is not declared, is CREATE TRIGGER lose BEFORE INSERT ON musehub_objects \
+                BEGIN SELECT RAISE(IGNORE); END",
+            ],
+        ),
+        // In the primary key too, so that `Main` and `main` would be one row.
+        plain(
+            "DROP TABLE musehub_branches; CREATE TABLE musehub_branches (repo_id varchar(128) NOT NULL, \
+                \"name\" varchar(255) COLLATE NOCASE NOT NULL, head_commit_id varchar(128), sequence integer NOT NULL, \
+                moved_at integer NOT NULL, PRIMARY KEY (repo_id, name), \
+                FOREIGN KEY (repo_id) REFERENCES musehub_repos (repo_id) ON DELETE CASCADE) WITHOUT ROWID",
+            &[
+                "musehub_branches: type of column name is varchar(255) collate NOCASE, should be varchar(255)",
+                "musehub_branches: primary key is (repo_id, name COLLATE NOCASE), should be (repo_id, name)",
+            ],
+        ),
+        // Of the primary key alone.
+        plain(
+            "DROP TABLE musehub_intel_facts; CREATE TABLE musehub_intel_facts ( \
+                kind varchar(64) NOT NULL, blob_id varchar(128) NOT NULL, facts text NOT NULL, \
+                PRIMARY KEY (kind, blob_id COLLATE NOCASE))",
+            &[
+                "musehub_intel_facts: primary key is (kind, blob_id COLLATE NOCASE), should be (kind, blob_id)",
+            ],
+        ),
+        // Of a column that no index has.
+        redefined(
+            "musehub_commits",
+            "author text",
+            "author text COLLATE NOCASE",
+            &["musehub_commits: type of column author is text collate NOCASE, should be text"],
+        ),
+        plain(
+            "DROP TABLE musehub_intel_facts; CREATE TABLE musehub_intel_facts ( \
+                kind varchar(64) NOT NULL, blob_id varchar(128) NOT NULL, facts text NOT NULL, \
+                PRIMARY KEY (kind, blob_id)) WITHOUT ROWID",
+            &["musehub_intel_facts: kind is table (WITHOUT ROWID), should be table"],
+        ),
+        plain(
+            "DROP TABLE musehub_object_refs; CREATE TABLE musehub_object_refs ( \
+                repo_id varchar(128) NOT NULL REFERENCES musehub_repos (repo_id) ON DELETE CASCADE, \
+                object_id varchar(128) NOT NULL, PRIMARY KEY (repo_id, object_id)); \
+                CREATE INDEX ix_object_refs_object ON musehub_object_refs (object_id, repo_id)",
+            &["musehub_object_refs: kind is table, should be table (WITHOUT ROWID)"],
+        ),
+        plain(
+            "DROP TABLE musehub_intel_facts; CREATE TABLE musehub_intel_facts ( \
+                kind text NOT NULL, blob_id text NOT NULL, facts text NOT NULL, PRIMARY KEY (kind, blob_id)) STRICT",
+            &[
+                "musehub_intel_facts: kind is table (STRICT), should be table",
+                "musehub_intel_facts: type of column blob_id is text, should be varchar(128)",
+                "musehub_intel_facts: type of column kind is text, should be varchar(64)",
+            ],
+        ),
+        plain(
+            "DROP TABLE musehub_intel_facts; CREATE TABLE musehub_intel_facts ( \
+                kind varchar(64) NOT NULL, blob_id varchar(128) NOT NULL, facts text NOT NULL AS (kind || blob_id), \
+                PRIMARY KEY (kind, blob_id))",
+            &["musehub_intel_facts: default of column facts is not declared, is generated"],
+        ),
+        redefined(
+            "musehub_tokens",
+            "ON DELETE CASCADE",
+            "ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED",
+            &[
+                "musehub_tokens: DEFERRABLE in FOREIGN KEY (\"handle\") REFERENCES \"musehub_identities\" (\"handle\") ON \
+                DELETE CASCADE DEFERRABLE INITIALLY DEFERRED is not declared",
+            ],
+        ),
+        plain(
+            "DROP TABLE musehub_intel_facts; CREATE TABLE musehub_intel_facts ( \
+                kind varchar(64) NOT NULL, blob_id varchar(128) NOT NULL, facts text NOT NULL, \
+                PRIMARY KEY (kind, blob_id) ON CONFLICT REPLACE)",
+            &[
+                "musehub_intel_facts: CONFLICT in PRIMARY KEY (kind, blob_id) ON CONFLICT REPLACE is not declared",
+            ],
+        ),
+        plain(
+            "DROP TABLE musehub_intel_facts; \
+            CREATE VIEW musehub_intel_facts AS SELECT 'python' AS kind, 'id' AS blob_id, '{}' AS facts",
+            &["musehub_intel_facts: kind is view, should be table"],
+        ),
+        plain(
+            "CREATE VIEW musehub_names AS SELECT owner FROM musehub_repos",
+            &["musehub_names: table is not declared, is view"],
         ),
     ]
 }
