@@ -63,7 +63,7 @@ pub(super) const COLLATE: &str = r#"
             SELECT format('ALTER TABLE %I ', class.relname) || string_agg(format('ALTER COLUMN %I TYPE %s COLLATE "C"',
                 attribute.attname, format_type(attribute.atttypid, attribute.atttypmod)), ', ')
             FROM pg_class AS class JOIN pg_attribute AS attribute ON attribute.attrelid = class.oid
-            WHERE class.relnamespace = current_schema()::regnamespace AND class.relkind = 'r'
+            WHERE class.relnamespace = quote_ident(current_schema())::regnamespace AND class.relkind = 'r'
                 AND starts_with(class.relname, 'musehub_') AND attribute.attnum > 0 AND NOT attribute.attisdropped
                 AND attribute.attcollation NOT IN (0, (SELECT oid FROM pg_collation WHERE collname = 'C'))
             GROUP BY class.relname

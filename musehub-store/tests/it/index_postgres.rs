@@ -1,7 +1,7 @@
 //! What is PostgreSQL's alone: how it is reached, what it is asked to keep to, and what is said where it fails.
 
 use musehub_core::port::{BackendError, HistoryIndex, RepositoryIndex};
-use musehub_store::{DatabaseUrl, SqlIndex};
+use musehub_store::{DatabaseUrl, Kept, Replacement, SqlIndex};
 use musehub_test_services::postgres;
 use sea_orm::sqlx::{Connection, Executor, Row};
 
@@ -140,4 +140,32 @@ async fn a_session_keeps_to_limits_that_the_url_may_change() {
     other.execute("ROLLBACK").await.unwrap();
     waiting.await.unwrap().unwrap();
     other.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_schema_whose_name_has_capitals_is_served_checked_and_rebuilt() {
+    let url = postgres::database().await;
+    postgres::execute(&url, "CREATE SCHEMA \"Hub\"; CREATE SCHEMA hub").await;
+    let parsed: DatabaseUrl = format!("{url}?options[search_path]=%22Hub%22").parse().unwrap();
+    let index = SqlIndex::connect(&parsed).await.unwrap();
+    index.put_repository(&record(1, "owner", "name")).await.unwrap();
+    index.close().await.unwrap();
+    assert!(SqlIndex::check_schema(&parsed).await.unwrap().is_clean());
+
+    let replacement = Replacement::begin(&parsed, true).await.unwrap();
+    let kept = replacement.swap().await.unwrap();
+    assert_eq!(kept, Some(Kept::Schema("Hub_before_rebuild".to_owned())));
+    let index = SqlIndex::connect(&parsed).await.unwrap();
+    let repository = index.repository_by_id(&repo(1)).await.unwrap();
+    assert!(repository.is_none(), "the tables are new ones: {repository:?}");
+    index.close().await.unwrap();
+    let before = format!("{url}?options[search_path]=%22Hub_before_rebuild%22").parse().unwrap();
+    let index = SqlIndex::connect(&before).await.unwrap();
+    assert_eq!(index.repository_by_id(&repo(1)).await.unwrap(), Some(record(1, "owner", "name")));
+    index.close().await.unwrap();
+
+    postgres::execute(&url, "DROP INDEX \"Hub\".ix_commits_id").await;
+    let report = SqlIndex::check_schema(&parsed).await.unwrap();
+    let lines: Vec<String> = report.differences.iter().map(ToString::to_string).collect();
+    assert_eq!(lines, ["musehub_commits: index ix_commits_id is missing, should be (commit_id)"]);
 }

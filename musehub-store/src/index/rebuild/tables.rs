@@ -20,7 +20,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// The schema that unqualified names mean, and whether the hub's tables are in it.
 const SERVED: &str = "\
     SELECT current_schema()::text, \
-        EXISTS (SELECT FROM pg_class WHERE relnamespace = current_schema()::text::regnamespace AND relname = 'musehub_repos')";
+        EXISTS (SELECT FROM pg_class WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relname = 'musehub_repos')";
 
 /// Sessions of the same role that are not of this rebuild.
 const OTHERS: &str = "\
