@@ -98,9 +98,9 @@ pub(in crate::index) mod commit {
 
     /// A commit that a repository holds. Its parents and generation are in the graph.
     ///
-    /// Read by id for pages, fetches and membership (`HistoryIndex::commits`), counted (`commit_count`), and
+    /// Read by id for pages, fetches and membership (`HistoryIndex::commits`), counted (`HistoryIndex::commit_count`), and
     /// by id alone where the packed store asks for a place (`PlaceIndex::locate`). Those that wait to be back-filled are
-    /// listed (`UnstoredIndex::unstored_commits`), and their records read by id (`unstored_records`).
+    /// listed (`UnstoredIndex::unstored_commits`), and their records read by id (`UnstoredIndex::unstored_records`).
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "musehub_commits")]
     pub struct Model {
@@ -223,7 +223,7 @@ pub(in crate::index) mod snapshot {
     ///
     /// Read by id for pages, fetches and membership (`HistoryIndex::snapshots`), and by id alone where the packed store
     /// asks for a place (`PlaceIndex::locate`). Those that wait to be back-filled are listed
-    /// (`UnstoredIndex::unstored_snapshots`), and their records read by id (`unstored_records`).
+    /// (`UnstoredIndex::unstored_snapshots`), and their records read by id (`UnstoredIndex::unstored_records`).
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "musehub_snapshots")]
     pub struct Model {

@@ -7,9 +7,9 @@ pub(in crate::index) mod repository {
 
     /// A repository: the latest version of its record.
     ///
-    /// Read by name on every request (`RepositoryIndex::repository`), by id in jobs (`repository_by_id`), and in
-    /// order of names on the page of all public ones (`public_repositories`). Verification goes through all of them by id
-    /// (`IndexPages::repository_page`).
+    /// Read by name on every request (`RepositoryIndex::repository`), by id in jobs (`RepositoryIndex::repository_by_id`), and in
+    /// order of names on the page of all public ones (`RepositoryIndex::public_repositories`). Verification goes through all of
+    /// them by id (`IndexPages::repository_page`).
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "musehub_repos")]
     pub struct Model {
