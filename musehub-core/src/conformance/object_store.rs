@@ -119,6 +119,9 @@ async fn what_is_absent_is_not_there<B: ObjectStore>(store: &B) {
     let held = put(store, &[present]).await;
     let expected = [Some(held[0].place), None, None];
     assert_eq!(store.locate(&asked).await.expect("locate"), expected, "the kind is part of an object's name");
+    for (key, place) in asked.into_iter().zip(expected) {
+        assert_eq!(store.exists(key).await.expect("exists"), place.is_some(), "whether {key} is there");
+    }
 }
 
 async fn a_place_nobody_gave_out_is_an_error<B: ObjectStore>(store: &B) {

@@ -181,6 +181,14 @@ pub trait ObjectStore: Send + Sync {
     /// An answer may be some seconds old where it is yes.
     async fn present(&self, places: &[Place]) -> Result<Vec<bool>, BackendError>;
 
+    /// Whether an object is in the store: it has a place, and what was written there is there still.
+    async fn exists(&self, key: ObjectKey) -> Result<bool, BackendError> {
+        match self.locate(&[key]).await?[..] {
+            [Some(place)] => Ok(self.present(&[place]).await? == [true]),
+            _ => Ok(false),
+        }
+    }
+
     /// The canonical bytes of each object, in the order asked. All are in memory at once: callers bound the sum of
     /// lengths, and stream single large objects with [`stream`](Self::stream).
     async fn read(&self, objects: &[Located]) -> Result<Vec<Bytes>, BackendError>;

@@ -1,4 +1,5 @@
-//! Every commit and every snapshot that is written anywhere is in the object store, in canonical bytes, the moment it exists.
+//! Every commit, every snapshot and every blob that is written anywhere is in the object store, in canonical bytes, the moment
+//! it exists.
 //!
 //! The store is read here without the database: from the index files beside its packs.
 
@@ -12,8 +13,7 @@ use musehub_test_support::history::write;
 use musehub_test_support::{History, TestApp, rows};
 use serde_json::{Value, json};
 
-/// `exists(commit)`, `exists(snapshot)`, and bytes that are `commit <size>\0<json>` and `snapshot <size>\0<json>` and have
-/// these ids.
+/// Commits exist, their snapshots and all files of those, as bytes that are `<kind> <size>\0<payload>` and have these ids.
 async fn assert_canonical(app: &TestApp, commits: impl IntoIterator<Item = CommitId>) {
     let directory = app.directory().unwrap().join("store");
     let backend = Backend::open(&StoreLocation::Directory(directory), []).unwrap();
@@ -32,9 +32,11 @@ async fn assert_canonical(app: &TestApp, commits: impl IntoIterator<Item = Commi
         let snapshot = Snapshot::decode(commit.snapshot(), &snapshot).unwrap();
         let snapshot = Snapshot::verify(scheme, snapshot.record().clone()).unwrap();
         assert_eq!(snapshot.id(), commit.snapshot());
-        let blobs: Vec<_> = snapshot.manifest().iter().map(|(_, blob)| blob.key()).collect();
-        let located = store.locate(&blobs).await.unwrap();
-        assert!(located.iter().all(Option::is_some), "every file of {id} is there");
+        for (path, id) in snapshot.manifest().iter() {
+            let [blob] = stored(&store, [id.key()]).await;
+            let content = payload(ObjectKind::Blob, &blob);
+            assert_eq!(scheme.blob_id(id.object_id().algorithm(), content), *id, "{path}");
+        }
         seen += 1;
     }
     assert!(seen > 0);
@@ -42,6 +44,9 @@ async fn assert_canonical(app: &TestApp, commits: impl IntoIterator<Item = Commi
 
 /// The bytes of objects, each of which must exist.
 async fn stored<const N: usize>(store: &PackedStore, keys: [musehub_core::ObjectKey; N]) -> [Vec<u8>; N] {
+    for key in keys {
+        assert!(store.exists(key).await.unwrap(), "{key} is in the store");
+    }
     let places = store.locate(&keys).await.unwrap();
     let located = keys.into_iter().zip(places);
     let located = located.map(|(key, place)| Located { key, place: place.expect("it exists in the store") });
@@ -52,8 +57,12 @@ async fn stored<const N: usize>(store: &PackedStore, keys: [musehub_core::Object
 /// The payload, whose size the header says in decimal.
 fn payload(kind: ObjectKind, bytes: &[u8]) -> &[u8] {
     let payload = canonical::payload_of(kind, bytes).unwrap();
-    let name = if kind == ObjectKind::Commit { "commit" } else { "snapshot" };
-    assert!(bytes.starts_with(format!("{name} {}\0{{", payload.len()).as_bytes()));
+    assert!(bytes.starts_with(format!("{} {}\0", kind.as_str(), payload.len()).as_bytes()));
+    assert_eq!(
+        kind != ObjectKind::Blob,
+        payload.starts_with(b"{"),
+        "records are JSON, no file of these tests is"
+    );
     payload
 }
 
