@@ -107,8 +107,17 @@ fn allow_plain_http(builder: AmazonS3Builder) -> Result<AmazonS3Builder, StoreEr
     if is_local(&endpoint) {
         Ok(builder.with_allow_http(true))
     } else {
-        Err(StoreError::PlainHttp { endpoint })
+        Err(StoreError::PlainHttp { endpoint: without_credentials(&endpoint) })
     }
+}
+
+/// An address as it may be shown.
+fn without_credentials(endpoint: &str) -> String {
+    let shown = reqwest::Url::parse(endpoint).ok().and_then(|mut url| {
+        url.set_username("").and_then(|()| url.set_password(None)).ok()?;
+        Some(url.origin().ascii_serialization())
+    });
+    shown.unwrap_or_else(|| "the endpoint".to_owned())
 }
 
 fn is_local(endpoint: &str) -> bool {
@@ -215,6 +224,15 @@ mod tests {
             }
         }
         assert!(opened(&[("AWS_ENDPOINT_URL", "https://store.example")]).is_ok());
+    }
+
+    #[test]
+    fn a_refused_endpoint_is_named_without_what_it_holds() {
+        let refused = opened(&[("AWS_ENDPOINT_URL", "http://alice:secret@store.example:9000/?token=hidden")]);
+        let refused = refused.map(drop).unwrap_err();
+        let said = format!("{refused} {refused:?}");
+        assert!(said.contains("http://store.example:9000"), "{said}");
+        assert!(!["alice", "secret", "hidden"].iter().any(|held| said.contains(held)), "{said}");
     }
 
     #[test]

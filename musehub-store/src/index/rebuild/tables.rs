@@ -1,5 +1,6 @@
 //! Tables of PostgreSQL's in a schema beside others, whose place they take.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use musehub_core::port::BackendError;
@@ -8,7 +9,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult};
 
 use crate::index::connect::postgres;
 use crate::index::sql::{self, Row};
-use crate::index::url::{DatabaseUrl, Place};
+use crate::index::url::{DatabaseUrl, Place, described};
 use crate::index::{SqlIndex, begin};
 
 const ACTION: &str = "replacing the tables";
@@ -28,15 +29,20 @@ const OTHERS: &str = "\
     WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid() AND application_name <> $1";
 
 /// The tables of a database, and the schema in which others are made that will take their place.
-#[derive(Debug)]
 pub(super) struct Tables {
-    /// Leads to the old tables.
+    /// Leads to the old tables; holds a password.
     options: PgConnectOptions,
     /// Under this name all sessions of the rebuild run.
     name: String,
     writer: DatabaseConnection,
     schema: String,
     there: bool,
+}
+
+impl fmt::Debug for Tables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tables").field("database", &described(&self.options)).finish_non_exhaustive()
+    }
 }
 
 impl Tables {
