@@ -45,10 +45,11 @@ use std::path::Path;
 
 use musehub_core::port::BackendError;
 use sea_orm::{
-    DatabaseConnection, DbBackend, DbErr, QueryResult, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait, Value,
+    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait, Value,
 };
 
+use connect::{Begin, Connections, Transaction};
 use schema::SchemaReport;
 use sql::Write;
 use upgrade::migrate;
@@ -63,9 +64,9 @@ pub use url::{DatabaseUrl, DatabaseUrlError};
 pub struct SqlIndex {
     /// On SQLite one connection, so that the writers of this process queue here, in order, and not at the lock of the
     /// file.
-    writer: DatabaseConnection,
+    writer: Connections,
     /// Connections that cannot write. The writer itself where the database is in memory.
-    reader: DatabaseConnection,
+    reader: Connections,
 }
 
 impl SqlIndex {
@@ -81,8 +82,8 @@ impl SqlIndex {
             Place::Sqlite(path) => Self::open(path).await,
             Place::Postgres(options) => {
                 let (writer, reader) = connect::postgres::pools(options).await?;
-                migrate(&writer).await?;
-                Ok(Self { writer, reader })
+                migrate(&writer.patient()).await?;
+                Ok(Self { writer: Connections::Postgres(writer), reader: Connections::Postgres(reader) })
             }
         }
     }
@@ -95,7 +96,7 @@ impl SqlIndex {
         let writer = connect::sqlite::writer(path).await.map_err(opening)?;
         migrate(&writer).await?;
         let reader = connect::sqlite::reader(path).await.map_err(opening)?;
-        Ok(Self { writer, reader })
+        Ok(Self { writer: Connections::Sqlite(writer), reader: Connections::Sqlite(reader) })
     }
 
     /// A SQLite database that is gone with the last clone.
@@ -105,6 +106,7 @@ impl SqlIndex {
     pub async fn in_memory() -> Result<Self, BackendError> {
         let writer = connect::sqlite::in_memory().await.map_err(opening)?;
         migrate(&writer).await?;
+        let writer = Connections::Sqlite(writer);
         Ok(Self { reader: writer.clone(), writer })
     }
 
@@ -117,7 +119,7 @@ impl SqlIndex {
         const ACTION: &str = "checking the schema of the index";
         let reader = match &url.0 {
             Place::Sqlite(path) => connect::sqlite::reader(path).await.map_err(opening)?,
-            Place::Postgres(options) => connect::postgres::pools(options).await?.1,
+            Place::Postgres(options) => connect::postgres::pools(options).await?.1.patient(),
         };
         let report = schema::check(&reader).await.map_err(|error| sql::failure(ACTION, error))?;
         report.map_err(|error| BackendError::unavailable(ACTION, error))
@@ -126,7 +128,7 @@ impl SqlIndex {
     /// Whether other machines may use the same database: whether what must be counted once is to be counted there.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        self.writer.get_database_backend() == DbBackend::Postgres
+        self.writer.engine() == DbBackend::Postgres
     }
 
     /// Waits for running statements and closes the connections of all clones.
@@ -135,14 +137,20 @@ impl SqlIndex {
     /// [`BackendError::Unavailable`] where the driver fails.
     pub async fn close(&self) -> Result<(), BackendError> {
         let closing = |error: DbErr| BackendError::unavailable("closing the index", error);
-        self.reader.close_by_ref().await.map_err(closing)?;
-        self.writer.close_by_ref().await.map_err(closing)
+        self.reader.close().await.map_err(closing)?;
+        self.writer.close().await.map_err(closing)
     }
 
     /// Begins a write transaction, the one way in which anything is written. Dropped without a commit, it leaves no
     /// trace.
     async fn write(&self, action: &'static str) -> Result<Write, BackendError> {
-        begin(&self.writer, action).await
+        let transaction = self.writer.begin(Begin::Write).await;
+        Ok(Write::new(transaction.map_err(|error| sql::failure(action, error))?, action))
+    }
+
+    /// Begins a transaction that sees one moment, however many statements it reads with.
+    async fn snapshot(&self, action: &'static str) -> Result<Transaction, BackendError> {
+        self.reader.begin(Begin::Snapshot).await.map_err(|error| sql::failure(action, error))
     }
 
     /// The rows of a query.
@@ -152,13 +160,17 @@ impl SqlIndex {
         query: &str,
         values: impl IntoIterator<Item = Value> + Send,
     ) -> Result<Vec<QueryResult>, BackendError> {
-        sql::rows(&self.reader, action, query, values).await
+        let statement = sql::prepared(self.reader.engine(), query, values);
+        self.reader.query(statement).await.map_err(|error| sql::failure(action, error))
     }
 }
 
-/// On SQLite begins with `BEGIN IMMEDIATE`: a transaction that reads first and takes the lock later fails where another
-/// process wrote in between.
-async fn begin(writer: &DatabaseConnection, action: &'static str) -> Result<Write, BackendError> {
+/// Begins a write transaction of sea-orm's own, whose statements may take as long as they need: for migrations, and what is as
+/// rare.
+async fn begin(
+    writer: &DatabaseConnection,
+    action: &'static str,
+) -> Result<Write<DatabaseTransaction>, BackendError> {
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..Default::default()

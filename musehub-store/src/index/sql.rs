@@ -5,10 +5,11 @@ use std::str::FromStr;
 
 use musehub_core::port::{BackendError, Timestamp};
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, IdenStatic, QueryResult, SqlErr,
-    Statement, TryGetable, Value,
+    ConnectionTrait, DbBackend, DbErr, EntityTrait, IdenStatic, QueryResult, SqlErr, Statement, TryGetable,
+    Value,
 };
 
+use super::connect::{Commit, Transaction};
 use super::{dialect, text};
 
 /// The most values of one statement: SQLite's limit; PostgreSQL's is 65,535.
@@ -41,18 +42,18 @@ pub(super) type Rows<'a, const COLUMNS: usize> =
 
 /// A write transaction.
 #[derive(Debug)]
-pub(super) struct Write {
-    transaction: DatabaseTransaction,
+pub(super) struct Write<T = Transaction> {
+    transaction: T,
     action: &'static str,
 }
 
-impl Write {
-    pub(super) fn new(transaction: DatabaseTransaction, action: &'static str) -> Self {
+impl<T: Commit> Write<T> {
+    pub(super) fn new(transaction: T, action: &'static str) -> Self {
         Self { transaction, action }
     }
 
     /// For what sea-orm executes itself.
-    pub(super) fn transaction(&self) -> &DatabaseTransaction {
+    pub(super) fn transaction(&self) -> &T {
         &self.transaction
     }
 
@@ -171,7 +172,11 @@ fn insert_text<E: EntityTrait>(columns: &[&str], rows: usize, on_conflict: &str)
 }
 
 /// A statement as the engine reads it, with its values as they are kept.
-fn prepared(engine: DbBackend, statement: &str, values: impl IntoIterator<Item = Value>) -> Statement {
+pub(super) fn prepared(
+    engine: DbBackend,
+    statement: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Statement {
     let values = values.into_iter().map(text::kept_value);
     Statement::from_sql_and_values(engine, dialect::text(engine, statement), values)
 }

@@ -2,17 +2,28 @@
 
 use musehub_core::name::{BranchName, RepoId};
 use musehub_core::port::{BackendError, HistoryIndex, RepositoryIndex};
-use sea_orm::ConnectionTrait;
+use musehub_test_services::postgres;
+use sea_orm::{ConnectionTrait, Statement};
 
 use super::entity::object as o;
-use super::{SqlIndex, sql};
+use super::{DatabaseUrl, SqlIndex, sql};
 
 #[tokio::test]
 async fn what_only_reads_cannot_write() {
     let directory = tempfile::tempdir().unwrap();
-    let index = SqlIndex::open(&directory.path().join("musehub.db")).await.unwrap();
-    assert!(index.reader.execute_unprepared("DELETE FROM musehub_repos").await.is_err());
-    assert!(index.writer.execute_unprepared("DELETE FROM musehub_repos").await.is_ok());
+    let urls = [
+        DatabaseUrl::sqlite(directory.path().join("musehub.db")),
+        postgres::database().await.parse().unwrap(),
+    ];
+    for url in urls {
+        let index = SqlIndex::connect(&url).await.unwrap();
+        let statement = || Statement::from_string(index.reader.engine(), "DELETE FROM musehub_repos");
+        let refused = index.reader.query(statement()).await.unwrap_err().to_string();
+        assert!(refused.contains("readonly") || refused.contains("read-only"), "{url}: {refused}");
+        let refused = index.reader.patient().execute_unprepared("DELETE FROM musehub_repos").await;
+        assert!(refused.is_err(), "{url}");
+        index.writer.query(statement()).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -38,7 +49,7 @@ async fn inserts_of_any_length_are_whole() {
 async fn what_was_never_written_there_is_named() {
     let index = SqlIndex::in_memory().await.unwrap();
     let repo = RepoId::parse("00000000-0000-4000-8000-000000000001").unwrap();
-    let spoil = async |statement: &str| index.writer.execute_unprepared(statement).await.unwrap();
+    let spoil = async |statement: &str| index.writer.patient().execute_unprepared(statement).await.unwrap();
     spoil(&format!(
         "INSERT INTO musehub_repos VALUES ('{repo}', 'a', 'b', 'a', 'b', 1, 'public', '', 'flat-v9', NULL, 0, FALSE, '{{}}')"
     ))

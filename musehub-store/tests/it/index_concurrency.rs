@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use musehub_core::port::{HistoryIndex, JobKind, JobQueue, MoveRows, NewJob};
+use musehub_core::port::{HistoryIndex, JobKind, JobQueue, MoveRows, NewJob, ProofGuard};
 use musehub_store::SqlIndex;
 use musehub_test_services::postgres;
 use sea_orm::sqlx::{Connection, Executor, Row};
@@ -35,19 +35,79 @@ async fn two_processes_on_postgres_move_branches_forward_and_claim_each_job_once
     race(&Database::postgres().await).await;
 }
 
+/// Ends the first transactions that write anything, so many of them, as the server would for others' sake.
+async fn give_up(url: &str, transactions: u32, code: &str) {
+    // What a sequence gave is not taken back with the transaction.
+    let script = format!(
+        "DROP SEQUENCE IF EXISTS tries CASCADE; CREATE SEQUENCE tries; \
+        CREATE OR REPLACE FUNCTION give_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+            IF nextval('tries') <= {transactions} THEN \
+                RAISE EXCEPTION 'given up' USING ERRCODE = '{code}'; \
+            END IF; \
+            RETURN NULL; \
+        END $$; \
+        DO $$ DECLARE name text; BEGIN \
+            FOR name IN SELECT relname FROM pg_class WHERE relkind = 'r' AND starts_with(relname, 'musehub_') LOOP \
+                EXECUTE format('CREATE OR REPLACE TRIGGER give_up BEFORE INSERT OR UPDATE OR DELETE ON %I \
+                    FOR EACH STATEMENT EXECUTE FUNCTION give_up()', name); \
+            END LOOP; \
+        END $$"
+    );
+    postgres::execute(url, &script).await;
+}
+
 #[tokio::test]
-async fn a_transaction_that_the_database_gave_up_is_repeated() {
+async fn a_transaction_that_the_database_gave_up_is_repeated_five_times() {
     let url = postgres::database().await;
-    // So a transaction fails that waited for another one's row.
+    let index = SqlIndex::connect(&url.parse().unwrap()).await.unwrap();
+    create_repositories(&index).await;
+    for (sequence, code) in [(1, "40001"), (2, "40P01")] {
+        give_up(&url, 5, code).await;
+        index.record_move(numbered_move("main", sequence)).await.unwrap();
+        assert_eq!(
+            index.branch(&repo(1), &branch("main")).await.unwrap(),
+            (Some(commit_id(sequence)), sequence)
+        );
+        give_up(&url, 5, code).await;
+        let job = NewJob::new(JobKind::new("scan"), repo(1), code.to_owned());
+        index.enqueue(&job, at(0)).await.unwrap();
+        give_up(&url, 5, code).await;
+        index.forget_spent(at(0)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_sixth_failure_is_the_callers_and_so_is_the_first_of_another_kind() {
+    let url = postgres::database().await;
+    let index = SqlIndex::connect(&url.parse().unwrap()).await.unwrap();
+    create_repositories(&index).await;
+    for (failures, code) in [(6, "40001"), (6, "40P01"), (1, "53100")] {
+        give_up(&url, failures, code).await;
+        let error = index.record_move(numbered_move("main", 1)).await.unwrap_err();
+        assert!(format!("{error:?}").contains("given up"), "{error:?}");
+        assert_eq!(index.branch(&repo(1), &branch("main")).await.unwrap(), (None, 0));
+        // All were counted: the next one passes.
+        index.forget_spent(at(0)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn turns_are_given_in_order_whatever_the_url_says_of_isolation() {
+    let url = postgres::database().await;
     let strict = format!("{url}?options[default_transaction_isolation]=repeatable%20read");
     let index = SqlIndex::connect(&strict.parse().unwrap()).await.unwrap();
     create_repositories(&index).await;
-    index.record_move(numbered_move("main", 1)).await.unwrap();
+    let job = |payload: &str| NewJob::new(JobKind::new("scan").in_turn(), repo(1), payload.to_owned());
+    index.enqueue(&job("first"), at(0)).await.unwrap();
 
+    // Somebody gives turns, and is not done.
     let mut other = postgres::connect(&url).await;
-    other.execute("BEGIN; UPDATE musehub_branches SET moved_at = moved_at + 1").await.unwrap();
+    let giving =
+        "BEGIN; SELECT 1 FROM musehub_repos FOR NO KEY UPDATE; UPDATE musehub_background_jobs SET turn = 7";
+    other.execute(giving).await.unwrap();
+    let second = job("second");
     let writer = index.clone();
-    let waiting = tokio::spawn(async move { writer.record_move(numbered_move("main", 2)).await });
+    let waiting = tokio::spawn(async move { writer.enqueue(&second, at(1)).await });
     let mut observer = postgres::connect(&url).await;
     let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity \
         WHERE datname = current_database() AND wait_event_type = 'Lock')";
@@ -56,7 +116,8 @@ async fn a_transaction_that_the_database_gave_up_is_repeated() {
     }
     other.execute("COMMIT").await.unwrap();
     waiting.await.unwrap().unwrap();
-    assert_eq!(index.branch(&repo(1), &branch("main")).await.unwrap(), (Some(commit_id(2)), 2));
+    let turn = "SELECT turn FROM musehub_background_jobs WHERE payload = 'second'";
+    assert_eq!(observer.fetch_one(turn).await.unwrap().get::<i64, _>(0), 8);
     other.close().await.unwrap();
     observer.close().await.unwrap();
 }

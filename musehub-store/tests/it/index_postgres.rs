@@ -1,9 +1,13 @@
 //! What is PostgreSQL's alone: how it is reached, what it is asked to keep to, and what is said where it fails.
 
-use musehub_core::port::{BackendError, HistoryIndex, RepositoryIndex};
+use std::time::Duration;
+
+use futures::future::join_all;
+use musehub_core::port::{BackendError, HistoryIndex, RepositoryIndex, RepositoryRecord};
 use musehub_store::{DatabaseUrl, Kept, Replacement, SqlIndex};
 use musehub_test_services::postgres;
-use sea_orm::sqlx::{Connection, Executor, Row};
+use musehub_test_services::relay::Relay;
+use sea_orm::sqlx::{Connection, Executor, PgConnection, Row};
 
 use crate::index_fixtures::{bare, branch, commit_id, create_repositories, entry, record, repo};
 
@@ -31,16 +35,22 @@ async fn a_password_is_shown_nowhere() {
     let role = format!("stranger_{}", std::process::id());
     postgres::execute(&url, &format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'")).await;
     let database = url.rsplit('/').next().unwrap();
-    postgres::execute(&url, &format!("GRANT CREATE ON SCHEMA public TO {role}")).await;
+    let grant =
+        format!("GRANT CREATE ON SCHEMA public TO {role}; GRANT CREATE ON DATABASE {database} TO {role}");
+    postgres::execute(&url, &grant).await;
 
     let theirs = url.replace("musehub@", &format!("{role}:{PASSWORD}@"));
     let parsed: DatabaseUrl = theirs.parse().unwrap();
     let index = SqlIndex::connect(&parsed).await.unwrap();
-    for shown in [format!("{parsed}"), format!("{parsed:?}"), format!("{index:?}")] {
+    index.close().await.unwrap();
+    let replacement = Replacement::begin(&parsed, true).await.unwrap();
+    for shown in
+        [format!("{parsed}"), format!("{parsed:?}"), format!("{index:?}"), format!("{replacement:?}")]
+    {
         assert!(!shown.contains(PASSWORD), "{shown}");
     }
     assert!(parsed.to_string().contains(&role) && parsed.to_string().contains(database), "{parsed}");
-    index.close().await.unwrap();
+    replacement.index().close().await.unwrap();
 
     let wrong = refused(&theirs.replace(PASSWORD, "wrong-horse")).await;
     assert!(wrong.contains("password authentication failed") && wrong.contains(database), "{wrong}");
@@ -168,4 +178,113 @@ async fn a_schema_whose_name_has_capitals_is_served_checked_and_rebuilt() {
     let report = SqlIndex::check_schema(&parsed).await.unwrap();
     let lines: Vec<String> = report.differences.iter().map(ToString::to_string).collect();
     assert_eq!(lines, ["musehub_commits: index ix_commits_id is missing, should be (commit_id)"]);
+}
+
+#[tokio::test]
+async fn what_a_session_keeps_to_is_what_is_documented_unless_the_url_says_otherwise() {
+    let url = postgres::database().await;
+    let settings = "statement_timeout, lock_timeout, idle_in_transaction_session_timeout";
+    let limits = async |url: &str| {
+        // What the sessions of the index were told, as they see it.
+        let witness = "CREATE TABLE witness AS SELECT ''::text AS told; \
+            CREATE FUNCTION witness() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                UPDATE witness SET told = concat_ws(' ', current_setting('statement_timeout'), \
+                    current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'), \
+                    current_setting('transaction_isolation')); \
+                RETURN NULL; \
+            END $$; \
+            CREATE TRIGGER witness BEFORE INSERT ON musehub_repos FOR EACH STATEMENT EXECUTE FUNCTION witness()";
+        let index = SqlIndex::connect(&url.parse().unwrap()).await.unwrap();
+        postgres::execute(url, witness).await;
+        index.put_repository(&record(1, "owner", "name")).await.unwrap();
+        index.close().await.unwrap();
+        let mut connection = postgres::connect(url).await;
+        let told: String = connection.fetch_one("SELECT told FROM witness").await.unwrap().get(0);
+        connection.execute("DROP TABLE witness; DROP FUNCTION witness CASCADE").await.unwrap();
+        connection.close().await.unwrap();
+        told
+    };
+    assert_eq!(limits(&url).await, "1min 30s 1min read committed", "{settings}, isolation");
+    let chosen = "?options[statement_timeout]=50s&options[lock_timeout]=7s&\
+        options[idle_in_transaction_session_timeout]=9s&options[default_transaction_isolation]=serializable";
+    assert_eq!(limits(&format!("{url}{chosen}")).await, "50s 7s 9s read committed", "{settings}, isolation");
+}
+
+/// Waits until so many of others wait for a lock.
+async fn wait_for_waiting(observer: &mut PgConnection, sessions: i64) {
+    let waiting = "SELECT COUNT(*) FROM pg_stat_activity \
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while observer.fetch_one(waiting).await.unwrap().get::<i64, _>(0) < sessions {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// As many as a process has connections of each kind.
+const CONNECTIONS: u64 = 8;
+/// However slow the machine is, whoever waits longer waits for ever.
+const FOR_EVER: Duration = Duration::from_secs(100);
+
+/// An index behind a relay, and somebody who keeps it waiting for answers, over all its connections.
+async fn everybody_waits() -> (Relay, SqlIndex, PgConnection, PgConnection) {
+    let database = postgres::database().await;
+    SqlIndex::connect(&database.parse().unwrap()).await.unwrap().close().await.unwrap();
+    let relay = Relay::start(&database).await;
+    let url = format!("{}&options[statement_timeout]=4s", relay.url());
+    let index = SqlIndex::connect(&url.parse().unwrap()).await.unwrap();
+    let mut other = postgres::connect(&database).await;
+    other.execute("BEGIN; LOCK TABLE musehub_repos").await.unwrap();
+    (relay, index, other, postgres::connect(&database).await)
+}
+
+async fn write(index: SqlIndex, n: u64) -> Result<(), BackendError> {
+    index.put_repository(&record(n, "owner", &format!("name-{n}"))).await
+}
+
+async fn read(index: SqlIndex) -> Result<Option<RepositoryRecord>, BackendError> {
+    index.repository_by_id(&repo(1)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_falls_silent_is_given_up_and_its_connections_with_it() {
+    let (relay, index, mut other, mut observer) = everybody_waits().await;
+    let writing: Vec<_> = (0..CONNECTIONS).map(|n| tokio::spawn(write(index.clone(), n))).collect();
+    let reading: Vec<_> = (0..CONNECTIONS).map(|_| tokio::spawn(read(index.clone()))).collect();
+    wait_for_waiting(&mut observer, 16).await;
+    relay.fall_silent();
+    other.execute("ROLLBACK").await.unwrap();
+
+    let written = tokio::time::timeout(FOR_EVER, join_all(writing)).await.expect("a write has an end");
+    let read_back = tokio::time::timeout(FOR_EVER, join_all(reading)).await.expect("a read has an end");
+    let errors = written.into_iter().map(|done| done.unwrap().unwrap_err());
+    for error in errors.chain(read_back.into_iter().map(|done| done.unwrap().unwrap_err())) {
+        assert!(said(&error).contains("did not answer within"), "{error:?}");
+    }
+    relay.speak_again();
+    let after = async { (write(index.clone(), 9).await, read(index.clone()).await) };
+    let (written, read_back) = tokio::time::timeout(FOR_EVER, after).await.expect("connections are free");
+    written.unwrap();
+    read_back.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_that_go_away_leave_no_connection_to_a_silent_server() {
+    let (relay, index, mut other, mut observer) = everybody_waits().await;
+    let writing: Vec<_> = (0..CONNECTIONS).map(|n| tokio::spawn(write(index.clone(), n))).collect();
+    let reading: Vec<_> = (0..CONNECTIONS).map(|_| tokio::spawn(read(index.clone()))).collect();
+    wait_for_waiting(&mut observer, 16).await;
+    relay.fall_silent();
+    for task in writing {
+        task.abort();
+        assert!(task.await.unwrap_err().is_cancelled());
+    }
+    for task in reading {
+        task.abort();
+        assert!(task.await.unwrap_err().is_cancelled());
+    }
+    other.execute("ROLLBACK").await.unwrap();
+    relay.speak_again();
+    let after = async { (write(index.clone(), 9).await, read(index.clone()).await) };
+    let (written, read_back) = tokio::time::timeout(FOR_EVER, after).await.expect("connections are free");
+    written.unwrap();
+    read_back.unwrap();
 }

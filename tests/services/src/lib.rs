@@ -9,6 +9,7 @@
 
 pub mod postgres;
 pub mod proxy;
+pub mod relay;
 pub mod s3;
 
 /// What the tests of a run keep the index in.

@@ -52,8 +52,9 @@ impl Tables {
         let name = format!("musehub rebuild {}", uuid::Uuid::new_v4().simple());
         let options = options.clone().application_name(&name);
         let (writer, reader) = postgres::pools(&options).await?;
-        let rows = sql::rows(&reader, ACTION, SERVED, []).await?;
-        reader.close().await.map_err(|error| sql::failure(ACTION, error))?;
+        let writer = writer.patient();
+        let rows = sql::rows(&reader.patient(), ACTION, SERVED, []).await?;
+        reader.close().await;
         let row = Row::of("pg_class", rows.first().ok_or_else(nowhere)?);
         let schema: Option<String> = row.get(0, "current_schema")?;
         let tables =
