@@ -15,10 +15,11 @@ use super::{DataDirectory, Outcome};
 pub(super) const WAITING: &str =
     "commits and snapshots are in the database alone: run `musehub-server backfill` first";
 
-/// Write what the database alone holds (identities, tokens, past scans) to a file.
+/// Write what the database alone holds (identities, tokens, proposals, releases and more) to a file.
 ///
-/// Writes identities, tokens (their hashes: tokens themselves are kept nowhere) and past scans to FILE, as lines of JSON with
-/// a checksum at the end. Everything else is in the object store. May run beside a server.
+/// Writes identities, tokens (their hashes: tokens themselves are kept nowhere), public keys, collaborators, past scans,
+/// proposals, releases, tags and the jobs of uploaded packs to FILE, as lines of JSON with a checksum at the end. Everything else
+/// is in the object store, or made again. May run beside a server: the backup is of one moment.
 #[derive(Args, Debug)]
 pub(super) struct BackupArguments {
     /// The file to write; it must not be there.

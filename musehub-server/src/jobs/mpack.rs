@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use musehub_core::hub::mpack::{IndexError, Indexed, UploadedPack};
+use musehub_core::hub::mpack::{INDEX_JOB, IndexError, Indexed, UploadedPack};
 use musehub_core::hub::{FetchError, PushError};
 use musehub_core::port::{BackendError, BranchRow, JobKind, JobPriority, NewJob, RepositoryRecord};
 use serde::Serialize;
@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::http::ApiError;
 
 /// Indexes an uploaded pack. Somebody waits for it, and the pushes of a repository come in turn.
-pub const INDEX_MPACK: JobKind = JobKind::new("mpack.index").with_priority(JobPriority::High).in_turn();
+pub const INDEX_MPACK: JobKind = JobKind::new(INDEX_JOB).with_priority(JobPriority::High).in_turn();
 
 /// Builds packs ahead.
 pub const PREBUILD: JobKind = JobKind::new("fetch.mpack.prebuild").with_priority(JobPriority::Low).in_turn();

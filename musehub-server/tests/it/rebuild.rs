@@ -1,6 +1,7 @@
 //! A database made anew from the object store equals the one that it replaces, row for row.
 
 use std::collections::BTreeMap;
+use std::io::Cursor;
 use std::path::Path;
 
 use musehub_core::hub::recovery::VerifyOptions;
@@ -432,26 +433,26 @@ async fn a_backup_comes_back_whole_or_not_at_all() {
     assert!(!text.contains("mh_test_"), "tokens are not in it");
 
     let fresh = SqlIndex::open(&new.path().join("musehub.db")).await.unwrap();
-    let dangling = fresh.restore(&mut &backup[..], false).await;
+    let dangling = fresh.restore(&mut Cursor::new(&backup[..]), false).await;
     assert!(matches!(dangling, Err(BackupError::Dangling { .. })), "{dangling:?}");
     let (backend, refs) = store(old.path());
     App::over(backend, refs, fresh.clone(), Limits::default()).hub.catch_up().await.unwrap();
     for length in [0, 10, backup.len() / 2, backup.len() - 2] {
-        let cut = fresh.restore(&mut &backup[..length], false).await;
+        let cut = fresh.restore(&mut Cursor::new(&backup[..length]), false).await;
         assert!(matches!(cut, Err(BackupError::Malformed { .. })), "{length}: {cut:?}");
     }
     let changed = text.replacen("bob", "eve", 3).into_bytes();
-    fresh.restore(&mut &changed[..], false).await.unwrap_err();
-    assert_eq!(fresh.restore(&mut &backup[..], false).await.unwrap(), rows);
-    let full = fresh.restore(&mut &backup[..], false).await;
+    fresh.restore(&mut Cursor::new(&changed[..]), false).await.unwrap_err();
+    assert_eq!(fresh.restore(&mut Cursor::new(&backup[..]), false).await.unwrap(), rows);
+    let full = fresh.restore(&mut Cursor::new(&backup[..]), false).await;
     assert!(matches!(full, Err(BackupError::NotEmpty { .. })), "{full:?}");
-    assert_eq!(fresh.restore(&mut &backup[..], true).await.unwrap(), rows);
+    assert_eq!(fresh.restore(&mut Cursor::new(&backup[..]), true).await.unwrap(), rows);
     let mut again = Vec::new();
     fresh.backup(&mut again, Default::default()).await.unwrap();
     assert_eq!(String::from_utf8(again).unwrap(), text);
     // One that was written before some columns were there has their defaults.
     let older = without(&text, &["scope", "expires_at", "spawned_by"]);
-    assert_eq!(fresh.restore(&mut older.as_bytes(), true).await.unwrap(), rows);
+    assert_eq!(fresh.restore(&mut Cursor::new(older.as_bytes()), true).await.unwrap(), rows);
     let mut again = Vec::new();
     fresh.backup(&mut again, Default::default()).await.unwrap();
     assert_eq!(String::from_utf8(again).unwrap(), text);

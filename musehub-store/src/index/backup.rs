@@ -1,19 +1,28 @@
-//! What the database alone holds, as lines of JSON: written page by page, read back in one transaction.
+//! What the database alone holds, as lines of JSON: written page by page, all of one moment, and read back in one transaction.
 //!
 //! [`tables`] is the one list of those tables. Everything else is in the object store, or is computed again from it.
 
 use std::collections::HashMap;
-use std::io::BufRead;
+use std::io::{BufRead, Seek};
 
+use musehub_core::hub::mpack::INDEX_JOB;
 use musehub_core::port::{BackendError, Timestamp};
 use sea_orm::sea_query::ColumnType;
-use sea_orm::{ColumnTrait, EntityTrait, IdenStatic, Iterable, PrimaryKeyToColumn, QueryResult, Value};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, IdenStatic, Iterable, PrimaryKeyToColumn, QueryResult, Value,
+};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 
 use super::SqlIndex;
-use super::entity::{access, identity, intel, proposal, release};
+use super::connect::Transaction;
+use super::entity::{access, identity, intel, job, proposal, release};
+use super::retry;
 use super::sql::{self, Write};
 use super::text;
+
+#[cfg(test)]
+mod tests;
 
 /// The version of the form.
 const FORMAT: u32 = 1;
@@ -36,7 +45,18 @@ fn tables() -> Vec<Table> {
         Table::of::<proposal::review::Entity>(),
         Table::of::<release::release::Entity>(),
         Table::of::<release::tag::Entity>(),
+        // What somebody asked for, and polls. Every other job is made again.
+        Table::of::<job::background_job::Entity>().only(format!("job_type = '{INDEX_JOB}'")),
     ]
+}
+
+/// Those, and what a new database in the place of an old one needs to know, but no other hub: which proofs were used and count
+/// no second time, and the secrets of what is on its way.
+fn carried() -> Vec<Table> {
+    let mut carried = tables();
+    carried.push(Table::of::<access::spent_proof::Entity>());
+    carried.push(Table::of::<access::secret::Entity>());
+    carried
 }
 
 /// Why a backup is not written or read back.
@@ -70,6 +90,15 @@ pub enum BackupError {
     Backend(#[from] BackendError),
 }
 
+impl retry::Failure for BackupError {
+    fn backend(&self) -> Option<&BackendError> {
+        match self {
+            Self::Backend(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
 /// How values of a column rest.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
@@ -84,6 +113,8 @@ struct Table {
     name: &'static str,
     columns: Vec<(&'static str, Kind)>,
     key: Vec<&'static str>,
+    /// The condition of its rows that are meant.
+    only: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -107,7 +138,12 @@ impl Table {
             name: E::default().table_name(),
             columns: E::Column::iter().map(|column| (column.as_str(), kind(&column))).collect(),
             key: key.collect(),
+            only: "1 = 1".to_owned(),
         }
+    }
+
+    fn only(self, condition: String) -> Self {
+        Self { only: condition, ..self }
     }
 
     fn column_names(&self) -> String {
@@ -116,23 +152,28 @@ impl Table {
     }
 
     /// Reads a page of rows in the order of the key, after `last`.
-    async fn page(&self, index: &SqlIndex, last: Option<&[Value]>) -> Result<Vec<Vec<Value>>, BackendError> {
+    async fn page(
+        &self,
+        snapshot: &Transaction,
+        last: Option<&[Value]>,
+    ) -> Result<Vec<Vec<Value>>, BackendError> {
         let key = self.key.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
         let (condition, mut values) = match last {
             None => (String::new(), Vec::new()),
             Some(last) => {
                 let bound: Vec<String> = (1..=last.len()).map(|at| format!("${at}")).collect();
-                (format!(" WHERE ({key}) > ({})", bound.join(", ")), last.to_vec())
+                (format!(" AND ({key}) > ({})", bound.join(", ")), last.to_vec())
             }
         };
         values.push(PAGE.into());
         let query = format!(
-            "SELECT {} FROM {}{condition} ORDER BY {key} LIMIT ${}",
+            "SELECT {} FROM {} WHERE {}{condition} ORDER BY {key} LIMIT ${}",
             self.column_names(),
             self.name,
+            self.only,
             values.len()
         );
-        let rows = index.rows("reading a table", &query, values).await?;
+        let rows = sql::rows(snapshot, "reading a table", &query, values).await?;
         rows.iter().map(|row| self.values(row)).collect()
     }
 
@@ -208,7 +249,7 @@ impl Table {
 
 impl SqlIndex {
     /// Writes everything that the database alone holds as lines of JSON; how many rows there were. One page of rows is in
-    /// memory at a time.
+    /// memory at a time. All of it is of one moment, whatever is written meanwhile.
     ///
     /// # Errors
     /// [`BackupError`] where the database or the file fails.
@@ -219,11 +260,12 @@ impl SqlIndex {
     ) -> Result<u64, BackupError> {
         let mut out = Lines { out, hash: blake3::Hasher::new() };
         out.line(&Line::Head { format: NAME.to_owned(), version: FORMAT, created_at: now })?;
+        let snapshot = self.moment().await?;
         let mut rows = 0;
         for table in tables() {
             let mut last = None;
             loop {
-                let page = table.page(self, last.as_deref()).await?;
+                let page = table.page(&snapshot, last.as_deref()).await?;
                 let Some(row) = page.last() else {
                     break;
                 };
@@ -234,34 +276,56 @@ impl SqlIndex {
                 }
             }
         }
+        drop(snapshot);
         let blake3 = out.hash.finalize().to_hex().to_string();
         out.line(&Line::End { rows, blake3 })?;
         out.out.flush()?;
         Ok(rows)
     }
 
+    /// A transaction that sees one moment for as long as it takes to write all of it down: a slow file keeps it waiting
+    /// between two statements.
+    async fn moment(&self) -> Result<Transaction, BackendError> {
+        const ACTION: &str = "reading what the database alone holds";
+        let snapshot = self.snapshot(ACTION).await?;
+        if self.is_shared() {
+            let patience = "SET LOCAL idle_in_transaction_session_timeout = 0";
+            let done = snapshot.execute_unprepared(patience).await;
+            done.map_err(|error| sql::failure(ACTION, error))?;
+        }
+        Ok(snapshot)
+    }
+
     /// Reads a backup back, all of it or nothing; how many rows there were. With `replace`, what the tables hold goes first.
+    /// The backup is read from its beginning, again where the database gives up what was done for others' sake.
     ///
     /// # Errors
     /// [`BackupError`]; then the database is as it was.
-    pub async fn restore(
+    pub async fn restore<B: BufRead + Seek + Send>(
         &self,
-        backup: &mut (dyn BufRead + Send),
+        backup: &mut B,
         replace: bool,
     ) -> Result<u64, BackupError> {
         let tables = tables();
-        let write = self.write("restoring a backup").await?;
-        for table in tables.iter().rev() {
-            if replace {
-                write.execute(&format!("DELETE FROM {}", table.name), []).await?;
-            } else if !write.rows(&format!("SELECT 1 FROM {} LIMIT 1", table.name), []).await?.is_empty() {
-                return Err(BackupError::NotEmpty { table: table.name });
-            }
-        }
         let by_name: HashMap<&str, &Table> = tables.iter().map(|table| (table.name, table)).collect();
-        let rows = read_rows(backup, &by_name, &write).await?;
-        write.commit().await?;
-        Ok(rows)
+        let backup = Mutex::new(backup);
+        retry::transaction(|| async {
+            let write = self.write("restoring a backup").await?;
+            for table in tables.iter().rev() {
+                let rows = format!("FROM {} WHERE {}", table.name, table.only);
+                if replace {
+                    write.execute(&format!("DELETE {rows}"), []).await?;
+                } else if !write.rows(&format!("SELECT 1 {rows} LIMIT 1"), []).await?.is_empty() {
+                    return Err(BackupError::NotEmpty { table: table.name });
+                }
+            }
+            let mut backup = backup.lock().await;
+            backup.rewind()?;
+            let rows = read_rows(&mut **backup, &by_name, &write).await?;
+            write.commit().await?;
+            Ok(rows)
+        })
+        .await
     }
 
     /// Copies everything that another database alone holds into this one; how many rows there were.
@@ -269,30 +333,34 @@ impl SqlIndex {
     /// # Errors
     /// [`BackupError`]; then this database is as it was.
     pub async fn carry_over(&self, old: &Self) -> Result<u64, BackupError> {
-        let write = self.write("carrying rows over").await?;
-        let mut rows = 0;
-        for table in tables() {
-            let mut last = None;
-            loop {
-                let page = table.page(old, last.as_deref()).await?;
-                let Some(row) = page.last() else {
-                    break;
-                };
-                last = Some(table.key_of(row));
-                rows += page.len() as u64;
-                for row in page {
-                    let names = table.columns.iter().map(|(name, _)| *name);
-                    table.insert(&write, names.zip(row)).await?;
+        retry::transaction(|| async {
+            let write = self.write("carrying rows over").await?;
+            let snapshot = old.moment().await?;
+            let mut rows = 0;
+            for table in carried() {
+                let mut last = None;
+                loop {
+                    let page = table.page(&snapshot, last.as_deref()).await?;
+                    let Some(row) = page.last() else {
+                        break;
+                    };
+                    last = Some(table.key_of(row));
+                    rows += page.len() as u64;
+                    for row in page {
+                        let names = table.columns.iter().map(|(name, _)| *name);
+                        table.insert(&write, names.zip(row)).await?;
+                    }
                 }
             }
-        }
-        write.commit().await?;
-        Ok(rows)
+            write.commit().await?;
+            Ok(rows)
+        })
+        .await
     }
 }
 
 async fn read_rows(
-    backup: &mut (dyn BufRead + Send),
+    backup: &mut (impl BufRead + Send),
     tables: &HashMap<&str, &Table>,
     write: &Write,
 ) -> Result<u64, BackupError> {
@@ -324,6 +392,9 @@ async fn read_rows(
                 if rows != expected || blake3 != hash.finalize().to_hex().to_string() {
                     return Err(malformed("the checksum does not fit what comes before it"));
                 }
+                if !backup.fill_buf()?.is_empty() {
+                    return Err(malformed("something comes after the last line"));
+                }
                 return Ok(rows);
             }
             Line::Head { .. } => return Err(malformed("a second first line")),
@@ -344,49 +415,5 @@ impl Lines<'_> {
         text.push(b'\n');
         self.hash.update(&text);
         self.out.write_all(&text)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use sea_orm::DbBackend;
-
-    use super::*;
-    use crate::index::schema::declared;
-
-    /// Made anew from the object store.
-    const STORED: [&str; 7] = [
-        "musehub_branches",
-        "musehub_commit_graph",
-        "musehub_commits",
-        "musehub_object_refs",
-        "musehub_objects",
-        "musehub_repos",
-        "musehub_snapshots",
-    ];
-    /// Computed again, or of no use to another hub.
-    const PASSING: [&str; 10] = [
-        "musehub_background_jobs",
-        "musehub_branch_claims",
-        "musehub_fetch_mpack_cache",
-        "musehub_intel_breakage_issues",
-        "musehub_intel_breakage_meta",
-        "musehub_intel_facts",
-        "musehub_proposal_checks",
-        "musehub_rate_limits",
-        "musehub_secrets",
-        "musehub_spent_proofs",
-    ];
-
-    #[test]
-    fn every_table_is_in_the_object_store_or_in_a_backup_or_is_made_again() {
-        let kept: Vec<&str> = tables().iter().map(|table| table.name).collect();
-        let mut said: Vec<&str> = kept.iter().chain(&STORED).chain(&PASSING).copied().collect();
-        said.sort_unstable();
-        let declared = declared::catalogue(DbBackend::Sqlite);
-        let all: BTreeSet<&str> = declared.tables.keys().map(String::as_str).collect();
-        assert_eq!(said, all.into_iter().collect::<Vec<_>>(), "each table once");
     }
 }

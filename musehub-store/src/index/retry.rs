@@ -15,15 +15,30 @@ const ATTEMPTS: u32 = 6;
 /// The first pause is at most so long; each following one, twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
+/// What a transaction fails with.
+pub(super) trait Failure {
+    /// What the database had to do with it.
+    fn backend(&self) -> Option<&BackendError>;
+}
+
+impl Failure for BackendError {
+    fn backend(&self) -> Option<&BackendError> {
+        Some(self)
+    }
+}
+
 /// Runs a whole write transaction, begin to commit, again where the database gave it up.
-pub(super) async fn transaction<T, F>(attempt: impl Fn() -> F) -> Result<T, BackendError>
+pub(super) async fn transaction<T, E, F>(attempt: impl Fn() -> F) -> Result<T, E>
 where
-    F: Future<Output = Result<T, BackendError>>,
+    E: Failure,
+    F: Future<Output = Result<T, E>>,
 {
     let mut pause = FIRST_PAUSE;
     for _ in 1..ATTEMPTS {
         match attempt().await {
-            Err(error) if was_given_up(&error) => tokio::time::sleep(some_of(pause)).await,
+            Err(error) if error.backend().is_some_and(was_given_up) => {
+                tokio::time::sleep(some_of(pause)).await
+            }
             done => return done,
         }
         pause *= 2;

@@ -1,5 +1,7 @@
 //! What the index makes of statements and damaged rows.
 
+use std::path::Path;
+
 use musehub_core::name::{BranchName, RepoId};
 use musehub_core::port::{BackendError, HistoryIndex, RepositoryIndex};
 use musehub_test_services::postgres;
@@ -24,6 +26,27 @@ async fn what_only_reads_cannot_write() {
         assert!(refused.is_err(), "{url}");
         index.writer.query(statement()).await.unwrap();
     }
+}
+
+/// Whoever writes does so within what is repeated where the database gives a transaction up.
+#[test]
+fn every_write_is_repeated_where_the_database_gives_it_up() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/index");
+    let mut writes = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "rs") || path.ends_with("tests.rs") {
+            continue;
+        }
+        let source = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = source.lines().collect();
+        for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.contains("self.write(\"")) {
+            let before = lines[at.saturating_sub(3)..at].join(" ");
+            assert!(before.contains("retry::transaction("), "{}:{}: {line}", path.display(), at + 1);
+            writes += 1;
+        }
+    }
+    assert!(writes > 40, "{writes} writes were found");
 }
 
 #[tokio::test]

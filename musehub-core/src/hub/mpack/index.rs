@@ -30,6 +30,10 @@ use crate::release::CommitTag;
 /// How much of a pack is read before it is looked into.
 const BATCH: usize = 1 << 20;
 
+/// The kind of the jobs that index an [`UploadedPack`]. What is to be done is in the payload of its job and nowhere else, so no
+/// such job can be made again.
+pub const INDEX_JOB: &str = "mpack.index";
+
 /// A pack that a client uploaded, and what it is to do.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UploadedPack {

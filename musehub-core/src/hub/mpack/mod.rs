@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub use build::BuiltFor;
 pub use collect::MpackSweep;
-pub use index::{IndexError, Indexed, UploadedPack};
+pub use index::{INDEX_JOB, IndexError, Indexed, UploadedPack};
 
 use super::{Hub, Releases};
 use crate::mpack::{Limits, MpackId};
