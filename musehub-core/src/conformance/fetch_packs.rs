@@ -88,9 +88,13 @@ async fn expired_packs_come_oldest_first<B: FetchPacks + RepositoryIndex>(index:
     };
     assert_eq!(expired(10, 9).await, []);
     assert_eq!(expired(31, 2).await, [at(10), at(20)]);
-    index.forget_fetch_packs(&[packs[1].key.clone(), pack(1, "never", 0).key]).await.expect("forget");
+    let keys = [packs[1].key.clone(), pack(1, "never", 0).key];
+    let [ends] = expired(31, 1).await[..] else { panic!("one was asked for") };
+    index.forget_fetch_packs(&keys, ends).await.expect("forget");
+    assert_eq!(expired(31, 9).await.len(), 3, "it had not expired by then, as it was recorded again");
+    index.forget_fetch_packs(&keys, at(31)).await.expect("forget");
     assert_eq!(expired(31, 9).await, [at(20), at(30)]);
-    index.forget_fetch_packs(&[]).await.expect("forget nothing");
+    index.forget_fetch_packs(&[], at(31)).await.expect("forget nothing");
 }
 
 async fn files_are_recorded_by_repository<B: FetchPacks + RepositoryIndex>(index: &B) {

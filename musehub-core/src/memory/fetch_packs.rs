@@ -62,8 +62,8 @@ impl FetchPacks for MemoryIndex {
         Ok(expired)
     }
 
-    async fn forget_fetch_packs(&self, keys: &[FetchKey]) -> Result<(), BackendError> {
-        self.state().fetch_packs.retain(|key, _| !keys.contains(key));
+    async fn forget_fetch_packs(&self, keys: &[FetchKey], before: Timestamp) -> Result<(), BackendError> {
+        self.state().fetch_packs.retain(|key, pack| !keys.contains(key) || pack.expires_at >= before);
         Ok(())
     }
 

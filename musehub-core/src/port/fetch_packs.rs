@@ -96,8 +96,8 @@ pub trait FetchPacks: Send + Sync {
         limit: u32,
     ) -> Result<Vec<FetchPack>, BackendError>;
 
-    /// Forgets packs.
-    async fn forget_fetch_packs(&self, keys: &[FetchKey]) -> Result<(), BackendError>;
+    /// Forgets those of these packs that expired before `before`, and so not one that was recorded again meanwhile.
+    async fn forget_fetch_packs(&self, keys: &[FetchKey], before: Timestamp) -> Result<(), BackendError>;
 
     /// Which of these files of one repository are recorded.
     async fn recorded_files(&self, files: &[MpackFile]) -> Result<Vec<MpackFile>, BackendError>;

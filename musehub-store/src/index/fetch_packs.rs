@@ -59,7 +59,8 @@ pub(super) const END: &str = concat!(
     among!("cache_id", "$3")
 );
 
-const FORGET: &str = concat!("DELETE FROM musehub_fetch_mpack_cache WHERE ", among!("cache_id", "$1"));
+pub(super) const FORGET: &str =
+    concat!("DELETE FROM musehub_fetch_mpack_cache WHERE expires_at < $2 AND ", among!("cache_id", "$1"));
 
 pub(super) const RECORDED: &str =
     concat!("SELECT repo_id, file FROM musehub_fetch_mpack_cache WHERE ", among!("file", "$1"));
@@ -132,13 +133,14 @@ impl FetchPacks for SqlIndex {
         rows.iter().map(read).collect()
     }
 
-    async fn forget_fetch_packs(&self, keys: &[FetchKey]) -> Result<(), BackendError> {
+    async fn forget_fetch_packs(&self, keys: &[FetchKey], before: Timestamp) -> Result<(), BackendError> {
         if keys.is_empty() {
             return Ok(());
         }
         retry::transaction(|| async {
             let write = self.write("forgetting built packs").await?;
-            write.execute(FORGET, [id_array(keys.iter().map(FetchKey::as_str))]).await?;
+            let keys = id_array(keys.iter().map(FetchKey::as_str));
+            write.execute(FORGET, [keys, before.as_millis().into()]).await?;
             write.commit().await
         })
         .await

@@ -59,7 +59,7 @@ impl Mpacks {
                 return Ok(());
             }
             let keys: Vec<_> = expired.into_iter().map(|pack| pack.key).collect();
-            self.built.forget_fetch_packs(&keys).await?;
+            self.built.forget_fetch_packs(&keys, before).await?;
         }
     }
 
