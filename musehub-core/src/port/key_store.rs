@@ -46,7 +46,7 @@ pub trait ProofGuard: Send + Sync {
     /// first use. Of many at once exactly one is.
     async fn spend(&self, proof: &[u8; 32], until: Timestamp) -> Result<bool, BackendError>;
 
-    /// Forgets proofs whose time is over; how many.
+    /// Forgets proofs whose time is over, those that ended first first, perhaps not all at once; how many.
     async fn forget_spent(&self, now: Timestamp) -> Result<u64, BackendError>;
 
     /// The secret of that name, which all processes share: `fresh` where there was none, random bytes that are kept from then

@@ -111,7 +111,10 @@ impl Pending {
         }
         // Now and then, by chance.
         if bytes[0] == 0 {
-            self.proofs.forget_spent(self.clock.now()).await?;
+            // The request has proven itself, whatever becomes of old proofs.
+            if let Err(error) = self.proofs.forget_spent(self.clock.now()).await {
+                tracing::warn!(%error, "used proofs were not forgotten");
+            }
         }
         Ok(())
     }
@@ -139,5 +142,48 @@ impl AccessOptions {
         let port = said.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
         let name = port.map_or(said.as_str(), |(name, _)| name);
         if matches!(name, "localhost" | "127.0.0.1" | "[::1]") { vec![said] } else { Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use musehub_core::memory::FixedClock;
+    use musehub_core::port::BackendError;
+
+    use super::*;
+
+    /// Marks proofs and never forgets one.
+    struct Unforgetting;
+
+    #[async_trait]
+    impl ProofGuard for Unforgetting {
+        async fn spend(&self, _: &[u8; 32], _: Timestamp) -> Result<bool, BackendError> {
+            Ok(true)
+        }
+
+        async fn forget_spent(&self, _: Timestamp) -> Result<u64, BackendError> {
+            Err(BackendError::unavailable("forgetting used proofs", "it takes too long"))
+        }
+
+        async fn shared_secret(&self, _: &str, fresh: &[u8; 32]) -> Result<[u8; 32], BackendError> {
+            Ok(*fresh)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_has_proven_itself_passes_where_old_proofs_are_not_forgotten() {
+        // One of the signatures that old proofs are forgotten with.
+        let header = format!("handle=\"alice\" ts=0 sig=\"{}\"", "A".repeat(86));
+        let pending = Pending {
+            header: SignedHeader::parse(&header).unwrap(),
+            keys: Vec::new(),
+            method: "POST".to_owned(),
+            hosts: Vec::new(),
+            path: "/".to_owned(),
+            proofs: Arc::new(Unforgetting),
+            clock: Arc::new(FixedClock::new(Timestamp::default())),
+        };
+        assert_eq!(pending.header.signature.as_bytes()[0], 0);
+        assert!(pending.spend(&pending.header.handle).await.is_ok());
     }
 }

@@ -16,6 +16,7 @@ use super::sql::{Row, damaged, id_array};
 
 const COLLABORATORS: &str = "musehub_collaborators";
 const KEY_TABLE: &str = "musehub_auth_keys";
+const PROOFS: &str = "musehub_spent_proofs";
 const SECRETS: &str = "musehub_secrets";
 
 const PUT: &str = "\
@@ -23,14 +24,15 @@ const PUT: &str = "\
     ON CONFLICT (repo_id, handle_key) DO UPDATE SET \
         role = excluded.role, added_by = excluded.added_by, added_at = excluded.added_at";
 
-const REMOVE: &str = "DELETE FROM musehub_collaborators WHERE repo_id = $1 AND handle_key = $2";
+pub(super) const REMOVE: &str = "DELETE FROM musehub_collaborators WHERE repo_id = $1 AND handle_key = $2";
 
 pub(super) const ROLE: &str = "SELECT role FROM musehub_collaborators WHERE repo_id = $1 AND handle_key = $2";
 
-const LIST: &str = "\
+pub(super) const LIST: &str = "\
     SELECT i.handle, c.role, c.added_by, c.added_at \
     FROM musehub_collaborators AS c JOIN musehub_identities AS i ON i.handle_key = c.handle_key \
-    WHERE c.repo_id = $1 ORDER BY c.handle_key";
+    WHERE c.repo_id = $1 AND i.handle_key {of SELECT handle_key FROM musehub_collaborators WHERE repo_id = $1} \
+    ORDER BY c.handle_key";
 
 #[async_trait]
 impl Collaborators for SqlIndex {
@@ -95,7 +97,7 @@ pub(super) const KEYS_BY_ID: &str = concat!(
     among!("k.key_id", "$1")
 );
 
-const RETIRE: &str = "\
+pub(super) const RETIRE: &str = "\
     UPDATE musehub_auth_keys SET retired_at = $1 WHERE key_id = $2 AND handle_key = $3 AND retired_at IS NULL";
 
 #[async_trait]
@@ -157,12 +159,19 @@ fn record(row: &QueryResult) -> Result<KeyRecord, BackendError> {
 const SPEND: &str = "\
     INSERT INTO musehub_spent_proofs (proof_hash, expires_at) VALUES ($1, $2) ON CONFLICT (proof_hash) DO NOTHING";
 
-pub(super) const FORGET: &str = "DELETE FROM musehub_spent_proofs WHERE expires_at <= $1";
+pub(super) const ENDED: &str =
+    "SELECT proof_hash FROM musehub_spent_proofs WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2";
+
+pub(super) const FORGET: &str =
+    concat!("DELETE FROM musehub_spent_proofs WHERE expires_at <= $1 AND ", among!("proof_hash", "$2"));
+
+/// Proofs that are forgotten at once: more than come between two times, on the average.
+const FORGOTTEN_AT_ONCE: i64 = 1_000;
 
 const KEEP_SECRET: &str =
     "INSERT INTO musehub_secrets (name, secret) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
 
-const SECRET: &str = "SELECT secret FROM musehub_secrets WHERE name = $1";
+pub(super) const SECRET: &str = "SELECT secret FROM musehub_secrets WHERE name = $1";
 
 #[async_trait]
 impl ProofGuard for SqlIndex {
@@ -180,7 +189,11 @@ impl ProofGuard for SqlIndex {
     async fn forget_spent(&self, now: Timestamp) -> Result<u64, BackendError> {
         retry::transaction(|| async {
             let write = self.write("forgetting used proofs").await?;
-            let forgotten = write.execute(FORGET, [now.as_millis().into()]).await?;
+            let rows = write.rows(ENDED, [now.as_millis().into(), FORGOTTEN_AT_ONCE.into()]).await?;
+            let hash = |row| Row::of(PROOFS, row).get::<String>(0, "proof_hash");
+            let mut hashes = rows.iter().map(hash).collect::<Result<Vec<_>, _>>()?;
+            hashes.sort_unstable();
+            let forgotten = write.execute(FORGET, [now.as_millis().into(), id_array(hashes)]).await?;
             write.commit().await?;
             Ok(forgotten)
         })
