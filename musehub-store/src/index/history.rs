@@ -23,7 +23,7 @@ use super::maintenance::RELOCATE_BLOB;
 use super::retry;
 use super::sql::{Row, Rows, Write, damaged, id_array, integer};
 
-const MOVE_BRANCH: &str = "\
+pub(super) const MOVE_BRANCH: &str = "\
     INSERT INTO musehub_branches (repo_id, name, head_commit_id, sequence, moved_at) VALUES ($1, $2, $3, $4, $5) \
     ON CONFLICT (repo_id, name) DO UPDATE SET \
         head_commit_id = excluded.head_commit_id, sequence = excluded.sequence, moved_at = excluded.moved_at \
@@ -252,7 +252,7 @@ async fn insert_snapshots(
 ) -> Result<(), BackendError> {
     let snapshots = sorted(snapshots, |snapshot| snapshot.id);
     let rows: Rows<'_, 5> = Box::new(snapshots.iter().map(|snapshot| snapshot_values(repo, snapshot)));
-    write.insert::<snapshot::Entity, 5>(SNAPSHOT_COLUMNS, rows, STORE_SNAPSHOT).await
+    write.insert::<snapshot::Entity, 5>(SNAPSHOT_COLUMNS, rows, STORE_SNAPSHOT).await.map(drop)
 }
 
 pub(super) const COMMIT_COLUMNS: [commit::Column; 11] = {
@@ -299,7 +299,7 @@ async fn insert_commits(write: &Write, repo: &RepoId, commits: &[CommitRow]) -> 
     let commits = sorted(commits, |commit| commit.id);
     insert_edges(write, repo, &commits).await?;
     let rows: Rows<'_, 11> = Box::new(commits.iter().map(|commit| commit_values(repo, commit)));
-    write.insert::<commit::Entity, 11>(COMMIT_COLUMNS, rows, STORE_COMMIT).await
+    write.insert::<commit::Entity, 11>(COMMIT_COLUMNS, rows, STORE_COMMIT).await.map(drop)
 }
 
 pub(super) async fn insert_edges(
@@ -328,7 +328,7 @@ pub(super) async fn insert_edges(
     });
     use commit_graph::Column as Edge;
     let columns = [Edge::RepoId, Edge::CommitId, Edge::Position, Edge::ParentId, Edge::Generation];
-    write.insert_new::<commit_graph::Entity, 5>(columns, edges).await
+    write.insert_new::<commit_graph::Entity, 5>(columns, edges).await.map(drop)
 }
 
 fn sorted<T, K: Ord>(rows: &[T], key: impl Fn(&T) -> K) -> Vec<&T> {

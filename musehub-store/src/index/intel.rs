@@ -17,7 +17,7 @@ use super::entity::intel::{breakage_issue, fact};
 use super::retry;
 use super::sql::{Row, damaged, id_array, integer};
 
-const CLEAR: &str = "DELETE FROM musehub_intel_breakage_issues WHERE repo_id = $1";
+pub(super) const CLEAR: &str = "DELETE FROM musehub_intel_breakage_issues WHERE repo_id = $1";
 
 const PUT_META: &str = "\
     INSERT INTO musehub_intel_breakage_meta \
@@ -36,7 +36,7 @@ const PUT_SCAN: &str = "\
         total_issues = excluded.total_issues, warning_count = excluded.warning_count, \
         error_count = excluded.error_count, file_count = excluded.file_count, scanned_at = excluded.scanned_at";
 
-const FORGET_SCANS: &str = "\
+pub(super) const FORGET_SCANS: &str = "\
     DELETE FROM musehub_intel_breakage_scans WHERE repo_id = $1 AND ref NOT IN ( \
         SELECT ref FROM musehub_intel_breakage_scans WHERE repo_id = $1 \
         ORDER BY scanned_at DESC, ref DESC LIMIT $2)";
@@ -169,11 +169,13 @@ impl FactCache for SqlIndex {
         retry::transaction(|| async {
             use fact::Column as C;
             let write = self.write("keeping facts").await?;
+            let mut facts: Vec<&(BlobId, String)> = facts.iter().collect();
+            facts.sort_by_key(|(blob, _)| *blob);
             for some in facts.chunks(FACTS_AT_ONCE) {
-                let rows: Vec<Result<[Value; 3], BackendError>> = some
-                    .iter()
-                    .map(|(blob, facts)| Ok([kind.into(), blob.to_string().into(), facts.as_str().into()]))
-                    .collect();
+                let fact = |(blob, facts): &&(BlobId, String)| {
+                    Ok([kind.into(), blob.to_string().into(), facts.as_str().into()])
+                };
+                let rows: Vec<Result<[Value; 3], BackendError>> = some.iter().map(fact).collect();
                 write.insert_new::<fact::Entity, 3>([C::Kind, C::BlobId, C::Facts], rows).await?;
             }
             write.commit().await

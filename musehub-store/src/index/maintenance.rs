@@ -29,6 +29,9 @@ impl MaintenanceIndex for SqlIndex {
         retry::transaction(|| async {
             let write = self.write("relocating objects").await?;
             let mut relocated = 0;
+            // Whoever else writes these rows takes them in this order, too.
+            let mut moves: Vec<&Relocation> = moves.iter().collect();
+            moves.sort_by_key(|relocation| relocation.key);
             for Relocation { key, from, to } in moves {
                 let statement = match key.kind {
                     ObjectKind::Blob => RELOCATE_BLOB,
@@ -48,6 +51,8 @@ impl MaintenanceIndex for SqlIndex {
         retry::transaction(|| async {
             let write = self.write("forgetting blobs").await?;
             let mut forgotten = 0;
+            let mut blobs: Vec<&(BlobId, Place)> = blobs.iter().collect();
+            blobs.sort_by_key(|(id, _)| *id);
             for (id, place) in blobs {
                 forgotten +=
                     write.execute(FORGET_BLOB, [id.to_string().into(), place.to_string().into()]).await?;

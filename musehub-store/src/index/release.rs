@@ -26,24 +26,23 @@ pub(super) const LIST: &str = "\
         AND (created_at, tag) < ($5, $6) \
     ORDER BY created_at DESC, tag DESC LIMIT $7";
 
-const REMOVE: &str = "DELETE FROM musehub_releases WHERE repo_id = $1 AND tag = $2";
-
-const COUNT_TAGS: &str = "SELECT count(*) FROM musehub_wire_tags WHERE repo_id = $1";
+pub(super) const REMOVE: &str = "DELETE FROM musehub_releases WHERE repo_id = $1 AND tag = $2";
 
 pub(super) const LIST_TAGS: &str = "\
     SELECT label, commit_id, tag_id, created_at, tagger FROM musehub_wire_tags \
     WHERE repo_id = $1 AND (label, commit_id) > ($2, $3) ORDER BY label, commit_id LIMIT $4";
 
 /// Does nothing where the commit has the label already, or where there is no such tag.
-const COPY_TAG: &str = "\
+pub(super) const COPY_TAG: &str = "\
     INSERT INTO musehub_wire_tags (repo_id, label, commit_id, tag_id, created_at, tagger) \
     SELECT repo_id, $4, commit_id, tag_id, created_at, tagger FROM musehub_wire_tags \
     WHERE repo_id = $1 AND label = $2 AND commit_id = $3 ON CONFLICT (repo_id, label, commit_id) DO NOTHING";
 
-const HAS_TAG: &str = "\
+pub(super) const HAS_TAG: &str = "\
     SELECT count(*) FROM musehub_wire_tags WHERE repo_id = $1 AND label = $2 AND commit_id = $3";
 
-const REMOVE_TAG: &str = "DELETE FROM musehub_wire_tags WHERE repo_id = $1 AND label = $2 AND commit_id = $3";
+pub(super) const REMOVE_TAG: &str =
+    "DELETE FROM musehub_wire_tags WHERE repo_id = $1 AND label = $2 AND commit_id = $3";
 
 #[async_trait]
 impl ReleaseStore for SqlIndex {
@@ -106,7 +105,6 @@ impl ReleaseStore for SqlIndex {
         }
         retry::transaction(|| async {
             let write = self.write("keeping tags").await?;
-            let before = count(&write.rows(COUNT_TAGS, [repo.as_str().into()]).await?)?;
             let columns = [
                 tag::Column::RepoId,
                 tag::Column::Label,
@@ -125,11 +123,12 @@ impl ReleaseStore for SqlIndex {
                     tag.tagger.as_str().into(),
                 ])
             };
-            let rows: Vec<_> = tags.iter().map(row).collect();
-            write.insert_new::<tag::Entity, 6>(columns, rows).await?;
-            let after = count(&write.rows(COUNT_TAGS, [repo.as_str().into()]).await?)?;
+            let mut tags: Vec<&CommitTag> = tags.iter().collect();
+            tags.sort_by(|a, b| (&a.label, a.commit).cmp(&(&b.label, b.commit)));
+            let rows: Vec<_> = tags.into_iter().map(row).collect();
+            let added = write.insert_new::<tag::Entity, 6>(columns, rows).await?;
             write.commit().await?;
-            Ok(after.saturating_sub(before))
+            Ok(added)
         })
         .await
     }

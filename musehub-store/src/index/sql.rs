@@ -101,26 +101,29 @@ impl<T: Commit> Write<T> {
         rows(&self.transaction, self.action, query, values).await
     }
 
-    /// Inserts rows where there is none of the same key. They are made as they are needed, a statement at a time.
+    /// Inserts rows where there is none of the same key; how many those are. They are made as they are needed, a statement at
+    /// a time. They should come by order of key: two transactions that insert the same rows in different orders wait for
+    /// each other.
     pub(super) async fn insert_new<E: EntityTrait, const COLUMNS: usize>(
         &self,
         columns: [E::Column; COLUMNS],
         rows: impl IntoIterator<Item = Result<[Value; COLUMNS], BackendError>, IntoIter: Send> + Send,
-    ) -> Result<(), BackendError> {
+    ) -> Result<u64, BackendError> {
         self.insert::<E, COLUMNS>(columns, rows, "ON CONFLICT DO NOTHING").await
     }
 
-    /// Inserts rows; what becomes of one whose key is there is said by a clause.
+    /// Inserts rows; what becomes of one whose key is there is said by a clause. How many were written.
     pub(super) async fn insert<E: EntityTrait, const COLUMNS: usize>(
         &self,
         columns: [E::Column; COLUMNS],
         rows: impl IntoIterator<Item = Result<[Value; COLUMNS], BackendError>, IntoIter: Send> + Send,
         on_conflict: &str,
-    ) -> Result<(), BackendError> {
+    ) -> Result<u64, BackendError> {
         let columns = columns.map(|column| column.as_str());
         let most = rows_per_insert(COLUMNS);
         let whole = insert_text::<E>(&columns, most, on_conflict);
         let mut rows = rows.into_iter();
+        let mut written = 0;
         loop {
             let mut values = Vec::new();
             for row in rows.by_ref().take(most) {
@@ -128,13 +131,13 @@ impl<T: Commit> Write<T> {
             }
             let count = values.len() / COLUMNS;
             if count == most {
-                self.execute(&whole, values).await?;
+                written += self.execute(&whole, values).await?;
                 continue;
             }
             if count > 0 {
-                self.execute(&insert_text::<E>(&columns, count, on_conflict), values).await?;
+                written += self.execute(&insert_text::<E>(&columns, count, on_conflict), values).await?;
             }
-            return Ok(());
+            return Ok(written);
         }
     }
 

@@ -144,7 +144,7 @@ async fn add_snapshots(write: &Write, repo: &RepoId, rows: &UnstoredRows) -> Res
     }));
     let [repo, id, entry_count, size, place] = SNAPSHOT_COLUMNS;
     let columns = [repo, id, entry_count, size, place, snapshot::Column::Record];
-    write.insert_new::<snapshot::Entity, 6>(columns, values).await
+    write.insert_new::<snapshot::Entity, 6>(columns, values).await.map(drop)
 }
 
 async fn add_commits(write: &Write, repo: &RepoId, rows: &UnstoredRows) -> Result<(), BackendError> {
@@ -161,5 +161,5 @@ async fn add_commits(write: &Write, repo: &RepoId, rows: &UnstoredRows) -> Resul
     let [repo, id, snapshot, author, message, time, agent, branch, size, place, opaque] = COMMIT_COLUMNS;
     let record = commit::Column::Record;
     let columns = [repo, id, snapshot, author, message, time, agent, branch, size, place, opaque, record];
-    write.insert_new::<commit::Entity, 12>(columns, values).await
+    write.insert_new::<commit::Entity, 12>(columns, values).await.map(drop)
 }

@@ -1,16 +1,21 @@
 //! Two processes on one database: moves, jobs, and transactions that the database gives up.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io::Cursor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use musehub_core::port::{HistoryIndex, JobKind, JobQueue, MoveRows, NewJob, ProofGuard};
+use musehub_core::port::{
+    FactCache, HistoryIndex, Identity, IdentityStore, JobKind, JobQueue, MaintenanceIndex, MoveRows, NewJob,
+    ProofGuard, ReleaseStore, Relocation,
+};
+use musehub_core::release::CommitTag;
 use musehub_store::SqlIndex;
 use musehub_test_services::postgres;
-use sea_orm::sqlx::{Connection, Executor, Row};
+use sea_orm::sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 
 use crate::index_fixtures::{
-    Database, at, bare, blob_row, branch, commit_id, create_repositories, entry, repo,
+    Database, at, bare, blob_id, blob_row, branch, commit_id, create_repositories, entry, handle, place, repo,
 };
 
 const BRANCHES: [&str; 3] = ["main", "feature/one", "feature/two"];
@@ -92,6 +97,115 @@ async fn a_sixth_failure_is_the_callers_and_so_is_the_first_of_another_kind() {
 }
 
 #[tokio::test]
+async fn a_backup_is_restored_from_its_beginning_where_the_database_gave_it_up() {
+    let url = postgres::database().await;
+    let index = SqlIndex::connect(&url.parse().unwrap()).await.unwrap();
+    create_repositories(&index).await;
+    for name in ["alice", "bob"] {
+        let identity = Identity { handle: handle(name), spawned_by: None, created_at: at(0) };
+        index.add_identity(&identity).await.unwrap();
+    }
+    let mut backup = Vec::new();
+    assert_eq!(index.backup(&mut backup, at(1)).await.unwrap(), 2);
+    give_up(&url, 5, "40001").await;
+    assert_eq!(index.restore(&mut Cursor::new(&backup), true).await.unwrap(), 2);
+    let other = SqlIndex::connect(&postgres::database().await.parse().unwrap()).await.unwrap();
+    create_repositories(&other).await;
+    other.carry_over(&index).await.unwrap();
+    assert!(other.identity(&handle("bob")).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_tag_that_somebody_else_added_meanwhile_is_not_counted() {
+    let url = postgres::database().await;
+    let index = SqlIndex::connect(&url.parse().unwrap()).await.unwrap();
+    create_repositories(&index).await;
+    let mut other = postgres::connect(&url).await;
+    let theirs = format!(
+        "BEGIN; INSERT INTO musehub_wire_tags (repo_id, label, commit_id, tag_id, created_at, tagger) \
+        VALUES ('{}', 'v1', '{}', 'theirs', 'then', 'owner')",
+        repo(1),
+        commit_id(1)
+    );
+    other.execute(AssertSqlSafe(theirs)).await.unwrap();
+    let tags = [tag(1, "v1"), tag(2, "v2"), tag(2, "v2")];
+    let writer = index.clone();
+    let waiting = tokio::spawn(async move { writer.add_tags(&repo(1), &tags).await });
+    let mut observer = postgres::connect(&url).await;
+    wait_for_a_lock(&mut observer, &waiting).await;
+    other.execute("COMMIT").await.unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap(), 1, "the second one, once");
+    other.close().await.unwrap();
+    observer.close().await.unwrap();
+}
+
+fn tag(n: u64, label: &str) -> CommitTag {
+    CommitTag {
+        label: label.to_owned(),
+        commit: commit_id(n),
+        tag_id: format!("tag-{n}"),
+        created_at: "then".to_owned(),
+        tagger: handle("owner"),
+    }
+}
+
+/// What was given, and the same the other way round.
+fn both_ways<T: Clone>(rows: Vec<T>) -> [Vec<T>; 2] {
+    let mut reversed = rows.clone();
+    reversed.reverse();
+    [rows, reversed]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_of_the_same_rows_never_wait_for_each_other() {
+    let url = postgres::database().await;
+    let index = SqlIndex::connect(&url.parse().unwrap()).await.unwrap();
+    create_repositories(&index).await;
+    const ROWS: u64 = 1_200;
+    let blobs = (0..ROWS).map(blob_row).collect();
+    index.record_move(MoveRows { blobs, ..bare(entry(1, 1, Some(commit_id(1)))) }).await.unwrap();
+    for round in 0..4 {
+        let of_round = || (0..ROWS).map(move |n| round * ROWS + n);
+        let facts = of_round().map(|n| (blob_id(n), "{}".to_owned())).collect();
+        let tags = of_round().map(|n| tag(n, &format!("label-{n}"))).collect();
+        let moved =
+            |n: u64| Relocation { key: blob_id(n).key(), from: place(n + round), to: place(n + round + 1) };
+        let moves = (0..ROWS).map(moved).collect();
+        let mut writers = Vec::new();
+        for ((facts, tags), moves) in both_ways(facts).into_iter().zip(both_ways(tags)).zip(both_ways(moves))
+        {
+            let [a, b, c] = [index.clone(), index.clone(), index.clone()];
+            writers.push(tokio::spawn(async move { a.put_facts("kind", &facts).await }));
+            writers.push(tokio::spawn(async move { b.add_tags(&repo(1), &tags).await.map(drop) }));
+            writers.push(tokio::spawn(async move { c.relocate(&moves).await.map(drop) }));
+        }
+        for writer in writers {
+            writer.await.unwrap().unwrap();
+        }
+    }
+    index.close().await.unwrap();
+    let mut observer = postgres::connect(&url).await;
+    // A session tells what it counted when it ends, if not before.
+    let others = "SELECT COUNT(*) FROM pg_stat_activity \
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+    while observer.fetch_one(others).await.unwrap().get::<i64, _>(0) > 0 {
+        tokio::task::yield_now().await;
+    }
+    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    assert_eq!(observer.fetch_one(deadlocks).await.unwrap().get::<i64, _>(0), 0);
+    observer.close().await.unwrap();
+}
+
+/// Waits until somebody waits for a lock.
+async fn wait_for_a_lock<T>(observer: &mut PgConnection, waiting: &tokio::task::JoinHandle<T>) {
+    let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity \
+        WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    while !observer.fetch_one(waits).await.unwrap().get::<bool, _>(0) {
+        assert!(!waiting.is_finished(), "it did not wait");
+    }
+}
+
+#[tokio::test]
 async fn turns_are_given_in_order_whatever_the_url_says_of_isolation() {
     let url = postgres::database().await;
     let strict = format!("{url}?options[default_transaction_isolation]=repeatable%20read");
@@ -109,11 +223,7 @@ async fn turns_are_given_in_order_whatever_the_url_says_of_isolation() {
     let writer = index.clone();
     let waiting = tokio::spawn(async move { writer.enqueue(&second, at(1)).await });
     let mut observer = postgres::connect(&url).await;
-    let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity \
-        WHERE datname = current_database() AND wait_event_type = 'Lock')";
-    while !observer.fetch_one(waits).await.unwrap().get::<bool, _>(0) {
-        assert!(!waiting.is_finished(), "it did not wait");
-    }
+    wait_for_a_lock(&mut observer, &waiting).await;
     other.execute("COMMIT").await.unwrap();
     waiting.await.unwrap().unwrap();
     let turn = "SELECT turn FROM musehub_background_jobs WHERE payload = 'second'";
