@@ -13,7 +13,7 @@ const TABLE: &str = "musehub_branch_claims";
 
 /// Changes nothing, and holds back every other claim in the repository until the transaction ends. On SQLite the
 /// transaction itself does.
-const LOCK: &str = "UPDATE musehub_repos SET version = version WHERE repo_id = $1";
+pub(super) const LOCK: &str = "UPDATE musehub_repos SET version = version WHERE repo_id = $1";
 
 pub(super) const CLAIMS: &str =
     "SELECT name, claimed_until FROM musehub_branch_claims WHERE repo_id = $1 ORDER BY name";
@@ -22,7 +22,7 @@ const CLAIM: &str = "\
     INSERT INTO musehub_branch_claims (repo_id, name, claimed_until) VALUES ($1, $2, $3) \
     ON CONFLICT (repo_id, name) DO UPDATE SET claimed_until = excluded.claimed_until";
 
-const RELEASE: &str =
+pub(super) const RELEASE: &str =
     "DELETE FROM musehub_branch_claims WHERE repo_id = $1 AND name = $2 AND claimed_until = $3";
 
 #[async_trait]

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | `{each $n}` | `SELECT value FROM json_each($n)` | `SELECT json_array_elements_text($n::json) COLLATE "C"` |
 //! | `{among $n}` | `IN (`each`)` | `= ANY (ARRAY (`each`))` |
+//! | `{of SELECT …}` | `IN (SELECT …)` | `= ANY (ARRAY (SELECT …))` |
 //! | `{skip locked}` | nothing: there is one writer | `FOR UPDATE SKIP LOCKED` |
 //! | `{keep others out}` | nothing: there is one writer | `FOR NO KEY UPDATE` |
 //!
@@ -54,6 +55,8 @@ fn spelled(engine: DbBackend, mark: &str) -> String {
             let each = spelled(engine, &format!("each {bind}"));
             if postgres { format!("= ANY (ARRAY ({each}))") } else { format!("IN ({each})") }
         }
+        Some(("of", query)) if postgres => format!("= ANY (ARRAY ({query}))"),
+        Some(("of", query)) => format!("IN ({query})"),
         Some(("keep", "others out")) if postgres => "FOR NO KEY UPDATE".to_owned(),
         Some(("keep", "others out")) => String::new(),
         Some(("skip", "locked")) if postgres => "FOR UPDATE SKIP LOCKED".to_owned(),
@@ -79,5 +82,9 @@ mod tests {
              LIMIT 1 FOR UPDATE SKIP LOCKED"
         );
         assert_eq!(text(DbBackend::Postgres, "SELECT 1"), "SELECT 1");
+        let marked = "SELECT a FROM t WHERE a {of SELECT b FROM u LIMIT 2}";
+        assert_eq!(text(DbBackend::Sqlite, marked), "SELECT a FROM t WHERE a IN (SELECT b FROM u LIMIT 2)");
+        let postgres = "SELECT a FROM t WHERE a = ANY (ARRAY (SELECT b FROM u LIMIT 2))";
+        assert_eq!(text(DbBackend::Postgres, marked), postgres);
     }
 }

@@ -26,19 +26,19 @@ const ADD_TOKEN: &str = "\
     ON CONFLICT (token_hash) DO NOTHING";
 
 /// Of a token that exists: whether it is that identity's.
-const SAME_OWNER: &str = "\
+pub(super) const SAME_OWNER: &str = "\
     SELECT 1 FROM musehub_tokens AS t JOIN musehub_identities AS i ON i.handle = t.handle \
     WHERE t.token_hash = $1 AND i.handle_key = $2";
 
 pub(super) const TOKEN: &str = "\
     SELECT token_hash, handle, scope, created_at, expires_at, revoked_at FROM musehub_tokens WHERE token_hash = $1";
 
-const TOKENS_OF: &str = "\
+pub(super) const TOKENS_OF: &str = "\
     SELECT t.token_hash, t.handle, t.scope, t.created_at, t.expires_at, t.revoked_at \
     FROM musehub_tokens AS t JOIN musehub_identities AS i ON i.handle = t.handle \
     WHERE i.handle_key = $1 ORDER BY t.created_at, t.token_hash";
 
-const REVOKE: &str = "\
+pub(super) const REVOKE: &str = "\
     UPDATE musehub_tokens SET revoked_at = $1 \
     WHERE handle = (SELECT handle FROM musehub_identities WHERE handle_key = $2) AND revoked_at IS NULL \
         AND substr(token_hash, 1, 16) = $3";

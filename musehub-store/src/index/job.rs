@@ -41,7 +41,7 @@ const RESTART: &str = "\
 
 /// Held until the end of the transaction by whoever gives a job of the repository its turn. So turns become visible in
 /// their order, and no job appears in front of one that runs.
-const GIVE_TURNS: &str = "SELECT repo_id FROM musehub_repos WHERE repo_id = $1 {keep others out}";
+pub(super) const GIVE_TURNS: &str = "SELECT repo_id FROM musehub_repos WHERE repo_id = $1 {keep others out}";
 
 /// The first of what is due, and of what a worker has let go by its lease. The condition on `status` is that of the
 /// partial index, word by word, and the order is the index's, so the search ends at the first that may be claimed. One that
@@ -79,14 +79,14 @@ pub(super) const FAIL: &str = "\
         error = $4, run_at = COALESCE($5, run_at), lease_until = NULL, worker = NULL \
     WHERE job_id = $1 AND worker = $2 AND status = 'running'";
 
-const UNFINISHED: &str = "\
+pub(super) const UNFINISHED: &str = "\
     UPDATE musehub_background_jobs \
     SET status = CASE WHEN cancel_requested_at IS NULL THEN 'pending' ELSE 'cancelled' END, \
         attempt = CASE WHEN cancel_requested_at IS NULL THEN attempt - 1 ELSE attempt END, \
         updated_at = $3, lease_until = NULL, worker = NULL \
     WHERE job_id = $1 AND worker = $2 AND status = 'running'";
 
-const CANCELLED: &str = "\
+pub(super) const CANCELLED: &str = "\
     UPDATE musehub_background_jobs SET status = 'cancelled', updated_at = $3, lease_until = NULL, worker = NULL \
     WHERE job_id = $1 AND worker = $2 AND status = 'running'";
 

@@ -7,16 +7,17 @@ use musehub_core::port::{
 use sea_orm::Value;
 
 use super::SqlIndex;
+use super::dialect::among;
 use super::job::{self, Repeat};
 use super::retry;
-use super::sql::Row;
+use super::sql::{Row, id_array, integer};
 
 const TABLE: &str = "musehub_background_jobs";
 
 pub(super) const BY_ID: &str = "SELECT * FROM musehub_background_jobs WHERE job_id = $1";
 
 /// One that waits, or whose worker let its lease run out, at once; of one that runs its worker is told.
-const CANCEL: &str = "\
+pub(super) const CANCEL: &str = "\
     UPDATE musehub_background_jobs \
     SET status = CASE WHEN status = 'pending' OR lease_until <= $2 THEN 'cancelled' ELSE status END, \
         updated_at = CASE WHEN status = 'pending' OR lease_until <= $2 THEN $2 ELSE updated_at END, \
@@ -36,13 +37,11 @@ pub(super) fn ended(status: JobStatus) -> String {
     ENDED.replace("{status}", status.as_str())
 }
 
-/// What one that is enqueued again meanwhile is not: its status is looked at again when its row is locked.
-fn forget(status: JobStatus) -> String {
-    let (ended, status) = (ended(status), status.as_str());
-    format!(
-        "DELETE FROM musehub_background_jobs WHERE job_id IN ({ended}) AND status = '{status}' AND updated_at < $1"
-    )
-}
+/// Of jobs that were found so, those that nobody has enqueued again meanwhile.
+pub(super) const FORGET: &str = concat!(
+    "DELETE FROM musehub_background_jobs WHERE status = $2 AND updated_at < $1 AND ",
+    among!("job_id", "$3")
+);
 
 /// The statement of a list, and its values. A list of all repositories is of one status: the indexes have these orders.
 pub(super) fn list(filter: &JobFilter, status: Option<JobStatus>) -> (String, Vec<Value>) {
@@ -138,12 +137,16 @@ impl JobControl for SqlIndex {
     async fn forget_ended(&self, before: Timestamp, limit: u32) -> Result<u64, BackendError> {
         let mut forgotten = 0;
         for status in [JobStatus::Done, JobStatus::Cancelled] {
-            let statement = forget(status);
+            let statement = ended(status);
             let left = u64::from(limit).saturating_sub(forgotten);
             forgotten += retry::transaction(|| async {
                 let write = self.write("forgetting jobs").await?;
-                let values = [before.as_millis().into(), super::sql::integer(left)?.into()];
-                let done = write.execute(&statement, values).await?;
+                let rows = write.rows(&statement, [before.as_millis().into(), integer(left)?.into()]).await?;
+                let id = |row| Row::of(TABLE, row).get::<String>(0, "job_id");
+                let mut ids = rows.iter().map(id).collect::<Result<Vec<_>, _>>()?;
+                ids.sort_unstable();
+                let values = [before.as_millis().into(), status.as_str().into(), id_array(ids)];
+                let done = write.execute(FORGET, values).await?;
                 write.commit().await?;
                 Ok(done)
             })

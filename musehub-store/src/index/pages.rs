@@ -31,10 +31,10 @@ pub(super) const SNAPSHOT_PAGE: &str = "\
     WHERE repo_id = $1 AND snapshot_id > $2 ORDER BY snapshot_id LIMIT $3";
 
 pub(super) const BLOB_PAGE: &str = "\
-    SELECT o.object_id, o.size, o.storage_uri \
-    FROM (SELECT object_id FROM musehub_object_refs WHERE repo_id = $1 AND object_id > $2 \
-        ORDER BY object_id LIMIT $3) AS r \
-    CROSS JOIN musehub_objects AS o WHERE o.object_id = r.object_id ORDER BY o.object_id";
+    SELECT object_id, size, storage_uri FROM musehub_objects \
+    WHERE object_id {of SELECT object_id FROM musehub_object_refs WHERE repo_id = $1 AND object_id > $2 \
+        ORDER BY object_id LIMIT $3} \
+    ORDER BY object_id";
 
 pub(super) const UNHELD_BLOBS: &str = "\
     SELECT o.object_id, o.size, o.storage_uri, \

@@ -17,15 +17,15 @@ use super::sql::{Row, damaged, failure, integer};
 const TABLE: &str = "musehub_proposals";
 
 /// Holds back every other proposal that is about to be made in the repository. On SQLite the transaction itself does.
-const LOCK: &str = "UPDATE musehub_repos SET version = version WHERE repo_id = $1";
+pub(super) const LOCK: &str = "UPDATE musehub_repos SET version = version WHERE repo_id = $1";
 
-const CREATE: &str = "\
+pub(super) const CREATE: &str = "\
     INSERT INTO musehub_proposals (repo_id, number, version, title, description, from_branch, to_branch, author, author_key, \
         state, draft, head_commit_id, base_commit_id, created_at, updated_at, entries) \
     SELECT $1, COALESCE(MAX(number), 0) + 1, 1, $2, $3, $4, $5, $6, $7, 'open', $8, $9, $10, $11, $11, 0 \
     FROM musehub_proposals WHERE repo_id = $1 RETURNING number";
 
-const REPLACE: &str = "\
+pub(super) const REPLACE: &str = "\
     UPDATE musehub_proposals SET version = $3, title = $4, description = $5, from_branch = $6, to_branch = $7, state = $8, \
         draft = $9, head_commit_id = $10, base_commit_id = $11, merge_commit_id = $12, merge_source_id = $13, \
         merge_target_id = $14, merged_by = $15, merged_at = $16, updated_at = $17, closed_at = $18 \

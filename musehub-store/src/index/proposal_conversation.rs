@@ -16,18 +16,19 @@ use super::sql::{Row, Write, damaged, integer};
 const TABLE: &str = "musehub_proposal_entries";
 
 /// The number of the next entry. Whoever has it holds back every other one of the proposal.
-const NEXT: &str = "\
+pub(super) const NEXT: &str = "\
     UPDATE musehub_proposals SET entries = entries + 1, updated_at = $3 WHERE repo_id = $1 AND number = $2 \
     RETURNING entries";
 
-const TOUCH: &str = "UPDATE musehub_proposals SET updated_at = $3 WHERE repo_id = $1 AND number = $2";
+pub(super) const TOUCH: &str =
+    "UPDATE musehub_proposals SET updated_at = $3 WHERE repo_id = $1 AND number = $2";
 
 const ADD: &str = "\
     INSERT INTO musehub_proposal_entries (repo_id, number, entry_id, kind, author, body, commit_id, subject, created_at, \
         deleted) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 
-const CHANGE: &str = "\
+pub(super) const CHANGE: &str = "\
     UPDATE musehub_proposal_entries SET body = $4, edited_at = $5, deleted = $6 \
     WHERE repo_id = $1 AND number = $2 AND entry_id = $3 AND deleted = $7";
 
@@ -53,7 +54,7 @@ const PUT_REVIEW: &str = "\
     ON CONFLICT (repo_id, number, reviewer_key) DO UPDATE SET reviewer = excluded.reviewer, verdict = excluded.verdict, \
         commit_id = excluded.commit_id, entry_id = excluded.entry_id, created_at = excluded.created_at";
 
-const DISMISS: &str =
+pub(super) const DISMISS: &str =
     "DELETE FROM musehub_proposal_reviews WHERE repo_id = $1 AND number = $2 AND reviewer_key = $3";
 
 /// Adds an entry within a transaction, with what it does to the verdicts that stand.

@@ -17,7 +17,7 @@ pub(super) const TAKE: &str = "\
         CASE WHEN musehub_rate_limits.full_at > $2 THEN musehub_rate_limits.full_at ELSE $2 END + $3 \
     WHERE CASE WHEN musehub_rate_limits.full_at > $2 THEN musehub_rate_limits.full_at ELSE $2 END + $3 <= $5";
 
-const FULL_AT: &str = "SELECT full_at FROM musehub_rate_limits WHERE bucket = $1";
+pub(super) const FULL_AT: &str = "SELECT full_at FROM musehub_rate_limits WHERE bucket = $1";
 
 const FORGET: &str = "DELETE FROM musehub_rate_limits WHERE full_at <= $1";
 
