@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use musehub_core::hub::recovery::{Event, Problem, ProblemKind, VerifyOptions, VerifySummary};
-use musehub_core::port::{ObjectStore, PackFaultKind, PackedObject};
+use musehub_core::port::{ObjectStore, PackFaultKind, PackedObject, RefStore, RepositoryRecord};
 use musehub_core::{Handle, ObjectKind, Slug};
-use musehub_store::{Backend, PackedStore, RepackOptions};
+use musehub_store::{Backend, PackedStore, RefLog, RepackOptions};
 use musehub_test_support::history::{noise, write};
 use musehub_test_support::{History, TestApp};
 use sea_orm::{ConnectionTrait, Database};
@@ -44,6 +44,14 @@ impl Damaged {
             let checksum = *blake3::hash(&bytes[..end]).as_bytes();
             bytes[end..].copy_from_slice(&checksum);
         });
+    }
+
+    /// Does something to rows of the database.
+    async fn rows(&self, surgery: &str) {
+        let url = format!("sqlite://{}", self.directory.path().join("musehub.db").display());
+        let database = Database::connect(url).await.unwrap();
+        assert!(database.execute_unprepared(surgery).await.unwrap().rows_affected() > 0, "{surgery}");
+        database.close().await.unwrap();
     }
 
     /// The directory of the log of `main` of the repository that has most moves.
@@ -418,6 +426,26 @@ async fn a_repository_without_record_is_found_and_its_history_followed_all_the_s
 }
 
 #[tokio::test]
+async fn a_repository_that_was_deleted_for_good_is_not_missed() {
+    let damaged = Whole::new().await.damaged();
+    let store = damaged.directory.path().join("store");
+    let log = RefLog::new(Backend::local(&store).unwrap());
+    let present =
+        log.repository(&Handle::parse("bob").unwrap(), &Slug::parse("copy").unwrap()).await.unwrap();
+    let present = present.unwrap();
+    let deleted = RepositoryRecord { version: present.version + 1, deleted: true, ..present };
+    log.put_repository(&deleted).await.unwrap();
+    damaged.rows("DELETE FROM musehub_repos WHERE owner = 'bob'").await;
+    let (_, problems) = damaged.verify(VerifyOptions::default()).await;
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_names(&lines, &["object-without-row bob/copy: its record has no row"]);
+    fs::remove_dir_all(store.join("refs").join(deleted.repo_id.as_str())).unwrap();
+    let (summary, problems) = damaged.verify(VerifyOptions::default()).await;
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(summary.unused_packs, 1, "what it had waits for the collection");
+}
+
+#[tokio::test]
 async fn a_record_that_cannot_be_read_is_found_and_the_others_are_looked_at() {
     let damaged = Whole::new().await.damaged();
     let records = damaged.directory.path().join("store/repositories/alice/demo");
@@ -529,12 +557,7 @@ async fn inflict(kind: ProblemKind, whole: &Whole, on: &Damaged) {
     let blob = whole.of_kind(ObjectKind::Blob);
     let flip = |extension, at: usize| on.edit(&blob, extension, |bytes| bytes[at] ^= 1);
     let remove = |extension| fs::remove_file(on.path(&blob, extension)).unwrap();
-    let rows = async |surgery: &str| {
-        let url = format!("sqlite://{}", on.directory.path().join("musehub.db").display());
-        let database = Database::connect(url).await.unwrap();
-        assert!(database.execute_unprepared(surgery).await.unwrap().rows_affected() > 0, "{surgery}");
-        database.close().await.unwrap();
-    };
+    let rows = async |surgery: &str| on.rows(surgery).await;
     match kind {
         ProblemKind::RowWithoutObject => rows("UPDATE musehub_objects SET size = size + 1").await,
         ProblemKind::ObjectWithoutRow | ProblemKind::MissingSnapshot => {

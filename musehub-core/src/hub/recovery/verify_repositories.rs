@@ -95,7 +95,7 @@ impl Verification<'_> {
         Ok(row)
     }
 
-    /// The row of a repository is its record.
+    /// The row of a repository is its record. One that was deleted for good has neither a row nor a log.
     pub(super) async fn repository_row(&mut self, repo: &RepositoryRecord) -> Result<(), BackendError> {
         let (kind, reason) = match self.recovery.backends().repositories.repository_by_id(&repo.repo_id).await
         {
@@ -108,10 +108,16 @@ impl Verification<'_> {
                 (ProblemKind::WrongRow, "its row is not found by its name".to_owned())
             }
             Ok(Some(_)) => (ProblemKind::WrongRow, "its row is not its record".to_owned()),
+            Ok(None) if repo.deleted && self.has_no_log(repo).await => return Ok(()),
             Ok(None) => (ProblemKind::ObjectWithoutRow, "its record has no row".to_owned()),
             Err(error) => (ProblemKind::WrongRow, finding(error)?),
         };
         self.problem(Problem::new(kind, reason).of(repo));
         Ok(())
+    }
+
+    /// What cannot be asked now is asked, and told, when its branches are gone through.
+    async fn has_no_log(&self, repo: &RepositoryRecord) -> bool {
+        self.recovery.backends().refs.heads(&repo.repo_id).await.is_ok_and(|heads| heads.is_empty())
     }
 }
