@@ -36,6 +36,17 @@ pub(super) struct Advance<'a> {
     pub(super) pusher: &'a Handle,
 }
 
+/// What came of a move.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Advanced {
+    /// It was made.
+    Moved,
+    /// The branch stands there already.
+    Stands,
+    /// Staged blobs that it was to bring are there no more: another push took them, or they were damaged.
+    Unstaged,
+}
+
 /// How a move comes about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Way {
@@ -72,12 +83,15 @@ pub(super) struct Novelty {
 }
 
 impl Hub {
-    /// Makes a move: writes what it brings, appends it to the log, records it. `false` where the branch stands there
-    /// already. It is durable when this returns.
+    /// Makes a move: writes what it brings, appends it to the log, records it. It is durable when this returns.
     ///
     /// # Errors
     /// [`PushError`]; then nothing is visible.
-    pub(super) async fn advance(&self, advance: Advance<'_>, novelty: &Novelty) -> Result<bool, PushError> {
+    pub(super) async fn advance(
+        &self,
+        advance: Advance<'_>,
+        novelty: &Novelty,
+    ) -> Result<Advanced, PushError> {
         let Advance { repo, branch, to, expected, force, pusher, .. } = advance;
         let mut stored = None;
         for _ in 0..MAX_RACES {
@@ -88,13 +102,12 @@ impl Hub {
                 return Err(PushError::BranchMoved { branch: branch.clone(), expected, head: position.head });
             }
             if position.head == to {
-                return Ok(false);
+                return Ok(Advanced::Stands);
             }
             require_stored(branch, position)?;
             self.require_permitted(&advance, position, &novelty.nodes).await?;
             let Some(receipt) = self.store_once(&mut stored, novelty).await? else {
-                self.catch_up_branch(repo, branch).await?;
-                continue;
+                return Ok(Advanced::Unstaged);
             };
             let entry = RefLogEntry {
                 repo_id: repo.repo_id.clone(),
@@ -121,7 +134,7 @@ impl Hub {
                         // Whoever looks at a proposal that is missed here finds it merged.
                         let _ = self.settle_proposals(repo, branch, position.head, new).await;
                     }
-                    return Ok(true);
+                    return Ok(Advanced::Moved);
                 }
                 // Somebody else moved the branch, in this process or in another one.
                 Err(BackendError::Conflict { .. }) => {
@@ -135,8 +148,7 @@ impl Hub {
         Err(PushError::Busy { branch: branch.clone() })
     }
 
-    /// Writes what is new, unless an earlier try did; none where another push took the same staged blobs and discarded
-    /// them meanwhile.
+    /// Writes what is new, unless an earlier try did; none where staged blobs are there no more.
     async fn store_once<'a>(
         &self,
         stored: &'a mut Option<PutReceipt>,

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::advance::{Advance, Expected, Novelty, Way};
+use super::advance::{Advance, Advanced, Expected, MAX_RACES, Novelty, Way};
 use super::incoming::{Incoming, Push, verify_snapshots};
 use super::rebuild::PushedSnapshots;
 use super::{Hub, Missing, PushError, opaque_ids, sorted};
@@ -155,9 +155,15 @@ impl Hub {
         let repo = &self.prepare_first_push(repo, scheme, &branch).await?;
         let advance =
             Advance { repo, branch: &branch, to: Some(tip), expected, force, way: origin.way(), pusher };
-        let moved = self.advance(advance, &novelty).await?;
-        let brought = if moved { novelty } else { Novelty::default() };
-        self.outcome(repo, tip, &brought).await
+        let mut novelty = novelty;
+        for _ in 0..MAX_RACES {
+            match self.advance(advance, &novelty).await? {
+                Advanced::Moved => return self.outcome(repo, tip, &novelty).await,
+                Advanced::Stands => return self.outcome(repo, tip, &Novelty::default()).await,
+                Advanced::Unstaged => self.collect_again(repo, scheme, &mut novelty).await?,
+            }
+        }
+        Err(PushError::Busy { branch })
     }
 
     /// Refuses to move a branch to a commit that is neither in the push nor in the repository.

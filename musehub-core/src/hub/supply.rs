@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use bytes::Bytes;
 
 use super::advance::Novelty;
-use super::{Hub, PushError, sorted};
+use super::{Hub, Missing, PushError, sorted};
 use crate::canonical;
 use crate::id::{BlobId, ObjectKey, ObjectKind};
 use crate::port::{BackendError, BlobRow, Located, ObjectBody, Place, RepositoryRecord, Staged};
@@ -56,6 +56,27 @@ impl Hub {
         self.share(found, &mut lost, novelty).await?;
         novelty.lost = sorted(&lost);
         Ok(missing)
+    }
+
+    /// Finds the bytes of a push's blobs once more, as staged ones are there no more.
+    ///
+    /// # Errors
+    /// [`PushError::Incomplete`] where some are nowhere now: whoever pushes has to send them again.
+    pub(super) async fn collect_again(
+        &self,
+        repo: &RepositoryRecord,
+        scheme: IdScheme,
+        novelty: &mut Novelty,
+    ) -> Result<(), PushError> {
+        let written = novelty.blobs.drain(..).map(|(id, _)| id);
+        let mut blobs: Vec<BlobId> = written.chain(novelty.shared.drain(..).map(|row| row.id)).collect();
+        blobs.sort_unstable();
+        novelty.uploads.clear();
+        let missing = self.collect_blobs(repo, scheme, blobs, novelty).await?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(PushError::Incomplete(Missing { blobs: missing, ..Missing::default() }))
     }
 
     /// Decides which blobs need not be written, as their bytes rest already: they have been proven to the hub, so another

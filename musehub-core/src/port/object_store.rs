@@ -172,6 +172,9 @@ pub struct PutReceipt {
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
     /// Writes objects as one immutable pack. Writing the same objects again is harmless.
+    ///
+    /// [`BackendError::Missing`] where a staged blob is there no more, or no more as it was staged: then nothing is staged under
+    /// that handle afterwards, so that whoever looks for the blob again is told to send it.
     async fn put(&self, objects: Vec<NewObject>) -> Result<PutReceipt, BackendError>;
 
     /// Where each object lies, in the order asked; none for an object that the store does not hold.

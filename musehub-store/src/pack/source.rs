@@ -127,7 +127,7 @@ impl PackSource {
                 Body::Record(record) => runs.push(Run::Record(record)),
                 Body::Canonical(key, bytes) => runs.push(Run::Canonical(*key, bytes)),
                 Body::Staged(staged) if staged.length > COPY_WHOLE => {
-                    runs.push(Run::Large(staging::pack_path(&staged.upload), located(staged)));
+                    runs.push(Run::LargeStaged(staged));
                 }
                 Body::Resting(object) => {
                     runs.push(Run::Large(super::pack_path(object.place.pack), object.located()));
@@ -152,6 +152,7 @@ enum Run<'a> {
     Canonical(ObjectKey, &'a Bytes),
     /// Small records of one upload, and their length together.
     Small(Vec<&'a Staged>, u64),
+    LargeStaged(&'a Staged),
     Large(Path, Located),
 }
 
@@ -197,16 +198,45 @@ async fn read_run<'a>(
             Ok(stream::iter([Ok(record)]).boxed())
         }
         Run::Small(batch, _) => {
-            let records = read_staged(backend, &batch).await?;
+            let records = match read_staged(backend, &batch).await {
+                Ok(records) => records,
+                Err(error) => return Err(spoilt(backend, &batch[0].upload, error).await),
+            };
             Ok(stream::iter(records.into_iter().map(Ok)).boxed())
         }
-        Run::Large(path, object) => {
-            let found = backend.stream(&path, super::range(&object.place)).await;
-            let found = found.map_err(|error| failed("copying a large object", error))?;
-            let pieces = found.map_err(|error| failed("copying a large object", error)).boxed();
-            let record = verified_record(pieces, object);
-            Ok(record.map_ok(|(piece, _)| piece).boxed())
+        Run::LargeStaged(staged) => {
+            match copy(backend, &staging::pack_path(&staged.upload), located(staged)).await {
+                Ok(pieces) => Ok(pieces
+                    .or_else(move |error| async move { Err(spoilt(backend, &staged.upload, error).await) })
+                    .boxed()),
+                Err(error) => Err(spoilt(backend, &staged.upload, error).await),
+            }
         }
+        Run::Large(path, object) => copy(backend, &path, object).await,
+    }
+}
+
+/// A large record, piece by piece, proven on the way.
+async fn copy<'a>(
+    backend: &'a Backend,
+    path: &Path,
+    object: Located,
+) -> Result<BoxStream<'a, Result<Piece, BackendError>>, BackendError> {
+    let found = backend.stream(path, super::range(&object.place)).await;
+    let found = found.map_err(|error| failed("copying a large object", error))?;
+    let pieces = found.map_err(|error| failed("copying a large object", error)).boxed();
+    Ok(verified_record(pieces, object).map_ok(|(piece, _)| piece).boxed())
+}
+
+/// What a push is told of an upload that could not be read. One that is damaged is discarded, and is missing then: kept, it would
+/// be found again by every push until it expires, and its blobs never asked for.
+async fn spoilt(backend: &Backend, upload: &str, error: BackendError) -> BackendError {
+    let BackendError::Damaged { what, reason } = error else {
+        return error;
+    };
+    match staging::remove_upload(backend, upload).await {
+        Ok(()) => BackendError::Missing { what: format!("{what} in staging, which is damaged ({reason}),") },
+        Err(error) => error,
     }
 }
 

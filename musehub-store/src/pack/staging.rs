@@ -177,15 +177,19 @@ impl PackedStore {
         Ok(uploads)
     }
 
-    /// Removes an upload, its index first: what is half removed is not visible.
+    /// Removes an upload.
     pub(crate) async fn remove_upload(&self, upload: &str) -> Result<(), BackendError> {
-        for path in [index_path(upload), pack_path(upload)] {
-            match self.backend.fast.delete(&path).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(failed("discarding an upload", error)),
-            }
+        remove_upload(&self.backend, upload).await
+    }
+}
+
+/// Removes an upload, its index first: what is half removed is not visible.
+pub(super) async fn remove_upload(backend: &Backend, upload: &str) -> Result<(), BackendError> {
+    for path in [index_path(upload), pack_path(upload)] {
+        match backend.fast.delete(&path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => return Err(failed("discarding an upload", error)),
         }
-        Ok(())
     }
 }
 
@@ -198,6 +202,7 @@ struct Upload {
     offset: u64,
     objects: Vec<PackedObject>,
     current: Option<Current>,
+    Ok(())
 }
 
 /// The blob that is being written.

@@ -24,6 +24,7 @@ mod ref_log;
 mod ref_log_compaction;
 mod s3;
 mod s3_faults;
+mod staged_damage;
 mod store_conformance;
 mod upkeep;
 mod upkeep_crash;
