@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use musehub_core::hub::StagingLimits;
 use musehub_core::hub::mpack::MpackOptions;
 use musehub_core::mpack::Limits as Reading;
 use musehub_store::{DatabaseUrl, StoreLocation};
@@ -21,6 +22,10 @@ pub struct Limits {
     pub upload: u64,
     /// Bytes of one push: its commits, snapshots and inline objects.
     pub push: u64,
+    /// Uploads that may wait in one repository for a push that claims them.
+    pub staged_uploads: u64,
+    /// Their bytes together.
+    pub staged_bytes: u64,
     /// Bytes of any other request.
     pub request: u64,
     /// Bytes of what a fetch answers; the client of March 2026 takes no more than 64 MiB.
@@ -39,6 +44,8 @@ impl Default for Limits {
             object: 256 << 20,
             upload: 8 << 30,
             push: 1 << 30,
+            staged_uploads: 10_000,
+            staged_bytes: 64 << 30,
             request: 64 << 20,
             fetch: 64 << 20,
             mpack: 2 << 30,
@@ -49,6 +56,11 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// What may wait for pushes.
+    pub(crate) const fn staging(self) -> StagingLimits {
+        StagingLimits { uploads: self.staged_uploads, bytes: self.staged_bytes }
+    }
+
     /// What packs of the wire may cost.
     pub(crate) fn mpacks(self) -> MpackOptions {
         let defaults = MpackOptions::default();

@@ -333,6 +333,17 @@ pub enum PushError {
         /// A branch that the log does not know.
         branch: BranchName,
     },
+    /// So much was uploaded to the repository and claimed by no push that no more is taken.
+    #[error(
+        "{uploads} uploads of {bytes} bytes wait in this repository for pushes that claim them, and no more is taken: \
+         push what was uploaded, or wait until it expires, a day after it came"
+    )]
+    StagingFull {
+        /// How many wait.
+        uploads: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
     /// The branch moved again and again while the push was tried.
     #[error("branch '{branch}' is moving too fast; try again")]
     Busy {

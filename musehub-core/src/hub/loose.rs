@@ -56,7 +56,7 @@ impl Hub {
         if found.is_empty() {
             return Ok(Vec::new());
         }
-        let mut writer = self.backends.staging.begin(&repo.repo_id).await?;
+        let mut writer = self.begin_upload(repo).await?;
         for object in found.values() {
             let staged = loose.stage(scheme, object, writer.as_mut()).await;
             if matches!(staged, Err(PushError::BlobMismatch { .. } | PushError::BlobTooLarge { .. })) {

@@ -30,6 +30,7 @@ mod releases;
 mod repository;
 mod rows;
 mod signatures;
+mod staged;
 mod supply;
 
 use std::collections::HashSet;
@@ -55,6 +56,7 @@ pub use merging::{HistoryStrategy, MAX_REPLAYED_COMMITS, MergeOutcome, MergeRequ
 pub use push::PushOutcome;
 pub use releases::{ReleaseError, Releases};
 pub use repository::{MAX_DESCRIPTION_BYTES, RepositoryChange};
+pub use staged::StagingLimits;
 
 use crate::graph::{Step, Walk};
 use crate::id::CommitId;
@@ -121,6 +123,7 @@ pub struct Hub {
     backends: Backends,
     options: Arc<Options>,
     loose: Option<loose::LooseObjects>,
+    staging: StagingLimits,
 }
 
 impl fmt::Debug for Hub {
@@ -157,7 +160,7 @@ impl Hub {
     /// A hub over backends.
     #[must_use]
     pub fn new(backends: Backends, options: Options) -> Self {
-        Self { backends, options: Arc::new(options), loose: None }
+        Self { backends, options: Arc::new(options), loose: None, staging: StagingLimits::default() }
     }
 
     /// Creates an empty repository.

@@ -11,7 +11,7 @@ use super::{damaged, lock};
 use crate::canonical;
 use crate::id::{BlobId, ObjectKind};
 use crate::name::RepoId;
-use crate::port::{BackendError, Clock, StageWriter, Staged, Staging, Timestamp};
+use crate::port::{BackendError, Clock, StageWriter, Staged, Staging, Timestamp, Waiting};
 
 /// A finished upload.
 pub(super) struct Upload {
@@ -51,6 +51,16 @@ impl Staging for MemoryObjects {
             uploads.find_map(|upload| upload.blobs.get(id)).map(|(staged, _)| staged.clone())
         };
         Ok(ids.iter().map(staged).collect())
+    }
+
+    async fn waiting(&self, repo: &RepoId) -> Result<Waiting, BackendError> {
+        let state = lock(&self.state);
+        let mut waiting = Waiting::default();
+        for upload in state.uploads.values().filter(|upload| upload.repo == *repo) {
+            waiting.uploads += 1;
+            waiting.bytes += upload.blobs.values().map(|(staged, _)| staged.length).sum::<u64>();
+        }
+        Ok(waiting)
     }
 
     async fn discard(&self, repo: &RepoId, uploads: &[String]) -> Result<(), BackendError> {

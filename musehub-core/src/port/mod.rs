@@ -66,7 +66,7 @@ pub use maintenance_index::{MAINTENANCE_BATCH, MaintenanceIndex, Relocation};
 pub use mpack_store::{MpackAccess, MpackArea, MpackFile, MpackStore, MpackWriter};
 pub use object_store::{
     Located, NewObject, ObjectBody, ObjectStore, PackId, PackedObject, Place, PlaceError, PutReceipt,
-    StageWriter, Staged, Staging,
+    StageWriter, Staged, Staging, Waiting,
 };
 pub use pack_audit::{PackAudit, PackFault, PackFaultKind, PackReport};
 pub use proposal_conversation::{

@@ -224,6 +224,15 @@ pub struct Staged {
     pub length: u64,
 }
 
+/// How much of uploads waits in a repository.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Waiting {
+    /// Uploads.
+    pub uploads: u64,
+    /// Bytes that they take together.
+    pub bytes: u64,
+}
+
 /// Blobs that were uploaded to a repository and that no push has claimed yet. Only pushes into the same repository see
 /// them.
 #[async_trait]
@@ -233,6 +242,9 @@ pub trait Staging: Send + Sync {
 
     /// Which of the blobs are staged, in the order asked.
     async fn find(&self, repo: &RepoId, ids: &[BlobId]) -> Result<Vec<Option<Staged>>, BackendError>;
+
+    /// How much is finished and waits.
+    async fn waiting(&self, repo: &RepoId) -> Result<Waiting, BackendError>;
 
     /// Discards uploads of `repo`.
     async fn discard(&self, repo: &RepoId, uploads: &[String]) -> Result<(), BackendError>;

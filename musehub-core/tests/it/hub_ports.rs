@@ -15,7 +15,7 @@ use musehub_core::port::{
     ProposalCheck, ProposalConversations, ProposalCounts, ProposalEntry, ProposalFilter, ProposalNumber,
     ProposalStore, PutReceipt, RefLogEntry, RefStore, RepositoryIndex, RepositoryRecord, Review, RowTimes,
     SnapshotRow, StageWriter, Staged, Staging, Timestamp, Unstored, UnstoredIndex, UnstoredRecord,
-    UnstoredRows,
+    UnstoredRows, Waiting,
 };
 use musehub_core::{
     BlobId, BranchName, CommitId, Handle, ObjectId, ObjectKey, ObjectKind, RepoId, Slug, SnapshotId,
@@ -143,6 +143,7 @@ pass_on!(ObjectStore, objects, {
 pass_on!(Staging, staging, {
     fn begin(repo: &RepoId) -> Box<dyn StageWriter>;
     fn find(repo: &RepoId, ids: &[BlobId]) -> Vec<Option<Staged>>;
+    fn waiting(repo: &RepoId) -> Waiting;
     fn discard(repo: &RepoId, uploads: &[String]) -> ();
     fn expire(before: Timestamp) -> u64;
 });

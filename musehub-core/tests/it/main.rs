@@ -22,6 +22,7 @@ mod hub_push;
 mod hub_random;
 mod hub_repository;
 mod hub_sharing;
+mod hub_staged;
 mod hub_writes;
 mod keyring;
 mod merge_fixtures;

@@ -202,7 +202,7 @@ pub(crate) async fn commit_files(exchange: &Exchange<'_>, body: &mut RequestBody
         hub: app.hub.clone(),
         repo: repo.clone(),
         runtime: Runtime::current(),
-        writer: app.staging().begin(&repo.repo_id).await?,
+        writer: app.hub.begin_upload(repo).await?,
         commit_limit: app.limits.request,
         file_limit: app.limits.object,
         default_author: committer.to_string(),

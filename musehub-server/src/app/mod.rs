@@ -182,7 +182,7 @@ impl App {
             clock: clock.clone(),
         };
         let hub = Hub::new(backends.clone(), handlers.hub_options());
-        let hub = hub.with_loose_objects(files.clone(), limits.object);
+        let hub = hub.with_loose_objects(files.clone(), limits.object).with_staging_limits(limits.staging());
         let releases = Releases::new(hub.clone(), index.clone());
         Arc::new(Self {
             mpacks: Mpacks::new(

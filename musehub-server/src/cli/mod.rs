@@ -177,6 +177,12 @@ struct ServeOptions {
     /// Largest push, without uploaded objects, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = Limits::default().push >> 20)]
     max_push: u64,
+    /// Uploads that may wait in one repository for a push that claims them; they expire after a day.
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().staged_uploads)]
+    max_staged_uploads: u64,
+    /// What they may have together, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = Limits::default().staged_bytes >> 20)]
+    max_staged: u64,
     /// Largest request of any other kind, in MiB: lists of ids, above all, of which a million have 64.
     #[arg(long, value_name = "MIB", default_value_t = Limits::default().request >> 20)]
     max_request: u64,
@@ -210,6 +216,8 @@ impl ServeOptions {
             object: mib(self.max_object),
             upload: mib(self.max_upload),
             push: mib(self.max_push),
+            staged_uploads: self.max_staged_uploads,
+            staged_bytes: mib(self.max_staged),
             request: mib(self.max_request),
             fetch: mib(self.max_fetch),
             mpack: mib(self.max_mpack),

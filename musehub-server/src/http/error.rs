@@ -260,6 +260,9 @@ impl From<PushError> for ApiError {
             }
             PushError::Busy { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string()),
             PushError::Unstored { .. } => Self::new(StatusCode::CONFLICT, "unstored", error.to_string()),
+            PushError::StagingFull { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "staging_full", error.to_string())
+            }
             PushError::TooManySnapshots { .. } | PushError::BlobTooLarge { .. } => {
                 Self::too_large(error.to_string())
             }

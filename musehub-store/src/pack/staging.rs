@@ -1,14 +1,15 @@
 //! Uploaded blobs that no push has claimed: packs under `staging/`, one per upload, visible once their index is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use musehub_core::port::{
-    BackendError, PackId, PackedObject, Place, StageWriter, Staged, Staging, Timestamp,
+    BackendError, PackId, PackedObject, Place, StageWriter, Staged, Staging, Timestamp, Waiting,
 };
-use musehub_core::{BlobId, ObjectKind, RepoId, canonical};
+use musehub_core::{BlobId, ObjectKey, ObjectKind, RepoId, canonical};
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -64,16 +65,21 @@ impl Staging for PackedStore {
                 Err(error) => Err(error),
             }
         });
-        let indexes: Vec<_> = indexes.buffered(PARALLEL).try_collect().await?;
-        let mut staged = std::collections::HashMap::new();
-        for (upload, length, bytes) in indexes.into_iter().flatten() {
+        let mut indexes = indexes.buffered(PARALLEL);
+        let wanted: HashSet<ObjectKey> = ids.iter().map(BlobId::key).collect();
+        let mut staged: HashMap<BlobId, (Arc<str>, PackedObject)> = HashMap::new();
+        while let Some(read) = indexes.try_next().await? {
+            let Some((upload, length, bytes)) = read else {
+                continue;
+            };
             // Nothing here is synced, so a power cut may leave half a file under its name. Its blobs are uploaded again.
             let Some(objects) =
                 format::parse_index(&bytes).ok().filter(|index| index.1 == length).map(|index| index.2)
             else {
                 continue;
             };
-            for object in objects {
+            let upload: Arc<str> = upload.into();
+            for object in objects.into_iter().filter(|object| wanted.contains(&object.key)) {
                 staged.insert(BlobId::from(object.key.id), (upload.clone(), object));
             }
         }
@@ -81,12 +87,17 @@ impl Staging for PackedStore {
             staged.get(id).map(|(upload, object)| Staged {
                 id: *id,
                 size: object.size,
-                upload: upload.clone(),
+                upload: upload.to_string(),
                 offset: object.place.offset,
                 length: object.place.length,
             })
         };
         Ok(ids.iter().map(found).collect())
+    }
+
+    async fn waiting(&self, repo: &RepoId) -> Result<Waiting, BackendError> {
+        let finished = self.finished(repo).await?;
+        Ok(Waiting { uploads: finished.len() as u64, bytes: finished.iter().map(|(_, length)| length).sum() })
     }
 
     async fn discard(&self, repo: &RepoId, uploads: &[String]) -> Result<(), BackendError> {
@@ -191,6 +202,7 @@ pub(super) async fn remove_upload(backend: &Backend, upload: &str) -> Result<(),
             Err(error) => return Err(failed("discarding an upload", error)),
         }
     }
+    Ok(())
 }
 
 /// An upload in progress. Dropped before it is finished, it leaves no index, so nothing that anyone sees.
@@ -202,7 +214,6 @@ struct Upload {
     offset: u64,
     objects: Vec<PackedObject>,
     current: Option<Current>,
-    Ok(())
 }
 
 /// The blob that is being written.

@@ -140,7 +140,7 @@ impl<'a> Intake<'a> {
 
     /// Moves what is held to staging.
     async fn spill(&mut self) -> Result<(), PushError> {
-        let writer = self.hub.backends.staging.begin(&self.repo.repo_id).await?;
+        let writer = self.hub.begin_upload(self.repo).await?;
         self.staging = Some(Staging { writer, seen: HashSet::new(), large: None });
         let held = std::mem::take(&mut self.held);
         self.stage(held).await

@@ -119,7 +119,7 @@ pub(crate) async fn upload(exchange: &Exchange<'_>, body: &mut RequestBody) -> R
     }
     let invalid = |error: &dyn std::error::Error| ApiError::invalid(format!("object {id}: {error}"));
     let mut hasher = BlobHasher::new(repo.scheme.unwrap_or(SCHEME), id.object_id().algorithm(), size);
-    let mut writer = exchange.app.staging().begin(&repo.repo_id).await?;
+    let mut writer = exchange.app.hub.begin_upload(&repo).await?;
     writer.begin_blob(id, size).await?;
     let mut left = size;
     while let Some(piece) = body.next(size).await? {
