@@ -9,7 +9,7 @@ use super::incoming::{Incoming, ReadySnapshot};
 use super::rows::commit_row;
 use super::{Hub, Position, PushError, Refused, default_branch, sorted};
 use crate::graph::{CommitNode, IsAncestor, Walk};
-use crate::id::{BlobId, CommitId, ObjectKey, ObjectKind};
+use crate::id::{BlobId, CommitId, ObjectKey, ObjectKind, SnapshotId};
 use crate::name::{BranchName, Handle};
 use crate::object::Commit;
 use crate::port::{
@@ -105,6 +105,7 @@ impl Hub {
                 return Ok(Advanced::Stands);
             }
             require_stored(branch, position)?;
+            self.require_stored_ground(repo, branch, to, novelty).await?;
             self.require_permitted(&advance, position, &novelty.nodes).await?;
             let Some(receipt) = self.store_once(&mut stored, novelty).await? else {
                 return Ok(Advanced::Unstaged);
@@ -162,6 +163,35 @@ impl Hub {
             }
         }
         Ok(stored.as_ref())
+    }
+
+    /// Refuses a move onto commits or snapshots of which there are only rows: the log could not say what the branch stands on.
+    /// What is stored stands on nothing else, so that only its edge is looked at.
+    async fn require_stored_ground(
+        &self,
+        repo: &RepositoryRecord,
+        branch: &BranchName,
+        to: Option<CommitId>,
+        novelty: &Novelty,
+    ) -> Result<(), PushError> {
+        let commits = &novelty.incoming.commits;
+        let brought: HashSet<CommitId> = novelty.nodes.iter().map(|node| node.id).collect();
+        let named = novelty.nodes.iter().flat_map(|node| node.parents.iter().copied()).chain(to);
+        let ground: HashSet<CommitId> = named.filter(|id| !brought.contains(id)).collect();
+        let ready: HashSet<SnapshotId> = novelty.snapshots.iter().map(|snapshot| snapshot.id).collect();
+        let named = novelty.nodes.iter().map(|node| commits[&node.id].snapshot());
+        let snapshots: HashSet<SnapshotId> = named.filter(|id| !ready.contains(id)).collect();
+        let history = &self.backends.history;
+        let mut unstored = false;
+        if !ground.is_empty() {
+            let rows = history.commits(&repo.repo_id, &sorted(&ground)).await?;
+            unstored |= rows.iter().any(|row| row.place.is_none());
+        }
+        if !snapshots.is_empty() {
+            let rows = history.snapshots(&repo.repo_id, &sorted(&snapshots)).await?;
+            unstored |= rows.iter().any(|row| row.place.is_none());
+        }
+        if unstored { Err(PushError::Unstored { branch: branch.clone() }) } else { Ok(()) }
     }
 
     /// Fixes the scheme with the first push, and the default branch as long as there is no branch.

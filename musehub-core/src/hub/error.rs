@@ -326,11 +326,11 @@ pub enum PushError {
     },
     /// The repository came as rows of a database, and its objects are not written yet.
     #[error(
-        "branch '{branch}' was loaded as rows of a database, and this repository is read-only until its objects are \
-         written: the operator has to run `musehub-server backfill`"
+        "what branch '{branch}' stands on was loaded as rows of a database whose objects are not written yet: the \
+         operator has to run `musehub-server backfill`"
     )]
     Unstored {
-        /// A branch that the log does not know.
+        /// A branch that would stand on what the log does not know.
         branch: BranchName,
     },
     /// So much was uploaded to the repository and claimed by no push that no more is taken.

@@ -308,6 +308,48 @@ fn a_row_whose_record_does_not_give_its_id_is_never_read_and_is_left_with_what_s
 }
 
 #[test]
+fn nothing_is_pushed_onto_rows_whatever_branch_it_is_to() {
+    block_on(async {
+        let world = World::new();
+        let history = chain("tune", None, 5);
+        let mut file = RowFile::new(IdScheme::FlatV1).history(&history);
+        for line in &mut file.lines {
+            if line["commit"]["message"] == "tune 2" {
+                line["commit"]["message"] = json!("another message");
+            }
+        }
+        let file = file.branch("main", &history[4]).branch("old", &history[1]);
+        let repo = load(&recovery(&world), &file.text()).await.unwrap();
+        let refused = async |to: &str, commits: &[&Made]| {
+            let error = world.push(&repo, push_of(to, commits.iter().copied())).await.unwrap_err();
+            assert!(matches!(error, PushError::Unstored { .. }), "{to}: {error}");
+        };
+        let root =
+            commit("root", &[], &[("a.py", "tune 0\n"), ("b.py", "tune 0\n"), ("lib/c.py", "tune 0\n")]);
+        assert_eq!(root.snapshot_id(), history[0].snapshot_id(), "a snapshot that is only a row");
+        refused("root", &[&root]).await;
+
+        let (done, _) = backfill(&recovery(&world), false).await.unwrap();
+        assert_eq!((done.branches, done.left), (1, 4), "one branch is stored, the other stays");
+        let merge = commit("merge", &[&history[1], &history[4]], &[("m", "m")]);
+        refused("old", &[&merge]).await;
+        let onto = commit("onto", &[&history[4]], &[("o", "o")]);
+        refused("new", &[&onto]).await;
+        let to = push_of("new", []);
+        let error = world.hub.receive_push_to(&repo, &repo.owner, to, history[3].id).await.unwrap_err();
+        assert!(matches!(error, PushError::Unstored { .. }), "{error}");
+
+        let next = commit("next", &[&history[1]], &[("n", "n")]);
+        world.push(&repo, push_of("old", [&next])).await.unwrap();
+        let rebuilt = world.without_index();
+        rebuilt.hub.catch_up().await.unwrap();
+        let heads = rebuilt.heads(&repo).await;
+        let expected = [("old".to_owned(), next.id)];
+        assert_eq!(heads.into_iter().collect::<Vec<_>>(), expected, "the log says all that was acknowledged");
+    });
+}
+
+#[test]
 fn a_file_of_rows_that_does_not_fit_shows_nothing() {
     block_on(async {
         let history = chain("tune", None, 2);
