@@ -20,6 +20,7 @@ mod crash_table;
 mod database;
 mod demo;
 mod http;
+mod inline;
 mod kill;
 mod listener;
 mod mpack;

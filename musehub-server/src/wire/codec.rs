@@ -86,6 +86,13 @@ pub(super) fn from_msgpack<T: DeserializeOwned, R: Read>(mut reader: R) -> Resul
     Ok(value)
 }
 
+/// Decodes the next value of a message in msgpack, and reads nothing beyond it.
+pub(super) fn msgpack_value<T: DeserializeOwned, R: Read>(reader: R) -> Result<T, ApiError> {
+    let mut decoder = rmp_serde::Deserializer::new(reader);
+    decoder.set_max_depth(MAX_DEPTH);
+    T::deserialize(&mut decoder).map_err(msgpack_error)
+}
+
 /// Decodes JSON as it is read.
 pub(super) fn from_json<T: DeserializeOwned, R: Read>(reader: R) -> Result<T, ApiError> {
     json_message(serde_json::Deserializer::from_reader(reader))

@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::records::SCHEME;
 use super::upload::{Sink, Uploaded};
-use super::{codec, json, mwp, upload};
+use super::{json, mwp, upload};
 use crate::http::{ApiError, Pieces};
 
 /// A body that arrives in pieces of one size.
@@ -86,20 +86,21 @@ impl Decoders {
         Ok(Self { runtime: Builder::new_current_thread().build()?, bounds })
     }
 
-    /// `POST push` of generation `mwp`, as msgpack.
+    /// `POST push` of generation `mwp`, as msgpack; what was staged of it stands among the push's blobs.
     ///
     /// # Errors
     /// What the client is told.
     pub fn mwp_push_msgpack(&self, body: Body<'_>) -> Result<Push, ApiError> {
-        codec::from_msgpack::<mwp::PushRequest, _>(body)?.into_push()
+        let mut body = body;
+        self.whole_push(|sink| mwp::bundle::from_msgpack(&mut body, sink))
     }
 
-    /// `POST push` of generation `mwp`, as JSON.
+    /// `POST push` of generation `mwp`, as JSON; what was staged of it stands among the push's blobs.
     ///
     /// # Errors
     /// What the client is told.
     pub fn mwp_push_json(&self, body: Body<'_>) -> Result<Push, ApiError> {
-        codec::from_json::<mwp::PushRequest, _>(io::BufReader::new(body))?.into_push()
+        self.whole_push(|sink| json::read_named_push(body, sink, self.bounds.kept))
     }
 
     /// `POST push/objects` of generation `mwp`, as msgpack.
@@ -131,11 +132,7 @@ impl Decoders {
     /// # Errors
     /// What the client is told.
     pub fn json_push(&self, body: Body<'_>) -> Result<Push, ApiError> {
-        let (push, blobs) = self.staging(|sink| {
-            let (sink, push) = json::read_push(body, sink, self.bounds.kept)?;
-            Ok((push, sink))
-        })?;
-        Ok(Push { blobs, ..push })
+        self.whole_push(|sink| json::read_push(body, sink, self.bounds.kept))
     }
 
     /// `POST push/objects` of generation `json`.
@@ -148,6 +145,16 @@ impl Decoders {
             Ok((ids, sink))
         })
         .map(|(ids, staged)| Upload { ids, staged })
+    }
+
+    /// A push with what was staged of it among its blobs.
+    fn whole_push(
+        &self,
+        decode: impl FnOnce(Sink) -> Result<(Sink, Push), ApiError>,
+    ) -> Result<Push, ApiError> {
+        let (mut push, staged) = self.staging(|sink| decode(sink).map(|(sink, push)| (push, sink)))?;
+        push.blobs.extend(staged);
+        Ok(push)
     }
 
     /// Runs a decoder with somewhere to stage, and gives what it staged.

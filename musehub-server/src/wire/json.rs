@@ -5,15 +5,14 @@ use std::io::Read;
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use musehub_core::hub::{Push, PushOutcome};
-use musehub_core::port::RepositoryRecord;
-use musehub_core::{BlobId, BranchName, CommitId, Handle};
+use musehub_core::hub::Push;
+use musehub_core::{BlobId, BranchName, CommitId};
 use serde::Deserialize;
-use tokio::runtime::Handle as Runtime;
 
 use self::bundle::PushRequest;
 use self::objects::Objects;
 use super::download::{self, Shape};
+use super::receive;
 use super::records::{DOMAIN, PushAnswer, PushObjectsAnswer, RefsAnswer, SCHEME, heads, wire_id};
 use super::upload::Sink;
 use crate::app::Exchange;
@@ -26,6 +25,9 @@ mod objects;
 
 /// The key of a content.
 const CONTENT: &str = "content_b64";
+
+/// The branch of a push that names none.
+const DEFAULT_BRANCH: &str = "main";
 
 /// `GET refs`
 pub(crate) async fn refs(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
@@ -44,7 +46,7 @@ pub(crate) async fn refs(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
 pub(crate) async fn push_objects(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
     let repo = exchange.repository()?;
     let limits = exchange.app.limits;
-    let sink = sink(exchange, repo).await?;
+    let sink = Sink::begin(exchange, repo).await?;
     let (sink, ids) =
         body.decode(limits.upload, move |reader| read_objects(reader, sink, limits.push)).await?;
     sink.finish().await?;
@@ -56,11 +58,10 @@ pub(crate) async fn push_objects(exchange: &Exchange<'_>, body: &mut RequestBody
 pub(crate) async fn push(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
     let (repo, pusher) = (exchange.repository()?.clone(), exchange.caller()?.clone());
     let limits = exchange.app.limits;
-    let sink = sink(exchange, &repo).await?;
+    let sink = Sink::begin(exchange, &repo).await?;
     let (sink, push) = body.decode(limits.upload, move |reader| read_push(reader, sink, limits.push)).await?;
-    sink.finish().await?;
     let (branch, received) = (push.branch.clone(), push.commits.len());
-    let outcome = receive(exchange, repo, pusher, push).await?;
+    let outcome = receive::receive(exchange, repo, pusher, push, sink).await?;
     let answer = PushAnswer {
         ok: true,
         message: format!("pushed {received} commit(s) to '{branch}'"),
@@ -82,12 +83,29 @@ pub(super) fn read_objects(
     Ok(objects.into_parts())
 }
 
-/// Reads a push, and stages its objects; no more than `kept` bytes of it are in memory beside one content.
+/// Reads a push, and stages its objects; no more than `kept` bytes of it are in memory beside one content. Without a branch it is
+/// to `main`.
 pub(super) fn read_push(reader: impl Read, sink: Sink, kept: u64) -> Result<(Sink, Push), ApiError> {
+    read(reader, sink, kept, |branch| {
+        Ok(branch.filter(|name| !name.is_empty()).unwrap_or(DEFAULT_BRANCH.to_owned()))
+    })
+}
+
+/// Reads a push that has to say its branch, as [`read_push`] does.
+pub(super) fn read_named_push(reader: impl Read, sink: Sink, kept: u64) -> Result<(Sink, Push), ApiError> {
+    read(reader, sink, kept, |branch| branch.ok_or_else(|| ApiError::invalid("field 'branch' is missing")))
+}
+
+fn read(
+    reader: impl Read,
+    sink: Sink,
+    kept: u64,
+    branch_of: impl FnOnce(Option<String>) -> Result<String, ApiError>,
+) -> Result<(Sink, Push), ApiError> {
     let (mut objects, reader) = Objects::of_body(sink, reader, kept);
     let PushRequest { commits, snapshots, branch, force } = bundle::from_reader(reader, &mut objects)?;
     let push = Push {
-        branch: BranchName::parse(&branch)?,
+        branch: BranchName::parse(&branch_of(branch)?)?,
         force,
         scheme: SCHEME,
         commits: commits.into_iter().map(|record| record.0).collect(),
@@ -95,29 +113,6 @@ pub(super) fn read_push(reader: impl Read, sink: Sink, kept: u64) -> Result<(Sin
         blobs: Vec::new(),
     };
     Ok((objects.into_parts().0, push))
-}
-
-/// On its own task: a client that hangs up must not stop a push between the log and the index.
-async fn receive(
-    exchange: &Exchange<'_>,
-    repo: RepositoryRecord,
-    pusher: Handle,
-    push: Push,
-) -> Result<PushOutcome, ApiError> {
-    let hub = exchange.app.hub.clone();
-    let received = tokio::spawn(async move { hub.receive_push(&repo, &pusher, push).await });
-    let outcome = received.await.map_err(ApiError::internal)??;
-    exchange.app.work.notify_one();
-    Ok(outcome)
-}
-
-async fn sink(exchange: &Exchange<'_>, repo: &RepositoryRecord) -> Result<Sink, ApiError> {
-    Ok(Sink {
-        scheme: repo.scheme.unwrap_or(SCHEME),
-        writer: exchange.app.staging().begin(&repo.repo_id).await?,
-        runtime: Runtime::current(),
-        object_limit: exchange.app.limits.object,
-    })
 }
 
 #[derive(Deserialize)]

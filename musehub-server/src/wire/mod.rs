@@ -10,6 +10,7 @@ pub(crate) mod json;
 pub(crate) mod mpack;
 pub(crate) mod mwp;
 pub(crate) mod object;
+mod receive;
 mod records;
 mod upload;
 

@@ -2,20 +2,18 @@
 //!
 //! Ids of SHA-256 are bare on this wire, in both directions.
 
-use bytes::Bytes;
-use musehub_core::hub::{InlineBlob, Push};
-use musehub_core::object::{Record, SnapshotRecord};
-use musehub_core::{BlobId, BranchName, CommitId};
+use musehub_core::{BlobId, CommitId};
 use serde::{Deserialize, Serialize};
-use tokio::runtime::Handle as Runtime;
 
 use super::codec::Format;
 use super::download::{self, Shape};
 use super::records::{DOMAIN, PushAnswer, PushObjectsAnswer, RefsAnswer, SCHEME, heads, wire_id};
 use super::upload::{self, Sink};
+use super::{json, receive};
 use crate::app::Exchange;
 use crate::http::{ApiError, Reply, RequestBody};
 
+pub(super) mod bundle;
 pub(crate) mod presign;
 pub(crate) mod releases;
 
@@ -56,12 +54,7 @@ pub(crate) async fn filter_objects(
 pub(crate) async fn push_objects(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
     let repo = exchange.repository()?;
     let limits = exchange.app.limits;
-    let sink = Sink {
-        scheme: repo.scheme.unwrap_or(SCHEME),
-        writer: exchange.app.staging().begin(&repo.repo_id).await?,
-        runtime: Runtime::current(),
-        object_limit: limits.object,
-    };
+    let sink = Sink::begin(exchange, repo).await?;
     let (uploaded, sink) = match exchange.request_format()? {
         Format::Msgpack => {
             body.decode(limits.upload, move |reader| upload::from_msgpack(reader, sink)).await?
@@ -78,92 +71,20 @@ pub(crate) async fn push_objects(exchange: &Exchange<'_>, body: &mut RequestBody
     exchange.ok(&PushObjectsAnswer { stored: lacking, skipped: uploaded.ids.len() - lacking })
 }
 
-/// The body of a push.
-#[derive(Deserialize)]
-pub(super) struct PushRequest {
-    bundle: Bundle,
-    branch: String,
-    #[serde(default)]
-    force: bool,
-}
-
-#[derive(Deserialize, Default)]
-struct Bundle {
-    #[serde(default)]
-    commits: Vec<Record>,
-    #[serde(default)]
-    snapshots: Vec<SnapshotRecord>,
-    #[serde(default)]
-    objects: Vec<InlineObject>,
-}
-
-/// An object that comes with the bundle: bytes in msgpack, base64 in JSON.
-#[derive(Deserialize)]
-struct InlineObject {
-    object_id: BlobId,
-    #[serde(alias = "content_b64")]
-    content: InlineContent,
-}
-
-enum InlineContent {
-    Base64(String),
-    Bytes(Vec<u8>),
-}
-
-impl<'de> Deserialize<'de> for InlineContent {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ContentVisitor;
-
-        impl serde::de::Visitor<'_> for ContentVisitor {
-            type Value = InlineContent;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("bytes, or base64 text")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<InlineContent, E> {
-                Ok(InlineContent::Base64(text.to_owned()))
-            }
-
-            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<InlineContent, E> {
-                Ok(InlineContent::Bytes(bytes.to_vec()))
-            }
-
-            fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<InlineContent, E> {
-                Ok(InlineContent::Bytes(bytes))
-            }
-        }
-
-        deserializer.deserialize_any(ContentVisitor)
-    }
-}
-
-impl PushRequest {
-    /// What the use case takes.
-    pub(super) fn into_push(self) -> Result<Push, ApiError> {
-        Ok(Push {
-            branch: BranchName::parse(&self.branch)?,
-            force: self.force,
-            scheme: SCHEME,
-            commits: self.bundle.commits.into_iter().map(|record| record.0).collect(),
-            snapshots: self.bundle.snapshots,
-            blobs: self.bundle.objects.into_iter().map(inline_blob).collect::<Result<_, _>>()?,
-        })
-    }
-}
-
 /// `POST push`
 pub(crate) async fn push(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
     let repo = exchange.repository()?.clone();
     let pusher = exchange.caller()?.clone();
-    let request: PushRequest = exchange.decode_stream(body, exchange.app.limits.push).await?;
-    let push = request.into_push()?;
+    let limits = exchange.app.limits;
+    let sink = Sink::begin(exchange, &repo).await?;
+    let (sink, push) = match exchange.request_format()? {
+        Format::Msgpack => body.decode(limits.push, move |reader| bundle::from_msgpack(reader, sink)).await?,
+        Format::Json => {
+            body.decode(limits.push, move |reader| json::read_named_push(reader, sink, limits.push)).await?
+        }
+    };
     let branch = push.branch.clone();
-    // On its own task: a client that hangs up must not stop a push between the log and the index.
-    let hub = exchange.app.hub.clone();
-    let received = tokio::spawn(async move { hub.receive_push(&repo, &pusher, push).await });
-    let outcome = received.await.map_err(ApiError::internal)??;
-    exchange.app.work.notify_one();
+    let outcome = receive::receive(exchange, repo, pusher, push, sink).await?;
     let message = format!(
         "{} commits, {} snapshots and {} objects are new on '{branch}'",
         outcome.commits_stored, outcome.snapshots_stored, outcome.blobs_stored
@@ -174,16 +95,6 @@ pub(crate) async fn push(exchange: &Exchange<'_>, body: &mut RequestBody) -> Res
         branch_heads: heads(&outcome.branches),
         remote_head: wire_id(outcome.head.object_id()),
     })
-}
-
-fn inline_blob(object: InlineObject) -> Result<InlineBlob, ApiError> {
-    let id = object.object_id;
-    let content = match object.content {
-        InlineContent::Bytes(bytes) => Bytes::from(bytes),
-        InlineContent::Base64(text) => upload::decode_base64(&text)
-            .ok_or_else(|| ApiError::invalid(format!("object {id}: 'content' is no base64")))?,
-    };
-    Ok(InlineBlob { id, content })
 }
 
 #[derive(Deserialize)]

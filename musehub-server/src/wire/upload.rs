@@ -4,15 +4,17 @@ use std::io::{self, Read};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use musehub_core::BlobId;
-use musehub_core::port::StageWriter;
+use musehub_core::port::{RepositoryRecord, StageWriter};
 use musehub_core::scheme::{BlobHasher, IdScheme};
 use rmp::Marker;
 use serde::Deserialize;
 use tokio::runtime::Handle;
 
 use super::codec::require_end;
+use super::records::SCHEME;
+use crate::app::Exchange;
 use crate::http::{ApiError, Pieces};
 
 /// How much of an object is passed on at a time.
@@ -39,38 +41,85 @@ pub(super) struct Sink {
 }
 
 impl Sink {
+    /// Somewhere to stage what a request brings to a repository.
+    ///
+    /// # Errors
+    /// 413 where too much waits there already.
+    pub(super) async fn begin(exchange: &Exchange<'_>, repo: &RepositoryRecord) -> Result<Self, ApiError> {
+        Ok(Self {
+            scheme: repo.scheme.unwrap_or(SCHEME),
+            writer: exchange.app.hub.begin_upload(repo).await?,
+            runtime: Handle::current(),
+            object_limit: exchange.app.limits.object,
+        })
+    }
+
     /// Stages one object from pieces, and proves its id.
     pub(super) fn stage(
         &mut self,
         id: BlobId,
         size: u64,
-        mut next: impl FnMut(usize) -> Result<Bytes, ApiError>,
+        next: impl FnMut(usize) -> Result<Bytes, ApiError>,
     ) -> Result<(), ApiError> {
+        self.require_size(id, size)?;
+        self.runtime.block_on(self.writer.begin_blob(id, size))?;
+        let (scheme, runtime, writer) = (self.scheme, &self.runtime, &mut self.writer);
+        prove(scheme, id, size, next, |piece| Ok(runtime.block_on(writer.write(piece))?))
+    }
+
+    /// Takes one object from pieces into memory, and proves its id.
+    pub(super) fn hold(
+        &self,
+        id: BlobId,
+        size: u64,
+        next: impl FnMut(usize) -> Result<Bytes, ApiError>,
+    ) -> Result<Bytes, ApiError> {
+        self.require_size(id, size)?;
+        let mut content = BytesMut::new();
+        prove(self.scheme, id, size, next, |piece| {
+            content.extend_from_slice(&piece);
+            Ok(())
+        })?;
+        Ok(content.freeze())
+    }
+
+    fn require_size(&self, id: BlobId, size: u64) -> Result<(), ApiError> {
         if size > self.object_limit {
             let detail = format!("object {id} has {size} bytes; at most {} are taken", self.object_limit);
             return Err(ApiError::too_large(detail));
         }
-        let mut hasher = BlobHasher::new(self.scheme, id.object_id().algorithm(), size);
-        self.runtime.block_on(self.writer.begin_blob(id, size))?;
-        let mut remaining = size;
-        while remaining > 0 {
-            let piece = next(usize::try_from(remaining).unwrap_or(PIECE).min(PIECE))?;
-            hasher.update(&piece).map_err(|error| ApiError::invalid(error.to_string()))?;
-            remaining -= piece.len() as u64;
-            self.runtime.block_on(self.writer.write(piece))?;
-        }
-        let computed = hasher.finish().map_err(|error| ApiError::invalid(error.to_string()))?;
-        if computed != id {
-            return Err(ApiError::invalid(format!("object {id}: its content has the id {computed}")));
-        }
         Ok(())
     }
 
-    /// Makes what was staged findable. Not for a decoder: the body counts once it is whole.
-    pub(super) async fn finish(self) -> Result<(), ApiError> {
-        self.writer.finish().await?;
-        Ok(())
+    /// Makes what was staged findable, and gives the name of the upload that it became, if it is any. Not for a decoder: the body
+    /// counts once it is whole.
+    pub(super) async fn finish(self) -> Result<Option<String>, ApiError> {
+        Ok(self.writer.finish().await?)
     }
+}
+
+/// Passes an object on piece by piece, and proves its id.
+fn prove(
+    scheme: IdScheme,
+    id: BlobId,
+    size: u64,
+    mut next: impl FnMut(usize) -> Result<Bytes, ApiError>,
+    mut pass_on: impl FnMut(Bytes) -> Result<(), ApiError>,
+) -> Result<(), ApiError> {
+    let invalid = |error: &dyn std::error::Error| ApiError::invalid(error.to_string());
+    let mut hasher = BlobHasher::new(scheme, id.object_id().algorithm(), size);
+    let mut remaining = size;
+    while remaining > 0 {
+        let piece = next(usize::try_from(remaining).unwrap_or(PIECE).min(PIECE))?;
+        hasher.update(&piece).map_err(|error| invalid(&error))?;
+        remaining -= piece.len() as u64;
+        pass_on(piece)?;
+    }
+    let computed = hasher.finish().map_err(|error| invalid(&error))?;
+    if computed != id {
+        return Err(ApiError::invalid(format!("object {id}: its content has the id {computed}")));
+    }
+    Ok(())
 }
 
 /// Reads `{"objects": [{"object_id", "content"}]}` from msgpack. Nothing of it counts before [`Sink::finish`].
@@ -141,12 +190,12 @@ fn stage_whole(sink: &mut Sink, id: BlobId, mut content: Bytes) -> Result<(), Ap
     sink.stage(id, content.len() as u64, |most| Ok(content.split_to(most.min(content.len()))))
 }
 
-fn piece<R: Pieces>(reader: &mut R, most: usize) -> Result<Bytes, ApiError> {
+pub(super) fn piece<R: Pieces>(reader: &mut R, most: usize) -> Result<Bytes, ApiError> {
     reader.next_piece(most).ok().flatten().ok_or_else(truncated)
 }
 
-fn read_exactly<R: Pieces>(reader: &mut R, size: u64) -> Result<Bytes, ApiError> {
-    let mut content = bytes::BytesMut::new();
+pub(super) fn read_exactly<R: Pieces>(reader: &mut R, size: u64) -> Result<Bytes, ApiError> {
+    let mut content = BytesMut::new();
     while (content.len() as u64) < size {
         let missing = usize::try_from(size).unwrap_or(usize::MAX) - content.len();
         content.extend_from_slice(&piece(reader, missing)?);
@@ -154,7 +203,7 @@ fn read_exactly<R: Pieces>(reader: &mut R, size: u64) -> Result<Bytes, ApiError>
     Ok(content.freeze())
 }
 
-fn read_text<R: Read>(reader: &mut R) -> Result<String, ApiError> {
+pub(super) fn read_text<R: Read>(reader: &mut R) -> Result<String, ApiError> {
     let length = rmp::decode::read_str_len(reader).map_err(malformed)?;
     if length > MAX_TEXT {
         return Err(ApiError::invalid(format!("a text of an upload has more than {MAX_TEXT} bytes")));
@@ -165,7 +214,7 @@ fn read_text<R: Read>(reader: &mut R) -> Result<String, ApiError> {
 }
 
 /// Passes over a value, however large; nothing of it is kept.
-fn skip_value<R: Read>(reader: &mut R, depth: usize) -> Result<(), ApiError> {
+pub(super) fn skip_value<R: Read>(reader: &mut R, depth: usize) -> Result<(), ApiError> {
     if depth > MAX_DEPTH {
         return Err(ApiError::invalid("the message is nested too deeply"));
     }
@@ -206,23 +255,23 @@ fn skip_value<R: Read>(reader: &mut R, depth: usize) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn read_length<R: Read>(reader: &mut R, bytes: usize) -> Result<u64, ApiError> {
+pub(super) fn read_length<R: Read>(reader: &mut R, bytes: usize) -> Result<u64, ApiError> {
     let mut length = [0; 8];
     reader.read_exact(&mut length[8 - bytes..]).map_err(|_| truncated())?;
     Ok(u64::from_be_bytes(length))
 }
 
-fn malformed(error: rmp::decode::ValueReadError) -> ApiError {
+pub(super) fn malformed(error: rmp::decode::ValueReadError) -> ApiError {
     match error {
         rmp::decode::ValueReadError::TypeMismatch(Marker::Reserved) => truncated(),
         rmp::decode::ValueReadError::TypeMismatch(_) => {
-            ApiError::invalid("the request body is not a map with a list 'objects' of maps")
+            ApiError::invalid("the request body is not of maps and lists where it should be")
         }
         _ => truncated(),
     }
 }
 
-fn truncated() -> ApiError {
+pub(super) fn truncated() -> ApiError {
     ApiError::undecodable("the request body is no msgpack, or ended early")
 }
 

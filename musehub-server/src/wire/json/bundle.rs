@@ -9,15 +9,12 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Vis
 use super::objects::Objects;
 use crate::http::ApiError;
 
-/// The branch of a push that names none.
-const DEFAULT_BRANCH: &str = "main";
-
 /// What a push says beside its objects.
 #[derive(Debug)]
 pub(super) struct PushRequest {
     pub(super) commits: Vec<Record>,
     pub(super) snapshots: Vec<SnapshotRecord>,
-    pub(super) branch: String,
+    pub(super) branch: Option<String>,
     pub(super) force: bool,
 }
 
@@ -59,7 +56,6 @@ impl<'de> Visitor<'de> for Request<'_> {
             }
         }
         let Records { commits, snapshots } = records.ok_or_else(|| A::Error::missing_field("bundle"))?;
-        let branch = branch.filter(|name| !name.is_empty()).unwrap_or_else(|| DEFAULT_BRANCH.to_owned());
         Ok(PushRequest { commits, snapshots, branch, force })
     }
 }
