@@ -27,7 +27,9 @@ where
             nothing_to_do_is_done,
             rows_of_every_kind_and_repository_are_relocated,
             rows_that_lie_elsewhere_stay,
-            blobs_are_forgotten_by_their_place,
+            blobs_that_a_repository_holds_are_not_forgotten,
+            blobs_that_nobody_holds_are_forgotten_by_their_place,
+            restored_blobs_leave_rows_that_are_there,
             a_forgotten_repository_leaves_nothing_and_others_stay,
         ]
     );
@@ -83,6 +85,7 @@ fn sorted(mut rows: Vec<(ObjectKey, Place)>) -> Vec<(ObjectKey, Place)> {
 async fn nothing_to_do_is_done<B: MaintenanceIndex>(index: &B) {
     assert_eq!(index.relocate(&[]).await.expect("relocate"), 0, "nothing moves");
     assert_eq!(index.forget_blobs(&[]).await.expect("forget_blobs"), 0, "nothing goes");
+    index.restore_blobs(&[]).await.expect("restore_blobs");
     index.forget_repository(&repo(7)).await.expect("an unknown repository is forgotten already");
 }
 
@@ -125,27 +128,59 @@ async fn rows_that_lie_elsewhere_stay<B: MaintenanceIndex + RepositoryIndex + Hi
     assert_eq!(places(index, &repo(1), &first).await, sorted(keys(&first)), "every row stays");
 }
 
-async fn blobs_are_forgotten_by_their_place<B>(index: &B)
+async fn blobs_that_a_repository_holds_are_not_forgotten<B>(index: &B)
 where
     B: MaintenanceIndex + RepositoryIndex + HistoryIndex,
 {
     let [first, _] = two_repositories(index).await;
-    let [one, two, three] = NAMES.map(blob);
-    let gone = [(one.id, one.place), (two.id, Place { length: 1, ..two.place })];
-    assert!(index.forget_blobs(&gone).await.expect("forget_blobs") > 0, "one lies where it was said to");
+    let gone: Vec<(BlobId, Place)> = first.blobs.iter().map(|row| (row.id, row.place)).collect();
+    assert_eq!(index.forget_blobs(&gone).await.expect("forget_blobs"), 0, "two hold them");
+    index.forget_repository(&repo(1)).await.expect("forget_repository");
+    assert_eq!(index.forget_blobs(&gone).await.expect("forget_blobs"), 0, "one holds them still");
     let ids: Vec<BlobId> = first.blobs.iter().map(|row| row.id).collect();
+    let mut left = index.blobs(&repo(2), &ids).await.expect("blobs");
+    left.sort_unstable_by_key(|row| row.id);
+    let mut expected = first.blobs.clone();
+    expected.sort_unstable_by_key(|row| row.id);
+    assert_eq!(left, expected, "every row stays");
+}
+
+async fn blobs_that_nobody_holds_are_forgotten_by_their_place<B>(index: &B)
+where
+    B: MaintenanceIndex + RepositoryIndex + HistoryIndex,
+{
+    let [first, _] = two_repositories(index).await;
     for n in [1, 2] {
-        let mut left = index.blobs(&repo(n), &ids).await.expect("blobs");
-        left.sort_unstable_by_key(|row| row.id);
-        let mut expected: Vec<BlobRow> = vec![two, three];
-        expected.sort_unstable_by_key(|row| row.id);
-        assert_eq!(left, expected, "the others stay");
+        index.forget_repository(&repo(n)).await.expect("forget_repository");
     }
+    let gone: Vec<(BlobId, Place)> = first.blobs.iter().map(|row| (row.id, row.place)).collect();
+    index.forget_blobs(&gone).await.expect("forget_blobs");
     assert_eq!(
         index.forget_blobs(&gone).await.expect("forget_blobs"),
         0,
         "again, there is nothing to forget"
     );
+    create_repositories(index, 3).await;
+    let mut elsewhere =
+        MoveRows { blobs: first.blobs.clone(), ..first_move(&repo(3), "main", &chain("other", 1)) };
+    for row in &mut elsewhere.blobs {
+        row.place = place("elsewhere");
+    }
+    index.record_move(elsewhere.clone()).await.expect("record_move");
+    let ids: Vec<BlobId> = elsewhere.blobs.iter().map(|row| row.id).collect();
+    let rows = index.blobs(&repo(3), &ids).await.expect("blobs");
+    assert!(rows.iter().all(|row| row.place == place("elsewhere")), "their next place counts: {rows:?}");
+    assert_eq!(rows.len(), ids.len(), "of each one");
+}
+
+async fn restored_blobs_leave_rows_that_are_there<B>(index: &B)
+where
+    B: MaintenanceIndex + RepositoryIndex + HistoryIndex,
+{
+    let [first, _] = two_repositories(index).await;
+    let elsewhere = first.blobs.iter().map(|row| BlobRow { place: place("elsewhere"), ..*row });
+    index.restore_blobs(&elsewhere.collect::<Vec<_>>()).await.expect("restore_blobs");
+    assert_eq!(places(index, &repo(1), &first).await, sorted(keys(&first)), "every row stays");
 }
 
 async fn a_forgotten_repository_leaves_nothing_and_others_stay<B>(index: &B)

@@ -58,12 +58,6 @@ impl Holdings {
         }
     }
 
-    /// Removes a blob that lies at a place; how many rows there were.
-    pub(super) fn forget_blob(&mut self, id: &BlobId, place: &Place) -> u64 {
-        let lies_there = self.blobs.get(id).is_some_and(|row| row.place == *place);
-        u64::from(lies_there && self.blobs.remove(id).is_some())
-    }
-
     fn check(&self, rows: &MoveRows) -> Result<(), BackendError> {
         self.check_contents(rows)?;
         let added = self.check_commits(rows)?;

@@ -7,6 +7,7 @@
 //! | `{among $n}` | `IN (`each`)` | `= ANY (ARRAY (`each`))` |
 //! | `{of SELECT …}` | `IN (SELECT …)` | `= ANY (ARRAY (SELECT …))` |
 //! | `{skip locked}` | nothing: there is one writer | `FOR UPDATE SKIP LOCKED` |
+//! | `{some of t by k}` | `(k) IN (SELECT k FROM t WHERE repo_id = $1 LIMIT $2)` | `ctid = ANY (ARRAY (SELECT ctid …))` |
 //! | `{keep others out}` | nothing: there is one writer | `FOR NO KEY UPDATE` |
 //!
 //! `ANY` of an array, as PostgreSQL then looks each id up in the index, whatever it guesses of their number.
@@ -57,6 +58,18 @@ fn spelled(engine: DbBackend, mark: &str) -> String {
         }
         Some(("of", query)) if postgres => format!("= ANY (ARRAY ({query}))"),
         Some(("of", query)) => format!("IN ({query})"),
+        Some(("some", of)) => {
+            let (table, key) = of
+                .strip_prefix("of ")
+                .and_then(|of| of.split_once(" by "))
+                .expect("it names a table and its key");
+            let some = |columns: &str| format!("SELECT {columns} FROM {table} WHERE repo_id = $1 LIMIT $2");
+            if postgres {
+                format!("ctid = ANY (ARRAY ({}))", some("ctid"))
+            } else {
+                format!("({key}) IN ({})", some(key))
+            }
+        }
         Some(("keep", "others out")) if postgres => "FOR NO KEY UPDATE".to_owned(),
         Some(("keep", "others out")) => String::new(),
         Some(("skip", "locked")) if postgres => "FOR UPDATE SKIP LOCKED".to_owned(),
@@ -80,6 +93,15 @@ mod tests {
             text(DbBackend::Postgres, marked),
             "SELECT a FROM t WHERE a = ANY (ARRAY (SELECT json_array_elements_text($2::json) COLLATE \"C\")) \
              LIMIT 1 FOR UPDATE SKIP LOCKED"
+        );
+        let some = "DELETE FROM t WHERE {some of t by repo_id, k}";
+        assert_eq!(
+            text(DbBackend::Sqlite, some),
+            "DELETE FROM t WHERE (repo_id, k) IN (SELECT repo_id, k FROM t WHERE repo_id = $1 LIMIT $2)"
+        );
+        assert_eq!(
+            text(DbBackend::Postgres, some),
+            "DELETE FROM t WHERE ctid = ANY (ARRAY (SELECT ctid FROM t WHERE repo_id = $1 LIMIT $2))"
         );
         assert_eq!(text(DbBackend::Postgres, "SELECT 1"), "SELECT 1");
         let marked = "SELECT a FROM t WHERE a {of SELECT b FROM u LIMIT 2}";

@@ -195,13 +195,9 @@ async fn insert_blobs(
 ) -> Result<(Duration, Duration), BackendError> {
     let begun = Instant::now();
     let blobs = sorted(blobs, |blob| blob.id);
-    let objects: Rows<'_, 3> = Box::new(blobs.iter().map(|blob| {
-        Ok([blob.id.to_string().into(), integer(blob.size)?.into(), blob.place.to_string().into()])
-    }));
-    use object::Column as C;
-    write.insert_new::<object::Entity, 3>([C::ObjectId, C::Size, C::StorageUri], objects).await?;
-
+    insert_objects(write, &blobs).await?;
     let objects = begun.elapsed();
+
     let begun = Instant::now();
     use object_ref::Column as Ref;
     let refs: Rows<'_, 2> =
@@ -223,6 +219,15 @@ async fn relocate_lost(write: &Write, blobs: &[BlobRow], lost: &[Located]) -> Re
         }
     }
     Ok(())
+}
+
+/// Says where blobs lie that are in no row yet. They are in order.
+pub(super) async fn insert_objects(write: &Write, blobs: &[&BlobRow]) -> Result<(), BackendError> {
+    let rows: Rows<'_, 3> = Box::new(blobs.iter().map(|blob| {
+        Ok([blob.id.to_string().into(), integer(blob.size)?.into(), blob.place.to_string().into()])
+    }));
+    use object::Column as C;
+    write.insert_new::<object::Entity, 3>([C::ObjectId, C::Size, C::StorageUri], rows).await.map(drop)
 }
 
 pub(super) const SNAPSHOT_COLUMNS: [snapshot::Column; 5] = {
@@ -331,7 +336,7 @@ pub(super) async fn insert_edges(
     write.insert_new::<commit_graph::Entity, 5>(columns, edges).await.map(drop)
 }
 
-fn sorted<T, K: Ord>(rows: &[T], key: impl Fn(&T) -> K) -> Vec<&T> {
+pub(super) fn sorted<T, K: Ord>(rows: &[T], key: impl Fn(&T) -> K) -> Vec<&T> {
     let mut sorted: Vec<&T> = rows.iter().collect();
     sorted.sort_unstable_by_key(|row| key(row));
     sorted

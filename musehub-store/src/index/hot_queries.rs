@@ -234,13 +234,16 @@ fn claim_values() -> [Value; 4] {
 /// What upkeep does for each of many objects and repositories.
 fn upkeep(repo: &str) -> Vec<HotQuery> {
     let moved = |id: &str| [id.into(), "pack:1#1+1".into(), "pack:2#1+1".into()];
-    vec![
+    let some = maintenance::FORGET_SOME.map(|text| hot(text, text, [Value::from(repo), 50_i64.into()]));
+    let mut queries = Vec::from(some);
+    queries.extend([
         hot("relocation of a blob", maintenance::RELOCATE_BLOB, moved("blob1400")),
         hot("relocation of a snapshot", maintenance::RELOCATE_SNAPSHOT, moved("snapshot1400")),
         hot("relocation of a commit", maintenance::RELOCATE_COMMIT, moved("commit1400")),
         hot("end of a blob", maintenance::FORGET_BLOB, ["blob1400".into(), "pack:1#1+1".into()]),
         hot("end of a repository", maintenance::FORGET_REPOSITORY, [repo.into()]),
-    ]
+    ]);
+    queries
 }
 
 /// The breakage page with every combination of its filters, and its groups.

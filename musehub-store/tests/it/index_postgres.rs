@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use musehub_core::port::{BackendError, HistoryIndex, RepositoryIndex, RepositoryRecord};
+use musehub_core::port::{BackendError, HistoryIndex, MaintenanceIndex, RepositoryIndex, RepositoryRecord};
 use musehub_store::{DatabaseUrl, Kept, Replacement, SqlIndex};
 use musehub_test_services::postgres;
 use musehub_test_services::relay::Relay;
@@ -129,6 +129,43 @@ async fn names_come_in_one_order_whatever_language_the_database_is_of() {
 async fn a_database_that_cannot_hold_every_text_is_refused() {
     let error = refused(&postgres::database_in_latin1().await).await;
     assert!(error.contains("LATIN1") && error.contains("UTF8"), "{error}");
+}
+
+/// However much a repository holds, no statement about its end is long: each would meet the statement time-out.
+#[tokio::test]
+async fn a_large_repository_is_forgotten_in_statements_that_each_remove_some_rows() {
+    let url = postgres::database().await;
+    let index = SqlIndex::connect(&url.parse().unwrap()).await.unwrap();
+    create_repositories(&index).await;
+    let many = |table: &str, columns: &str, values: &str| {
+        let repo = repo(1);
+        format!(
+            "INSERT INTO {table} (repo_id, {columns}) SELECT '{repo}', {values} FROM generate_series(1, 12000) AS i"
+        )
+    };
+    for statement in [
+        many("musehub_object_refs", "object_id", "'blob' || i"),
+        many("musehub_snapshots", "snapshot_id, entry_count, size", "'snapshot' || i, 1, 1"),
+        "CREATE FUNCTION few() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+            IF (SELECT COUNT(*) FROM removed) > 5000 THEN RAISE EXCEPTION 'too many at once'; END IF; RETURN NULL; END $$"
+            .to_owned(),
+    ] {
+        postgres::execute(&url, &statement).await;
+    }
+    for table in ["musehub_object_refs", "musehub_snapshots"] {
+        let trigger = format!(
+            "CREATE TRIGGER few AFTER DELETE ON {table} REFERENCING OLD TABLE AS removed \
+             FOR EACH STATEMENT EXECUTE FUNCTION few()"
+        );
+        postgres::execute(&url, &trigger).await;
+    }
+    index.forget_repository(&repo(1)).await.unwrap();
+    assert_eq!(index.repository_by_id(&repo(1)).await.unwrap(), None);
+    assert!(index.repository_by_id(&repo(2)).await.unwrap().is_some());
+    let mut connection = postgres::connect(&url).await;
+    let left = "SELECT (SELECT COUNT(*) FROM musehub_object_refs) + (SELECT COUNT(*) FROM musehub_snapshots)";
+    assert_eq!(connection.fetch_one(left).await.unwrap().get::<i64, _>(0), 0);
+    connection.close().await.unwrap();
 }
 
 #[tokio::test]
