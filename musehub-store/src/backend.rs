@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -19,7 +19,11 @@ use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::signer::Signer;
-use object_store::{GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt};
+use object_store::{
+    Error, GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt, PutMode,
+    PutOptions,
+};
+use tokio::sync::Mutex;
 
 use crate::s3;
 
@@ -38,6 +42,10 @@ const PIECE: usize = 4 << 20;
 /// How much of a file is read at a time, in bytes. Every piece is a hand-over to another thread and back; in those of 8 KiB that the
 /// adapter's own stream has, that takes longer than all that is done with the bytes.
 const FILE_PIECE: u64 = 1 << 20;
+/// How often an object is created again where the store refuses it and yet has none: S3 does that to one of two that race.
+const REFUSALS: u32 = 8;
+/// The first wait before that; each is twice the one before.
+const REFUSED_WAIT: Duration = Duration::from_millis(20);
 
 /// Where an object store is: `file://DIRECTORY` or `s3://BUCKET/PREFIX`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -103,6 +111,8 @@ pub struct Backend {
     /// Signs addresses; none where the objects have none.
     pub(crate) signing: Option<Signing>,
     pub(crate) parts: Parts,
+    /// Held while something is created, where the store does not decide races.
+    alone: Option<Arc<Mutex<()>>>,
 }
 
 /// What is written in parts, and in which.
@@ -174,6 +184,7 @@ impl Backend {
             directory: Some(directory.to_owned()),
             signing: None,
             parts: Parts::default(),
+            alone: None,
         })
     }
 
@@ -199,6 +210,7 @@ impl Backend {
             directory: None,
             signing,
             parts: Parts::default(),
+            alone: None,
         })
     }
 
@@ -218,7 +230,55 @@ impl Backend {
             directory: None,
             signing: None,
             parts: Parts::default(),
+            alone: None,
         }
+    }
+
+    /// A store that [overwrites](Creation::Overwriting) what it was asked to create. This value and its clones then must be the
+    /// only ones that write it: another process would overwrite what they create, and lose pushes.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self { alone: Some(Arc::default()), ..self }
+    }
+
+    /// Creates an object: of all who try, one succeeds, and the others get [`Error::AlreadyExists`]. Any other error
+    /// leaves open whether it is there now.
+    pub(crate) async fn create(&self, path: &Path, bytes: Bytes) -> object_store::Result<()> {
+        let _held = match &self.alone {
+            None => None,
+            Some(lock) => {
+                let held = lock.lock().await;
+                match self.durable.head(path).await {
+                    Err(Error::NotFound { .. }) => Some(held),
+                    Ok(_) => return Err(already(path)),
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        // A store that knows no conditions may refuse a request that has one.
+        let mode = if self.alone.is_some() { PutMode::Overwrite } else { PutMode::Create };
+        let mut wait = REFUSED_WAIT;
+        for _ in 0..REFUSALS {
+            let options = PutOptions { mode: mode.clone(), ..PutOptions::default() };
+            match self.durable.put_opts(path, bytes.clone().into(), options).await {
+                Err(error @ Error::AlreadyExists { .. }) => match self.durable.head(path).await {
+                    // Two raced, and neither had written yet.
+                    Err(Error::NotFound { .. }) => {}
+                    _ => return Err(error),
+                },
+                done => return done.map(drop),
+            }
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+        }
+        let source = format!("the store refuses {path} and has no such object").into();
+        Err(Error::Generic { store: "create", source })
+    }
+
+    /// Whether an object that is there is so for good. On local disk it may be seen, and be gone after a power cut, if the
+    /// write that made it failed.
+    pub(crate) const fn lasts_where_seen(&self) -> bool {
+        self.directory.is_none()
     }
 
     /// Files that writes left which never ended, untouched since `before`, and their lengths. No listing shows them.
@@ -334,7 +394,11 @@ fn read_at(mut file: File, at: u64, wanted: u64) -> std::io::Result<(File, Bytes
     Ok((file, piece.into()))
 }
 
-/// Who decides which of several processes creates an entry of the ref log.
+fn already(path: &Path) -> Error {
+    Error::AlreadyExists { path: path.to_string(), source: "it was there before".into() }
+}
+
+/// Who decides which of several processes creates an object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Creation {
     /// The store: it creates a key once.

@@ -14,7 +14,7 @@ use musehub_core::port::{
 };
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::io::AsyncWriteExt;
 
 use crate::backend::{Backend, PARTS_AT_ONCE, failed};
@@ -168,8 +168,7 @@ impl MpackStore for MpackFiles {
             let fresh = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4(), uuid::Uuid::new_v4()];
             let fresh: Vec<u8> = fresh.iter().flat_map(|part| part.into_bytes()).collect();
             let secret = Bytes::copy_from_slice(blake3::hash(&fresh).as_bytes());
-            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-            match self.backend.durable.put_opts(&path, secret.into(), options).await {
+            match self.backend.create(&path, secret).await {
                 // Whoever was first counts, so it is read back.
                 Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => {}
                 Err(error) => return Err(failed("making a secret", error)),

@@ -2,6 +2,7 @@
 //! `repositories/<owner>/<slug>/<version>.json`. Old moves lie in segments, `refs/<repository id>/=log/<number>.seg`.
 
 mod compact;
+mod deleted;
 mod entry;
 mod folded;
 mod segment;
@@ -9,16 +10,14 @@ mod segment;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
 use musehub_core::port::{BackendError, RefLogEntry, RefStore, RepositoryRecord};
 use musehub_core::{BranchName, Handle, RepoId, Slug};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
 
 use crate::backend::{Backend, failed};
 pub use compact::Compacted;
@@ -28,10 +27,6 @@ use folded::Remembered;
 const PARALLEL: usize = 32;
 /// The longest file name that an escaped branch name may have; longer ones end in a hash.
 const MAX_ESCAPED: usize = 180;
-/// How often an entry is written again where the store refuses it and yet has none: S3 does that to one of two that race.
-const REFUSALS: u32 = 8;
-/// The first wait before that; each is twice the one before.
-const REFUSED_WAIT: Duration = Duration::from_millis(20);
 
 const WRITING: &str = "writing an entry of the log";
 /// How often the log is looked at when it is folded meanwhile. Each repetition means that somebody else got on.
@@ -41,8 +36,6 @@ const ATTEMPTS: usize = 100;
 #[derive(Clone, Debug)]
 pub struct RefLog {
     backend: Backend,
-    /// Held while an entry is created, where the store does not decide races.
-    alone: Option<Arc<Mutex<()>>>,
     remembered: Arc<Remembered>,
 }
 
@@ -50,50 +43,22 @@ impl RefLog {
     /// The log in `backend`.
     #[must_use]
     pub fn new(backend: Backend) -> Self {
-        Self { backend, alone: None, remembered: Arc::default() }
-    }
-
-    /// The log in a `backend` that [overwrites](crate::Creation::Overwriting) what it was asked to create. This value and
-    /// its clones then must be the only ones that write it: another process would overwrite their entries, and lose pushes.
-    #[must_use]
-    pub fn alone(backend: Backend) -> Self {
-        Self { backend, alone: Some(Arc::default()), remembered: Arc::default() }
+        Self { backend, remembered: Arc::default() }
     }
 
     async fn create<T: Serialize>(&self, path: &Path, value: T) -> Result<(), BackendError> {
         let resting = entry::write(value).map_err(|error| BackendError::unavailable(WRITING, error))?;
-        let _alone = match &self.alone {
-            None => None,
-            Some(lock) => {
-                let held = lock.lock().await;
-                match self.backend.durable.head(path).await {
-                    Err(object_store::Error::NotFound { .. }) => Some(held),
-                    Ok(_) => return Err(BackendError::Conflict { what: path.to_string() }),
-                    Err(error) => return Err(failed(WRITING, error)),
-                }
-            }
+        let Err(error) = self.backend.create(path, resting.clone()).await else {
+            return Ok(());
         };
-        let mut wait = REFUSED_WAIT;
-        for _ in 0..REFUSALS {
-            // A store that knows no conditions may refuse a request that has one.
-            let mode = if self.alone.is_some() { PutMode::Overwrite } else { PutMode::Create };
-            let options = PutOptions { mode, ..PutOptions::default() };
-            let payload = PutPayload::from_bytes(resting.clone());
-            let Err(error) = self.backend.durable.put_opts(path, payload, options).await else {
-                return Ok(());
-            };
-            // Whatever a store answered, what it holds decides: an answer may be lost after the entry was made, and then a
-            // repetition of the request meets its own entry.
-            match self.backend.get(path).await {
-                Ok(present) if present == resting => return Ok(()),
-                Ok(_) => return Err(BackendError::Conflict { what: path.to_string() }),
-                Err(BackendError::Missing { .. }) if is_refusal(&error) => {}
-                Err(_) => return Err(BackendError::unavailable(WRITING, error)),
-            }
-            tokio::time::sleep(wait).await;
-            wait *= 2;
+        // Whatever a store answered, what it holds decides: an answer may be lost after the entry was made, and then a
+        // repetition of the request meets its own entry.
+        match self.backend.get(path).await {
+            Ok(present) if present != resting => Err(BackendError::Conflict { what: path.to_string() }),
+            Ok(_) if self.backend.lasts_where_seen() => Ok(()),
+            // Where it is there and may be lost, the push is not acknowledged; the index learns of it all the same.
+            _ => Err(BackendError::unavailable(WRITING, error)),
         }
-        Err(BackendError::unavailable(WRITING, format!("the store refuses {path} and has no such entry")))
     }
 
     async fn read<T: for<'de> Deserialize<'de>>(&self, path: &Path) -> Result<T, BackendError> {
@@ -139,6 +104,14 @@ impl RefStore for RefLog {
     async fn put_repository(&self, record: &RepositoryRecord) -> Result<(), BackendError> {
         let path = numbered(&repository_directory(&record.owner, &record.slug), record.version);
         self.create(&path, record).await
+    }
+
+    /// Writes the same bytes over it.
+    async fn renew_repository(&self, record: &RepositoryRecord) -> Result<(), BackendError> {
+        let path = numbered(&repository_directory(&record.owner, &record.slug), record.version);
+        let bytes = self.backend.get(&path).await?;
+        let written = self.backend.durable.put(&path, bytes.into()).await;
+        written.map(drop).map_err(|error| failed(WRITING, error))
     }
 
     async fn repository(
@@ -289,11 +262,6 @@ impl RefLog {
     }
 }
 
-/// Whether a store says that there is an entry already.
-fn is_refusal(error: &object_store::Error) -> bool {
-    matches!(error, object_store::Error::AlreadyExists { .. })
-}
-
 fn numbered(directory: &str, number: u64) -> Path {
     Path::from(format!("{directory}/{number:012}.json"))
 }
@@ -331,7 +299,103 @@ fn escape(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt;
+
+    use futures::stream::BoxStream;
+    use musehub_core::port::Timestamp;
+    use musehub_core::{CommitId, HashAlgorithm};
+    use object_store::{
+        CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, PutMultipartOptions,
+        PutOptions, PutPayload, PutResult, Result as StoreResult,
+    };
+
     use super::*;
+
+    /// Writes, and says that it failed, as a disk does that cannot sync the directory.
+    #[derive(Debug)]
+    struct Unsynced(Arc<dyn ObjectStore>);
+
+    impl fmt::Display for Unsynced {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Unsynced")
+        }
+    }
+
+    #[async_trait]
+    impl ObjectStore for Unsynced {
+        async fn put_opts(
+            &self,
+            path: &Path,
+            payload: PutPayload,
+            options: PutOptions,
+        ) -> StoreResult<PutResult> {
+            self.0.put_opts(path, payload, options).await?;
+            Err(object_store::Error::Generic {
+                store: "unsynced",
+                source: "the directory was not synced".into(),
+            })
+        }
+
+        async fn put_multipart_opts(
+            &self,
+            path: &Path,
+            options: PutMultipartOptions,
+        ) -> StoreResult<Box<dyn MultipartUpload>> {
+            self.0.put_multipart_opts(path, options).await
+        }
+
+        async fn get_opts(&self, path: &Path, options: GetOptions) -> StoreResult<GetResult> {
+            self.0.get_opts(path, options).await
+        }
+
+        fn delete_stream(
+            &self,
+            paths: BoxStream<'static, StoreResult<Path>>,
+        ) -> BoxStream<'static, StoreResult<Path>> {
+            self.0.delete_stream(paths)
+        }
+
+        fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
+            self.0.list(prefix)
+        }
+
+        async fn list_with_delimiter(&self, prefix: Option<&Path>) -> StoreResult<ListResult> {
+            self.0.list_with_delimiter(prefix).await
+        }
+
+        async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> StoreResult<()> {
+            self.0.copy_opts(from, to, options).await
+        }
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_local_disk_may_lose_is_not_acknowledged() {
+        let directory = tempfile::tempdir().unwrap();
+        let local = Backend::local(directory.path()).unwrap();
+        let entry = RefLogEntry {
+            repo_id: RepoId::parse("00000000-0000-4000-8000-000000000001").unwrap(),
+            branch: BranchName::parse("main").unwrap(),
+            sequence: 1,
+            old: None,
+            new: Some(CommitId::new(HashAlgorithm::Sha256, [1; 32])),
+            forced: false,
+            pusher: Handle::parse("pusher").unwrap(),
+            at: Timestamp::from_millis(1),
+            packs: Vec::new(),
+            borrowed: Vec::new(),
+        };
+        let mut unsynced = local.clone();
+        unsynced.durable = Arc::new(Unsynced(local.durable.clone()));
+        let unsynced = RefLog::new(unsynced);
+        let answer = unsynced.append(&entry).await;
+        assert!(matches!(answer, Err(BackendError::Unavailable { .. })), "{answer:?}");
+        let after = RefLog::new(local).append(&entry).await;
+        assert!(matches!(after, Err(BackendError::Conflict { .. })), "it is there all the same: {after:?}");
+        // What a network store shows is there for good; only its answer was lost.
+        let answer =
+            RefLog::new(Backend::over(Arc::new(Unsynced(Arc::new(object_store::memory::InMemory::new())))));
+        answer.append(&entry).await.unwrap();
+    }
 
     #[test]
     fn names_become_segments_that_stay_apart() {

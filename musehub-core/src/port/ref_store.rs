@@ -93,6 +93,13 @@ pub trait RefStore: Send + Sync {
     /// Creates a version of a repository record, version 1 claiming the name.
     async fn put_repository(&self, record: &RepositoryRecord) -> Result<(), BackendError>;
 
+    /// Has the version in force count as written now, where the store removes what nobody has touched for long: somebody works
+    /// on a repository that nobody sees yet. Where nothing is removed there is nothing to do.
+    async fn renew_repository(&self, record: &RepositoryRecord) -> Result<(), BackendError> {
+        let _ = record;
+        Ok(())
+    }
+
     /// The version in force of the repository of that name.
     async fn repository(&self, owner: &Handle, slug: &Slug)
     -> Result<Option<RepositoryRecord>, BackendError>;

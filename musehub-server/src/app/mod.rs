@@ -98,11 +98,11 @@ pub struct App {
     router: Router,
 }
 
-/// The ref log. Pushes race for the creation of its entries.
-fn ref_log(backend: &Backend, creation: Creation, only_process: bool) -> Result<RefLog, BackendError> {
+/// Makes sure that somebody decides races: pushes race for the creation of entries of the ref log.
+fn decided(backend: Backend, creation: Creation, only_process: bool) -> Result<Backend, BackendError> {
     match creation {
-        Creation::Exclusive => Ok(RefLog::new(backend.clone())),
-        Creation::Overwriting if only_process => Ok(RefLog::alone(backend.clone())),
+        Creation::Exclusive => Ok(backend),
+        Creation::Overwriting if only_process => Ok(backend.alone()),
         Creation::Overwriting => {
             let reason = "it overwrites objects that it was asked to create (`If-None-Match: *`), so pushes to two \
                           processes could be lost; --only-process promises that there is one";
@@ -141,7 +141,8 @@ impl App {
             StoreLocation::Directory(_) => Creation::Exclusive,
             StoreLocation::Bucket { .. } => backend.check().await?,
         };
-        let refs = ref_log(&backend, creation, settings.only_process)?;
+        let backend = decided(backend, creation, settings.only_process)?;
+        let refs = RefLog::new(backend.clone());
         Ok((backend, refs))
     }
 

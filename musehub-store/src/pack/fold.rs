@@ -11,7 +11,7 @@ use bytes::Bytes;
 use musehub_core::ObjectKey;
 use musehub_core::ObjectKind;
 use musehub_core::port::{BackendError, PackId, PackedObject, Place};
-use object_store::{ObjectStoreExt, PutMode, PutOptions};
+use object_store::ObjectStoreExt;
 use rayon::prelude::*;
 
 use super::compress::{Effort, MAX_COMPRESSED};
@@ -69,6 +69,15 @@ struct Output<'a> {
     folded: Folded,
 }
 
+/// How far the output was.
+struct Mark {
+    output: usize,
+    length: u64,
+    held: usize,
+    /// Records, duplicates and dropped ones.
+    counts: [u64; 3],
+}
+
 /// A record that was read, proven, and made ready to be written again.
 struct Ready {
     from: PackedObject,
@@ -84,9 +93,11 @@ impl PackedStore {
         let mut output = Output::new(self);
         let mut ways: Vec<(PackId, Way)> = Vec::new();
         for pack in packs {
+            let before = output.mark();
             match self.fold_pack(*pack, dead, &mut output).await {
                 Ok(way) => ways.push((*pack, way)),
                 Err(error @ (BackendError::Damaged { .. } | BackendError::Missing { .. })) => {
+                    output.take_back(&before);
                     output.folded.refused.push((*pack, error.to_string()));
                 }
                 Err(error) => return Err(error),
@@ -116,9 +127,7 @@ impl PackedStore {
 
     /// Creates a forwarding file. One that is there stays: records lie where the first one says.
     async fn write_forward(&self, forward: &Forward) -> Result<(), BackendError> {
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        let path = forward_path(forward.pack);
-        match self.backend.durable.put_opts(&path, forward.write().into(), options).await {
+        match self.backend.create(&forward_path(forward.pack), forward.write()).await {
             Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
             Err(error) => Err(failed("writing a forwarding file", error)),
         }
@@ -163,7 +172,7 @@ impl PackedStore {
         format::parse_pack_header(&header).map_err(|error| damaged(pack, &error))
     }
 
-    async fn read_bytes(&self, pack: PackId, range: Range<u64>) -> Result<Bytes, BackendError> {
+    pub(super) async fn read_bytes(&self, pack: PackId, range: Range<u64>) -> Result<Bytes, BackendError> {
         let (length, end) = (range.end - range.start, range.end);
         match self.backend.fast.get_range(&pack_path(pack), range).await {
             Ok(bytes) if bytes.len() as u64 == length => Ok(bytes),
@@ -239,6 +248,23 @@ impl<'a> Output<'a> {
             seen: HashMap::new(),
             folded: Folded::default(),
         }
+    }
+
+    fn mark(&self) -> Mark {
+        let Folded { records, duplicates, dropped, .. } = self.folded;
+        let (length, held) = (self.length, self.records.len());
+        Mark { output: self.current, length, held, counts: [records, duplicates, dropped] }
+    }
+
+    /// Takes out what was added since a mark and is not written yet: no name will lead to it. What is written already is no
+    /// longer offered to others.
+    fn take_back(&mut self, before: &Mark) {
+        let (length, held) =
+            if self.current == before.output { (before.length, before.held) } else { (PACK_HEADER, 0) };
+        self.records.truncate(held);
+        self.length = length;
+        self.seen.retain(|_, slot| (slot.output, slot.offset) < (before.output, before.length));
+        [self.folded.records, self.folded.duplicates, self.folded.dropped] = before.counts;
     }
 
     /// Adds a record, unless the same one is there.

@@ -8,18 +8,25 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt};
 use musehub_core::RepoId;
-use musehub_core::port::{BackendError, PackId, RefLogEntry, RefStore, RepositoryRecord, Timestamp};
+use musehub_core::port::{BackendError, PackId, RefLogEntry, Timestamp};
+use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde::Serialize;
 
-use super::folded::{purge_path, segment_directory, segment_path};
+use super::folded::{segment_directory, segment_path};
 use super::segment::Segment;
-use super::{ATTEMPTS, PARALLEL, RefLog, Retry, branch_directory, numbered, repository_directory, restless};
+use super::{ATTEMPTS, PARALLEL, RefLog, Retry, branch_directory, numbered, restless};
 use crate::backend::failed;
 
 /// How many moves are folded into one segment at most, which bounds the memory of it.
 const MOVES: usize = 50_000;
+/// From how many bytes of their texts on a segment gets no more moves. A push may borrow from many packs, and a segment that
+/// would be too long is one that nobody reads.
+const SEGMENT_BYTES: usize = 16 << 20;
+/// How many bytes the name of a pack takes there.
+const PACK_NAME: usize = 67;
+/// How many bytes a move takes without the names of packs, about.
+const ENTRY: usize = 500;
 
 /// What a compaction did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
@@ -42,13 +49,26 @@ impl RefLog {
     /// [`BackendError`] where the store fails or an entry is damaged; what was folded until then stays folded.
     pub async fn compact(&self, before: Timestamp, least: usize) -> Result<Compacted, BackendError> {
         let mut done = Compacted::default();
-        for (repo, files) in self.entry_files("refs").await? {
-            let old = files.values().flat_map(BTreeMap::values).filter(|written| **written < before);
-            if old.count() >= least.max(1) {
+        for (repo, old) in self.old_entries(before).await? {
+            if old >= least.max(1) {
+                let files = self.entry_files(&repo).await?;
                 self.compact_repository(&repo, files, before, &mut done).await?;
             }
         }
         Ok(done)
+    }
+
+    /// How many entries of each repository were written before `before`.
+    async fn old_entries(&self, before: Timestamp) -> Result<BTreeMap<RepoId, usize>, BackendError> {
+        let mut entries = self.backend.fast.list(Some(&Path::from("refs")));
+        let mut counts = BTreeMap::new();
+        while let Some(entry) = entries.try_next().await.map_err(|error| failed("listing the log", error))? {
+            if let Some((repo, ..)) = parse_path(entry.location.as_ref()) {
+                let written = Timestamp::from_millis(entry.last_modified.timestamp_millis());
+                *counts.entry(repo).or_default() += usize::from(written < before);
+            }
+        }
+        Ok(counts)
     }
 
     async fn compact_repository(
@@ -74,7 +94,7 @@ impl RefLog {
             if paths.is_empty() {
                 return Ok(());
             }
-            let moves: Vec<RefLogEntry> = match self.read_all(paths).await {
+            let moves: Vec<RefLogEntry> = match self.read_some(paths).await {
                 Ok(moves) => moves,
                 // Another process has folded them since they were listed.
                 Err(BackendError::Missing { .. }) => return Ok(()),
@@ -86,13 +106,28 @@ impl RefLog {
         }
     }
 
+    /// The first of these entries, at least one, as many as go into one segment.
+    async fn read_some(&self, paths: Vec<Path>) -> Result<Vec<RefLogEntry>, BackendError> {
+        let reads =
+            futures::stream::iter(paths).map(|path| async move { self.read::<RefLogEntry>(&path).await });
+        let mut reads = reads.buffered(PARALLEL);
+        let mut moves = Vec::new();
+        let mut bytes = 0;
+        while bytes < SEGMENT_BYTES
+            && let Some(entry) = reads.try_next().await?
+        {
+            bytes += PACK_NAME * (entry.packs.len() + entry.borrowed.len()) + ENTRY;
+            moves.push(entry);
+        }
+        Ok(moves)
+    }
+
     async fn create_segment(&self, repo: &RepoId, segment: &Segment) -> Result<(), BackendError> {
         let bytes = segment
             .write()
             .map_err(|error| BackendError::unavailable("writing a segment of the log", error))?;
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let path = segment_path(repo, segment.number);
-        match self.backend.durable.put_opts(&path, bytes.into(), options).await {
+        match self.backend.create(&path, bytes).await {
             // Another process folded the same moves; what it did is looked at next.
             Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
             Err(error) => Err(failed("writing a segment of the log", error)),
@@ -117,7 +152,7 @@ impl RefLog {
         self.remove(paths).await
     }
 
-    async fn remove(&self, paths: Vec<Path>) -> Result<u64, BackendError> {
+    pub(super) async fn remove(&self, paths: Vec<Path>) -> Result<u64, BackendError> {
         let count = paths.len() as u64;
         let paths = futures::stream::iter(paths.into_iter().map(Ok)).boxed();
         let mut removed = self.backend.fast.delete_stream(paths);
@@ -130,24 +165,29 @@ impl RefLog {
         Ok(count)
     }
 
-    /// The files of entries below a prefix, by repository.
-    async fn entry_files(&self, prefix: &str) -> Result<BTreeMap<RepoId, Files>, BackendError> {
-        let mut entries = self.backend.fast.list(Some(&Path::from(prefix)));
-        let mut found: BTreeMap<RepoId, Files> = BTreeMap::new();
+    /// The files of the entries of a repository.
+    async fn entry_files(&self, repo: &RepoId) -> Result<Files, BackendError> {
+        let mut entries = self.backend.fast.list(Some(&Path::from(format!("refs/{repo}"))));
+        let mut found = Files::new();
         while let Some(entry) = entries.try_next().await.map_err(|error| failed("listing the log", error))? {
-            let Some((repo, directory, number)) = parse_path(entry.location.as_ref()) else {
+            let Some((_, directory, number)) = parse_path(entry.location.as_ref()) else {
                 continue;
             };
             let written = Timestamp::from_millis(entry.last_modified.timestamp_millis());
-            found.entry(repo).or_default().entry(directory).or_default().insert(number, written);
+            found.entry(directory).or_default().insert(number, written);
         }
         Ok(found)
     }
 
-    /// Every pack that an entry of any repository names, written or borrowed.
-    pub(crate) async fn named_packs(&self) -> Result<HashSet<PackId>, BackendError> {
+    /// Every pack that an entry of any repository names, written or borrowed; those of some repositories are not looked at.
+    ///
+    /// Entries are read while they are listed, so there are never more in memory than are under way.
+    pub(crate) async fn named_packs(
+        &self,
+        except: &HashSet<RepoId>,
+    ) -> Result<HashSet<PackId>, BackendError> {
         for _ in 0..ATTEMPTS {
-            match self.try_named_packs().await {
+            match self.try_named_packs(except).await {
                 Err(Retry::Moved) => {}
                 Err(Retry::Failed(error)) => return Err(error),
                 Ok(packs) => return Ok(packs),
@@ -158,20 +198,24 @@ impl RefLog {
 
     /// Entries first, segments after them: an entry that was removed before it could be listed is in a segment that is
     /// listed, and one that is removed before it can be read is met as absent.
-    async fn try_named_packs(&self) -> Result<HashSet<PackId>, Retry> {
+    async fn try_named_packs(&self, except: &HashSet<RepoId>) -> Result<HashSet<PackId>, Retry> {
         let mut packs = HashSet::new();
-        let files = self.entry_files("refs").await?;
-        let paths = files.values().flatten().flat_map(|(directory, numbers)| {
-            numbers.keys().map(|number| numbered(directory, *number)).collect::<Vec<_>>()
+        let entries = self.backend.fast.list(Some(&Path::from("refs")));
+        let paths = entries.map_err(|error| Retry::Failed(failed("listing the log", error)));
+        let paths = paths.try_filter_map(|entry| async move {
+            let parsed = parse_path(entry.location.as_ref());
+            Ok(parsed.filter(|(repo, ..)| !except.contains(repo)).map(|_| entry.location))
         });
-        let paths: Vec<Path> = paths.collect();
-        let reads = futures::stream::iter(paths)
-            .map(|path| async move { self.read::<RefLogEntry>(&path).await.map_err(Retry::moved) });
-        let mut reads = reads.buffer_unordered(PARALLEL);
+        let reads =
+            paths.map_ok(|path| async move { self.read::<RefLogEntry>(&path).await.map_err(Retry::moved) });
+        let mut reads = reads.try_buffer_unordered(PARALLEL).boxed();
         while let Some(entry) = reads.try_next().await? {
             packs.extend(entry.packs.into_iter().chain(entry.borrowed));
         }
         for (repo, number) in self.segments().await? {
+            if except.contains(&repo) {
+                continue;
+            }
             for entry in self.segment(&repo, number).await?.moves {
                 packs.extend(entry.packs.into_iter().chain(entry.borrowed));
             }
@@ -191,46 +235,6 @@ impl RefLog {
             Ok(RepoId::parse(repo).ok().zip(number))
         });
         segments.try_collect().await.map_err(|error| failed("listing the log", error))
-    }
-
-    /// Repositories whose record has said since before `before` that they are deleted.
-    pub(crate) async fn deleted_repositories(
-        &self,
-        before: Timestamp,
-    ) -> Result<Vec<RepositoryRecord>, BackendError> {
-        let mut deleted = Vec::new();
-        for record in self.repositories().await?.into_iter().filter(|record| record.deleted) {
-            let directory = repository_directory(&record.owner, &record.slug);
-            let found = self.backend.fast.head(&numbered(&directory, record.version)).await;
-            let found = found.map_err(|error| failed("reading a repository's record", error))?;
-            if Timestamp::from_millis(found.last_modified.timestamp_millis()) < before {
-                deleted.push(record);
-            }
-        }
-        Ok(deleted)
-    }
-
-    /// Bytes of the log of a repository.
-    pub(crate) async fn size(&self, repo: &RepoId) -> Result<u64, BackendError> {
-        let entries = self.backend.fast.list(Some(&Path::from(format!("refs/{repo}"))));
-        let sizes = entries.try_fold(0, |sum, entry| async move { Ok(sum + entry.size.max(1)) });
-        sizes.await.map_err(|error| failed("listing the log", error))
-    }
-
-    /// Removes the log of a repository. First of all it is marked, so that nobody reads half of it.
-    pub(crate) async fn purge(&self, repo: &RepoId) -> Result<(), BackendError> {
-        let mark = purge_path(repo);
-        let written = self.backend.durable.put(&mark, bytes::Bytes::new().into()).await;
-        written.map_err(|error| failed("marking a log as removed", error))?;
-        let entries = self.backend.fast.list(Some(&Path::from(format!("refs/{repo}"))));
-        let paths: Vec<Path> = entries
-            .map_ok(|entry| entry.location)
-            .try_filter(|path| futures::future::ready(*path != mark))
-            .try_collect()
-            .await
-            .map_err(|error| failed("listing the log", error))?;
-        self.remove(paths).await?;
-        self.remove(vec![mark]).await.map(drop)
     }
 }
 

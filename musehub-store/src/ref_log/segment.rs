@@ -95,6 +95,9 @@ impl Segment {
     /// The bytes of the file.
     pub(super) fn write(&self) -> Result<Bytes, SegmentError> {
         let text = serde_json::to_vec(self).map_err(|error| SegmentError::Text(error.to_string()))?;
+        if text.len() as u64 > MAX_TEXT {
+            return Err(SegmentError::Length);
+        }
         let packed =
             zstd::bulk::compress(&text, LEVEL).map_err(|error| SegmentError::Text(error.to_string()))?;
         let mut out = FORM.begin(HEADER + packed.len() + CHECKSUM);

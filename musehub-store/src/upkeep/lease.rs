@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use musehub_core::port::{BackendError, Timestamp};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{ObjectStore, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{Backend, failed};
@@ -28,6 +28,8 @@ pub(super) struct Lease {
     backend: Backend,
     holder: String,
     number: u64,
+    /// Until when it is held.
+    until: Timestamp,
 }
 
 impl Lease {
@@ -49,13 +51,19 @@ impl Lease {
             }
         }
         let holder = uuid::Uuid::new_v4().to_string();
-        let mut lease = Self { backend: backend.clone(), holder, number: last };
+        let mut lease = Self { backend: backend.clone(), holder, number: last, until: now };
         Ok(lease.write(until(now)).await?.then_some(lease))
     }
 
     /// Prolongs it; false where it was lost.
     pub(super) async fn renew(&mut self, now: Timestamp) -> Result<bool, BackendError> {
         self.write(until(now)).await
+    }
+
+    /// Prolongs it where half of its time is over, so it may be called often; false where it was lost.
+    pub(super) async fn keep(&mut self, now: Timestamp) -> Result<bool, BackendError> {
+        let half = now.plus_millis(LIFE.as_millis() as i64 / 2);
+        if self.until > half { Ok(true) } else { self.renew(now).await }
     }
 
     /// Gives it back. One that is not given back ends by itself.
@@ -69,8 +77,7 @@ impl Lease {
         let resting = Resting { holder: self.holder.clone(), until };
         let bytes = serde_json::to_vec(&resting)
             .map_err(|error| BackendError::unavailable("writing a lease", error))?;
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.backend.fast.put_opts(&path(number), bytes.into(), options).await {
+        match self.backend.create(&path(number), bytes.into()).await {
             Ok(_) => {}
             Err(object_store::Error::AlreadyExists { .. }) => return Ok(false),
             Err(error) => return Err(failed("writing a lease", error)),
@@ -82,7 +89,7 @@ impl Lease {
             // One that stays is harmless.
             let _ = self.backend.fast.delete(&path(self.number)).await;
         }
-        self.number = number;
+        (self.number, self.until) = (number, until);
         Ok(true)
     }
 }
@@ -122,6 +129,20 @@ mod tests {
         let mut third = Lease::take(&backend, late).await.unwrap().expect("it ran out");
         assert!(!second.renew(late).await.unwrap(), "who lost it is told");
         assert!(third.renew(late).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn it_is_kept_by_writing_when_half_of_its_time_is_over() {
+        let backend = Backend::memory();
+        let at = |minutes: i64| Timestamp::from_millis(minutes * 60 * 1000);
+        let mut lease = Lease::take(&backend, at(0)).await.unwrap().unwrap();
+        for (minute, number) in [(1, 1), (4, 1), (6, 2), (10, 2), (12, 3), (21, 4)] {
+            assert!(lease.keep(at(minute)).await.unwrap());
+            assert_eq!(lease.number, number, "minute {minute}");
+        }
+        let mut other = Lease::take(&backend, at(40)).await.unwrap().expect("it ran out");
+        assert!(!lease.keep(at(40)).await.unwrap(), "who lost it is told");
+        assert!(other.keep(at(40)).await.unwrap());
     }
 
     #[tokio::test]

@@ -81,7 +81,17 @@ impl World {
     }
 
     pub(crate) fn over(faulty: Faulty, index: Arc<SqlIndex>, clock: Arc<FixedClock>) -> Self {
-        let backend = Backend::over(Arc::new(faulty.clone()));
+        Self::on_backend(Backend::over(Arc::new(faulty.clone())), faulty, index, clock)
+    }
+
+    /// One whose objects lie elsewhere.
+    pub(crate) async fn on(backend: Backend) -> Self {
+        let clock = Arc::new(FixedClock::new(SystemClock.now()));
+        let index = Arc::new(SqlIndex::in_memory().await.unwrap());
+        Self::on_backend(backend, Faulty::sound(), index, clock)
+    }
+
+    fn on_backend(backend: Backend, faulty: Faulty, index: Arc<SqlIndex>, clock: Arc<FixedClock>) -> Self {
         let store = PackedStore::new(backend.clone(), index.clone()).with_cache(1 << 20);
         let log = RefLog::new(backend);
         let backends = Backends {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use musehub_core::port::{BackendError, RefLogEntry, RefStore, Timestamp};
+use musehub_core::port::{BackendError, PackId, RefLogEntry, RefStore, Timestamp};
 use musehub_store::{Backend, RefLog};
 
 use crate::faulty_store::{Fault, Faulty};
@@ -60,6 +60,31 @@ async fn expect(log: &RefLog, model: &BTreeMap<&str, u64>) {
     heads.sort_by(|a, b| a.branch.as_str().cmp(b.branch.as_str()));
     let expected: Vec<RefLogEntry> = model.iter().map(|(name, last)| entry(name, *last)).collect();
     assert_eq!(heads, expected);
+}
+
+/// A push may borrow from many packs, so moves are not counted alone.
+#[tokio::test]
+async fn moves_that_are_long_are_folded_into_several_segments() {
+    let store = Faulty::sound();
+    let log = RefLog::new(Backend::over(Arc::new(store.clone())));
+    let long = |number: u64| {
+        let name = |n: u64| {
+            let mut name = [0; 32];
+            name[..8].copy_from_slice(&n.to_le_bytes());
+            name[8..16].copy_from_slice(&number.to_le_bytes());
+            PackId::new(*blake3::hash(&name).as_bytes())
+        };
+        RefLogEntry { borrowed: (0..100_000).map(name).collect(), ..entry("main", number) }
+    };
+    for number in 1..=7 {
+        log.append(&long(number)).await.unwrap();
+    }
+    let done = log.compact(FAR_FUTURE, 1).await.unwrap();
+    assert_eq!((done.folded, done.removed), (7, 7));
+    let segments = store.contents().await.into_iter().filter(|(key, _)| key.ends_with(".seg")).count();
+    assert_eq!(segments, 3);
+    let history = log.history(&repo(1), &branch("main"), 0).await.unwrap();
+    assert!(history == (1..=7).map(long).collect::<Vec<_>>());
 }
 
 #[tokio::test]

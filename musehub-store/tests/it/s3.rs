@@ -1,12 +1,15 @@
 //! Packs, staging and the ref log over S3-compatible servers: the contracts of core's ports, races, large packs, and stores
 //! that cannot be used.
 
-use musehub_core::conformance::{object_store, ref_store, staging};
-use musehub_core::port::{BackendError, ObjectStore, RefStore, Staging};
-use musehub_store::{Backend, Creation, PackedStore, RefLog, StoreLocation};
+use std::time::Duration;
+
+use musehub_core::conformance::{mpack_store, object_store, ref_store, staging};
+use musehub_core::port::{BackendError, Clock, MpackStore, ObjectStore, RefStore, Staging, SystemClock};
+use musehub_store::{Action, Backend, Creation, MpackFiles, PackedStore, Reason, RefLog, StoreLocation};
 use musehub_test_services::proxy::Proxy;
 use musehub_test_services::s3::{BUCKET, Kind, Server, fresh_prefix};
 
+use crate::hub_world::World;
 use crate::index_fixtures::{branch, commit_id, entry, repo};
 use crate::pack_fixtures::{blob, bytes_of, noise, places, put, stage, staged};
 
@@ -31,6 +34,11 @@ async fn packs() {
 #[tokio::test]
 async fn staging_of_uploads() {
     staging::run(|| scan(fresh(Kind::S3sFs))).await;
+}
+
+#[tokio::test]
+async fn packs_of_the_wire() {
+    mpack_store::run(|| async { MpackFiles::new(fresh(Kind::S3sFs)) }).await;
 }
 
 /// Over the server that decides races as S3 does.
@@ -89,7 +97,35 @@ async fn a_log_that_is_alone_decides_races_itself() {
     let proxy = Proxy::start(server.address()).await;
     proxy.ignore_conditions();
     let server = server.through(proxy.address);
-    ref_store::run(|| async { RefLog::alone(bucket(&server, &fresh_prefix())) }).await;
+    ref_store::run(|| async { RefLog::new(bucket(&server, &fresh_prefix()).alone()) }).await;
+}
+
+/// Over a store that answers 501 to every condition: nothing that is created once may ask for one.
+#[tokio::test]
+async fn a_store_that_knows_no_conditions_is_kept_tidy_by_the_only_process() {
+    let server = Server::of(Kind::Moto);
+    let proxy = Proxy::start(server.address()).await;
+    proxy.refuse_conditions();
+    let backend = bucket(&server.through(proxy.address), &fresh_prefix());
+    assert_eq!(backend.check().await.unwrap(), Creation::Overwriting);
+    let backend = backend.alone();
+    ref_store::run(|| {
+        let backend = bucket(&server.through(proxy.address), &fresh_prefix()).alone();
+        async { RefLog::new(backend) }
+    })
+    .await;
+    let world = World::on(backend.clone()).await;
+    let histories = crate::upkeep::repositories_of(&world, 2).await;
+    let compacted = world.log.compact(SystemClock.now().plus_millis(1), 1).await.unwrap();
+    assert_eq!(compacted.folded, 4);
+    let repacked = world.repack_all().await;
+    assert_eq!((repacked.folds, repacked.folded.len()), (1, 4));
+    world.wait(2);
+    let collected = world.collect().await;
+    assert_eq!(crate::upkeep::of(&collected, Reason::Folded, Action::Removed), 4);
+    crate::upkeep::expect_both(&world, &histories, "after the upkeep").await;
+    let addresses = MpackFiles::new(backend);
+    assert_eq!(addresses.secret().await.unwrap(), addresses.secret().await.unwrap());
 }
 
 #[tokio::test]
@@ -123,8 +159,10 @@ async fn an_upload_that_is_given_up_is_aborted() {
         let calls = proxy.calls();
         calls.iter().any(|(call, _)| call.method == "DELETE" && call.target.contains("uploadId="))
     };
+    let begun = std::time::Instant::now();
     while !aborted() {
-        tokio::task::yield_now().await;
+        assert!(begun.elapsed() < Duration::from_secs(120), "nothing was aborted: {:?}", proxy.calls());
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

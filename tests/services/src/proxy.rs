@@ -56,9 +56,17 @@ pub struct Proxy {
     accepting: tokio::task::JoinHandle<()>,
 }
 
+/// What becomes of `If-None-Match`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Conditions {
+    Kept,
+    Ignored,
+    Refused,
+}
+
 struct State {
     plan: Plan,
-    ignore_conditions: bool,
+    conditions: Conditions,
     calls: Vec<(Call, Option<Fault>)>,
 }
 
@@ -81,7 +89,7 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State {
             plan: Box::new(|_| None),
-            ignore_conditions: false,
+            conditions: Conditions::Kept,
             calls: Vec::new(),
         }));
         let shared = state.clone();
@@ -106,7 +114,12 @@ impl Proxy {
 
     /// From now on, requests go on without their conditions: some stores ignore these.
     pub fn ignore_conditions(&self) {
-        self.state.lock().unwrap().ignore_conditions = true;
+        self.state.lock().unwrap().conditions = Conditions::Ignored;
+    }
+
+    /// From now on, requests that have a condition are answered 501 and go no further, as by stores that know none.
+    pub fn refuse_conditions(&self) {
+        self.state.lock().unwrap().conditions = Conditions::Refused;
     }
 
     /// The requests since the last plan, and what happened to each.
@@ -130,15 +143,19 @@ async fn carry(
         target: request.uri().to_string(),
         range: request.headers().get(RANGE).map(|range| range.to_str().unwrap().to_owned()),
     };
-    let fault = {
+    let (fault, conditions) = {
         let mut state = state.lock().unwrap();
         let fault = (state.plan)(&call);
         state.calls.push((call, fault));
-        if state.ignore_conditions {
-            request.headers_mut().remove(IF_NONE_MATCH);
-        }
-        fault
+        (fault, state.conditions)
     };
+    if conditions != Conditions::Kept
+        && request.headers_mut().remove(IF_NONE_MATCH).is_some()
+        && conditions == Conditions::Refused
+    {
+        let _ = request.into_body().collect().await;
+        return Ok(not_implemented());
+    }
     match fault {
         Some(Fault::Dropped) => return Err(broken()),
         Some(Fault::Unavailable | Fault::Racing) => {
@@ -185,6 +202,16 @@ fn status(status: StatusCode) -> Response<Body> {
     let body = Full::new(Bytes::new()).map_err(|never: Infallible| match never {}).boxed();
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
+    answer
+}
+
+/// As S3 words it.
+fn not_implemented() -> Response<Body> {
+    let text = "<Error><Code>NotImplemented</Code><Message>A header implies functionality that is not implemented.\
+                </Message></Error>";
+    let body = Full::new(Bytes::from(text)).map_err(|never: Infallible| match never {}).boxed();
+    let mut answer = Response::new(body);
+    *answer.status_mut() = StatusCode::NOT_IMPLEMENTED;
     answer
 }
 

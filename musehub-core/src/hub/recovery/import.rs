@@ -97,9 +97,11 @@ impl Recovery {
             Ok(()) => Ok(()),
             Err(BackendError::Conflict { .. }) => {
                 let present = refs.repository(&unseen.owner, &unseen.slug).await?;
-                // An earlier try's is as good as this one's.
-                if present.is_some_and(|present| present.repo_id == unseen.repo_id && present.deleted) {
-                    return Ok(());
+                // An earlier try's is as good as this one's, however long ago that was.
+                if let Some(left) =
+                    present.filter(|present| present.repo_id == unseen.repo_id && present.deleted)
+                {
+                    return Ok(refs.renew_repository(&left).await?);
                 }
                 Err(PortableError::Exists { owner: unseen.owner.clone(), slug: unseen.slug.clone() })
             }
