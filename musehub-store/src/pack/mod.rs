@@ -43,6 +43,8 @@ use source::PackSource;
 
 /// Records nearer to each other than this are read with one request.
 const READ_GAP: u64 = 64 << 10;
+/// How much is asked for with one request at most, in bytes, unless one record is longer.
+const MAX_READ: u64 = 16 << 20;
 /// How many names a pack may have: retired ones are few.
 const MAX_VARIANTS: u16 = 64;
 
@@ -312,9 +314,7 @@ impl PackedStore {
     /// Objects of one pack, read from the store, neighbours together. A record that is not of the object asked for is damage.
     async fn read_pack(&self, pack: PackId, objects: &[Located]) -> Result<Vec<Bytes>, BackendError> {
         let ranges: Vec<_> = objects.iter().map(|object| range(&object.place)).collect();
-        let records =
-            object_store::coalesce_ranges(&ranges, |range| self.read_range(pack, range), READ_GAP).await;
-        let records = match records {
+        let records = match self.read_ranges(pack, &ranges).await {
             Ok(records) => records,
             Err(Unread::Failed(error)) => return Err(error),
             Err(Unread::Gone) => return self.read_forwarded(pack, objects).await,
@@ -329,6 +329,21 @@ impl PackedStore {
             Err(error) => Err(damaged(object, &error)),
         };
         records.iter().zip(objects).map(canonical).collect()
+    }
+
+    /// Exactly the bytes of ranges of a pack, in the order asked.
+    async fn read_ranges(&self, pack: PackId, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, Unread> {
+        let mut read = vec![Bytes::new(); ranges.len()];
+        for group in groups(ranges) {
+            let wanted: Vec<Range<u64>> = group.iter().map(|at| ranges[*at].clone()).collect();
+            let bytes =
+                object_store::coalesce_ranges(&wanted, |range| self.read_range(pack, range), READ_GAP)
+                    .await?;
+            for (at, bytes) in group.into_iter().zip(bytes) {
+                read[at] = bytes;
+            }
+        }
+        Ok(read)
     }
 
     /// Exactly the bytes of a range of a pack.
@@ -348,6 +363,25 @@ impl PackedStore {
             (error, _) => Unread::Failed(failed("reading a pack", error)),
         }
     }
+}
+
+/// Ranges by their numbers, in order of where they begin: those of one group span no more than [`MAX_READ`], but for one that is
+/// longer by itself.
+fn groups(ranges: &[Range<u64>]) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..ranges.len()).collect();
+    order.sort_unstable_by_key(|at| ranges[*at].start);
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut start = 0;
+    for at in order {
+        match groups.last_mut() {
+            Some(group) if ranges[at].end - start <= MAX_READ => group.push(at),
+            _ => {
+                start = ranges[at].start;
+                groups.push(vec![at]);
+            }
+        }
+    }
+    groups
 }
 
 /// Why a range of a pack was not read.
@@ -383,4 +417,25 @@ fn forward_path(pack: PackId) -> Path {
 
 fn condemned_path(pack: PackId) -> Path {
     PackFile::Condemned.path(pack)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_read_together_up_to_a_limit() {
+        let mib = |n: u64| n << 20;
+        let ranges = [
+            mib(9)..mib(10),
+            0..mib(1),
+            mib(15)..mib(16),
+            mib(16)..mib(17),
+            mib(40)..mib(80),
+            mib(41)..mib(42),
+        ];
+        assert_eq!(groups(&ranges), [vec![1, 0, 2], vec![3], vec![4, 5]]);
+        assert_eq!(groups(&[]), Vec::<Vec<usize>>::new());
+        assert_eq!(groups(&[u64::MAX - 1..u64::MAX, 5..6]), [vec![1], vec![0]]);
+    }
 }

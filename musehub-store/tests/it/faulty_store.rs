@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
-    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 
 /// What happens to a call.
@@ -34,12 +35,20 @@ struct Plan {
     at: u64,
 }
 
+/// What somebody else does before a call.
+struct Meanwhile {
+    at: u64,
+    act: Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
+}
+
 /// The store. Clones share everything.
 #[derive(Clone)]
 pub(crate) struct Faulty {
     inner: Arc<InMemory>,
     plan: Arc<Option<Plan>>,
+    meanwhile: Option<Arc<Meanwhile>>,
     calls: Arc<AtomicU64>,
+    steps: Arc<Mutex<Vec<String>>>,
     struck: Arc<Mutex<Option<String>>>,
 }
 
@@ -50,12 +59,30 @@ impl Faulty {
     }
 
     fn over(inner: Arc<InMemory>, plan: Option<Plan>) -> Self {
-        Self { inner, plan: Arc::new(plan), calls: Arc::default(), struck: Arc::default() }
+        Self {
+            inner,
+            plan: Arc::new(plan),
+            meanwhile: None,
+            calls: Arc::default(),
+            steps: Arc::default(),
+            struck: Arc::default(),
+        }
     }
 
     /// The same objects, of which call number `at` fails, and all after it.
     pub(crate) fn failing(&self, fault: Fault, at: u64) -> Self {
         Self::over(self.inner.clone(), Some(Plan { fault, at }))
+    }
+
+    /// The same objects, and somebody who does something before call number `at`. What call that was says
+    /// [`struck`](Self::struck).
+    pub(crate) fn before(
+        &self,
+        at: u64,
+        act: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
+    ) -> Self {
+        let meanwhile = Some(Arc::new(Meanwhile { at, act: Box::new(act) }));
+        Self { meanwhile, ..Self::over(self.inner.clone(), None) }
     }
 
     /// The same objects for a process that is well.
@@ -66,6 +93,11 @@ impl Faulty {
     /// How many calls there were.
     pub(crate) fn calls(&self) -> u64 {
         self.calls.load(Ordering::SeqCst)
+    }
+
+    /// The steps since this was asked last, in their order.
+    pub(crate) fn steps(&self) -> Vec<String> {
+        std::mem::take(&mut self.steps.lock().unwrap())
     }
 
     /// The step at which it failed.
@@ -94,9 +126,26 @@ impl Faulty {
         self.inner.delete(&Path::from(path)).await.unwrap();
     }
 
+    /// What is to happen to the next call, after what somebody else does before it.
+    async fn next(&self, what: &str, path: Option<&Path>) -> Option<Fault> {
+        if let Some(meanwhile) = &self.meanwhile
+            && self.calls() == meanwhile.at
+        {
+            *self.struck.lock().unwrap() = Some(step(what, path));
+            (meanwhile.act)().await;
+        }
+        self.fate(what, path)
+    }
+
+    /// A call of something else than the store, which the process would not live to make either.
+    pub(crate) async fn other(&self, what: &str) -> Option<Fault> {
+        self.next(what, None).await
+    }
+
     /// What is to happen to the next call.
-    fn next(&self, what: &str, path: Option<&Path>) -> Option<Fault> {
+    fn fate(&self, what: &str, path: Option<&Path>) -> Option<Fault> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        self.steps.lock().unwrap().push(step(what, path));
         let plan = self.plan.as_ref().as_ref()?;
         if call < plan.at {
             return None;
@@ -105,16 +154,20 @@ impl Faulty {
         if struck.is_some() {
             return Some(Fault::Before);
         }
-        *struck = Some(format!("{what} {}", path.map(step_of).unwrap_or_default()));
+        *struck = Some(step(what, path));
         Some(plan.fault)
     }
 
-    fn check(&self, what: &str, path: Option<&Path>) -> Result<()> {
-        match self.next(what, path) {
+    async fn check(&self, what: &str, path: Option<&Path>) -> Result<()> {
+        match self.next(what, path).await {
             None => Ok(()),
             Some(_) => Err(failure()),
         }
     }
+}
+
+fn step(what: &str, path: Option<&Path>) -> String {
+    format!("{what} {}", path.map(step_of).unwrap_or_default())
 }
 
 /// A path without its names: which step it belongs to.
@@ -124,6 +177,7 @@ fn step_of(path: &Path) -> String {
     let kind = if text.contains("/=log/") { "=log/" } else { "" };
     match text.rsplit_once('.') {
         Some((_, extension)) => format!("{top}/{kind}*.{extension}"),
+        None if text.ends_with("/purged") => format!("{top}/{kind}purged"),
         None => format!("{top}/"),
     }
 }
@@ -144,10 +198,46 @@ impl fmt::Display for Faulty {
     }
 }
 
+/// An upload in parts, each of them a call.
+#[derive(Debug)]
+struct Parts {
+    store: Faulty,
+    path: Path,
+    upload: Box<dyn MultipartUpload>,
+}
+
+#[async_trait]
+impl MultipartUpload for Parts {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        let (store, path, part) = (self.store.clone(), self.path.clone(), self.upload.put_part(data));
+        async move {
+            store.check("put a part of", Some(&path)).await?;
+            part.await
+        }
+        .boxed()
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        match self.store.next("complete", Some(&self.path)).await {
+            None => self.upload.complete().await,
+            Some(Fault::Before | Fault::Torn) => Err(failure()),
+            Some(Fault::After) => {
+                self.upload.complete().await?;
+                Err(failure())
+            }
+        }
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        self.store.check("abort", Some(&self.path)).await?;
+        self.upload.abort().await
+    }
+}
+
 #[async_trait]
 impl ObjectStore for Faulty {
     async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        match self.next("put", Some(path)) {
+        match self.next("put", Some(path)).await {
             None => self.inner.put_opts(path, payload, options).await,
             Some(Fault::Before) => Err(failure()),
             Some(Fault::After) => {
@@ -170,17 +260,18 @@ impl ObjectStore for Faulty {
         path: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.check("put parts", Some(path))?;
-        self.inner.put_multipart_opts(path, options).await
+        self.check("put parts", Some(path)).await?;
+        let upload = self.inner.put_multipart_opts(path, options).await?;
+        Ok(Box::new(Parts { store: self.clone(), path: path.clone(), upload }))
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
-        self.check(if options.head { "head" } else { "get" }, Some(path))?;
+        self.check(if options.head { "head" } else { "get" }, Some(path)).await?;
         self.inner.get_opts(path, options).await
     }
 
     async fn get_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.check("get", Some(path))?;
+        self.check("get", Some(path)).await?;
         self.inner.get_ranges(path, ranges).await
     }
 
@@ -190,7 +281,7 @@ impl ObjectStore for Faulty {
             let store = store.clone();
             async move {
                 let path = path?;
-                match store.next("delete", Some(&path)) {
+                match store.next("delete", Some(&path)).await {
                     None => store.inner.delete(&path).await.map(|()| path),
                     Some(Fault::Before) => Err(failure()),
                     Some(Fault::After | Fault::Torn) => {
@@ -204,19 +295,23 @@ impl ObjectStore for Faulty {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        match self.check("list", prefix) {
-            Ok(()) => self.inner.list(prefix),
-            Err(error) => futures::stream::once(async { Err(error) }).boxed(),
-        }
+        let (store, prefix) = (self.clone(), prefix.cloned());
+        let listing = async move {
+            match store.check("list", prefix.as_ref()).await {
+                Ok(()) => store.inner.list(prefix.as_ref()),
+                Err(error) => futures::stream::once(async { Err(error) }).boxed(),
+            }
+        };
+        futures::stream::once(listing).flatten().boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.check("list", prefix)?;
+        self.check("list", prefix).await?;
         self.inner.list_with_delimiter(prefix).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.check("copy", Some(to))?;
+        self.check("copy", Some(to)).await?;
         self.inner.copy_opts(from, to, options).await
     }
 }

@@ -70,17 +70,23 @@ async fn a_flipped_byte_anywhere_in_a_record_is_found_and_the_object_named() {
 #[tokio::test]
 async fn a_stream_of_a_large_damaged_object_never_gives_all_of_it() {
     let disk = Disk::new().await;
-    let payload = noise(3, 3 << 20);
+    // What has up to 8 MiB is read whole, and proven before any of it is given.
+    let payload = noise(3, 9 << 20);
     let packed = put(&disk.store, &[blob(&payload), blob(b"after")]).await;
     let object = packed.objects[0];
     let path = disk.path(packed.pack.unwrap(), "pack");
     let whole = std::fs::read(&path).unwrap();
-    for at in [0, 60, 1 << 20, payload.len(), object.place.length as usize - 1] {
+    for at in [0, 60, 1 << 20, 5 << 20, payload.len(), object.place.length as usize - 1] {
         let mut bytes = whole.clone();
         bytes[PACK_HEADER + at] ^= 1;
         std::fs::write(&path, &bytes).unwrap();
         assert_damaged(&disk.store, &object).await;
+        let (given, _) = streamed(&disk.store, object.located()).await;
+        assert_eq!(given.is_empty(), at < 60, "what was read before the damage was met is given: byte {at}");
     }
+    std::fs::write(&path, &whole).unwrap();
+    let pieces: Vec<_> = disk.store.stream(object.located()).await.unwrap().collect().await;
+    assert!(pieces.len() > 1, "it comes in pieces");
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ use musehub_core::port::{Located, NewObject, ObjectStore, PackId, PutReceipt};
 use musehub_core::{ObjectKey, ObjectKind, canonical};
 use musehub_store::{Backend, PackedStore};
 
-use crate::faulty_store::Faulty;
+use crate::faulty_store::{Fault, Faulty};
+use crate::hub_world::{Made, World, commit, text};
 use crate::pack_fixtures::{
     Dice, Disk, PACK_FOOTER, PACK_HEADER, blob, bytes_of, noise, places, put, record, stage, staged,
 };
@@ -28,6 +29,89 @@ async fn one_put_is_one_pack_file_and_one_index_file() {
     assert_eq!(disk.files().len(), 6, "the same put again is the same two files");
     assert_eq!(disk.store.put(Vec::new()).await.unwrap().pack, None);
     assert_eq!(disk.files().len(), 6, "an empty put writes nothing");
+}
+
+#[tokio::test]
+async fn a_push_writes_the_store_three_times_however_many_objects_it_has() {
+    let world = World::new().await;
+    world.create("tunes").await;
+    let mut history: Vec<Made> = Vec::new();
+    for (files, commits) in [(1, 1), (300, 1), (3, 40)] {
+        let mut made: Vec<Made> = Vec::new();
+        for n in 0..commits {
+            let name = |file: usize| format!("{files} {n} {file}");
+            let files: Vec<_> = (0..files).map(|file| (name(file), text(&name(file)))).collect();
+            made.push(commit(&format!("{n}"), made.last().or(history.last()), &files));
+        }
+        world.faulty.steps();
+        world.push("tunes", "main", &made).await;
+        // Looking for the repository is the test's own.
+        let mut steps = world.faulty.steps().split_off(2);
+        // The first push fixes the scheme and the default branch.
+        let first =
+            steps.iter().position(|step| step == "put repositories/*.json").map(|at| steps.remove(at));
+        assert_eq!(first.is_some(), history.is_empty());
+        let expected = [
+            "list staging/",
+            "put packs/*.pack",
+            "put packs/*.idx",
+            "head packs/*.fwd",
+            "head packs/*.condemned",
+            "put refs/*.json",
+            "list refs/",
+        ];
+        assert_eq!(steps, expected, "{} commits before", history.len());
+        history.extend(made);
+    }
+    world.expect("tunes", "main", &history, "in the end").await;
+}
+
+#[tokio::test]
+async fn what_was_read_lately_is_read_again_without_a_request() {
+    let faulty = Faulty::sound();
+    let store = PackedStore::scan(Backend::over(Arc::new(faulty.clone()))).await.unwrap().with_cache(1 << 20);
+    let objects = [record(ObjectKind::Commit, b"{}"), record(ObjectKind::Snapshot, b"{}"), blob(b"content")];
+    let held = places(&put(&store, &objects).await);
+    let first = store.read(&held[..2]).await.unwrap();
+    faulty.steps();
+    assert_eq!(store.read(&held[..2]).await.unwrap(), first);
+    assert_eq!(store.read(&held[..1]).await.unwrap(), first[..1]);
+    assert_eq!(faulty.steps(), [""; 0], "commits and snapshots are in memory");
+    for _ in 0..2 {
+        store.read(&held).await.unwrap();
+        assert_eq!(faulty.steps(), ["get packs/*.pack"], "blobs are not");
+    }
+}
+
+#[tokio::test]
+async fn a_pack_in_parts_that_fails_anywhere_is_no_pack() {
+    let large = noise(1, 33 << 20);
+    let objects = [blob(&large), blob(b"beside")];
+    for fault in [Fault::Before, Fault::After] {
+        let mut steps = Vec::new();
+        loop {
+            let sound = Faulty::sound();
+            let faulty = sound.failing(fault, steps.len() as u64 + 1);
+            let failing = PackedStore::scan(Backend::over(Arc::new(faulty.clone()))).await.unwrap();
+            let outcome = failing.put(objects.to_vec()).await;
+            let Some(step) = faulty.struck() else {
+                assert_eq!(outcome.unwrap().objects.len(), 2);
+                break;
+            };
+            assert!(outcome.is_err(), "{fault:?} at {step}");
+            let next = PackedStore::scan(Backend::over(Arc::new(sound.clone()))).await.unwrap();
+            let packs = next.packs().await.unwrap();
+            let listed = step.starts_with("head ") || (step == "put packs/*.idx" && fault == Fault::After);
+            assert_eq!(packs.len(), usize::from(listed), "{fault:?} at {step}");
+            let receipt = put(&next, &objects).await;
+            let read = next.read(&places(&receipt)).await.unwrap();
+            assert!(read.iter().zip(&objects).all(|(read, object)| read == bytes_of(object)), "{step}");
+            steps.push(step);
+        }
+        assert_eq!(steps[0], "put parts packs/*.pack");
+        assert!(steps.iter().filter(|step| *step == "put a part of packs/*.pack").count() >= 4, "{steps:?}");
+        assert!(steps.contains(&"complete packs/*.pack".to_owned()), "{steps:?}");
+    }
 }
 
 /// Checks a pack file against its name, its footer and the receipt.
