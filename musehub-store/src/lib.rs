@@ -23,6 +23,6 @@ pub use mpack::MpackFiles;
 pub use pack::{PackedStore, PlaceIndex, ScannedPlaces};
 pub use ref_log::{Compacted, RefLog};
 pub use upkeep::{
-    Action, CollectOptions, Collected, Collection, MIN_GRACE, Reason, RepackOptions, Repacked, Sum, Upkeep,
-    UpkeepError,
+    Action, CollectOptions, Collected, Collection, MIN_GRACE, Reason, RepackOptions, Repacked, Spared, Sum,
+    Upkeep, UpkeepError,
 };

@@ -119,8 +119,11 @@ pub(super) async fn gc(arguments: GcArguments) -> Outcome {
         for pack in &done.missing {
             writeln!(out, "pack {pack} is named by the log and is not there")?;
         }
+        for spared in &done.spared {
+            writeln!(out, "{} stays: {}", spared.what, spared.reason)?;
+        }
     }
-    Ok(if done.missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if done.missing.is_empty() && done.spared.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 fn report(done: &Collection, swept: MpackSweep, jobs: u64) -> serde_json::Value {
@@ -132,6 +135,7 @@ fn report(done: &Collection, swept: MpackSweep, jobs: u64) -> serde_json::Value 
         "sums": sums.collect::<Vec<_>>(),
         "collected": done.collected,
         "missing": done.missing,
+        "spared": done.spared,
         "rows": done.rows,
         "jobs": jobs,
         "wire": {"uploads": swept.uploads, "built": swept.built, "bytes": swept.bytes},

@@ -93,6 +93,9 @@ async fn once(app: &Arc<App>) -> Result<String, UpkeepError> {
     for pack in &collected.missing {
         tracing::error!(%pack, "a pack that the log names is not there");
     }
+    for spared in &collected.spared {
+        tracing::error!(what = spared.what, reason = spared.reason, "something cannot be collected");
+    }
     Ok(format!(
         "{} moves folded, {} packs folded, {} things collected",
         compacted.folded,

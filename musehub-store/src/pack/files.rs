@@ -1,7 +1,7 @@
 //! The files that a pack's name stands for.
 
 use musehub_core::ObjectKey;
-use musehub_core::port::{BackendError, PackId, Place};
+use musehub_core::port::{BackendError, PackId, Place, Timestamp};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
@@ -64,6 +64,19 @@ impl PackedStore {
     pub(crate) async fn write_marker(&self, pack: PackId, kind: PackFile) -> Result<(), BackendError> {
         let written = self.backend.durable.put(&kind.path(pack), bytes::Bytes::new().into()).await;
         written.map(drop).map_err(|error| failed("writing a marker", error))
+    }
+
+    /// When a file was last written; none where there is none.
+    pub(crate) async fn written(
+        &self,
+        pack: PackId,
+        kind: PackFile,
+    ) -> Result<Option<Timestamp>, BackendError> {
+        match self.backend.fast.head(&kind.path(pack)).await {
+            Ok(found) => Ok(Some(Timestamp::from_millis(found.last_modified.timestamp_millis()))),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed("looking at a file of a pack", error)),
+        }
     }
 
     /// Removes a file, which may be gone already.

@@ -112,6 +112,15 @@ pub(crate) fn canonical_length(kind: ObjectKind, size: u64) -> u64 {
     size.saturating_add(canonical::header(kind, size).len() as u64)
 }
 
+/// The size of the payload of an object whose canonical bytes have this length; none where there is no such object.
+pub(crate) fn payload_size(kind: ObjectKind, canonical: u64) -> Option<u64> {
+    // The kind, a space, the size in decimal digits, a zero byte.
+    let rest = canonical.checked_sub(kind.as_str().len() as u64 + 2)?;
+    (1..=20)
+        .filter_map(|digits| rest.checked_sub(digits))
+        .find(|size| canonical_length(kind, *size) == canonical)
+}
+
 /// The header of a pack whose records were compressed with an effort. `variant` tells packs of the same records apart, where
 /// the name of one is no longer to be used.
 pub(crate) fn pack_header(effort: Effort, variant: u16) -> [u8; PACK_HEADER as usize] {
@@ -327,6 +336,21 @@ mod tests {
 
     fn compressible() -> Vec<u8> {
         canonical::encode(ObjectKind::Blob, &b"the same again ".repeat(40))
+    }
+
+    #[test]
+    fn the_length_of_canonical_bytes_says_the_size_of_the_payload() {
+        for kind in [ObjectKind::Blob, ObjectKind::Snapshot, ObjectKind::Commit] {
+            for size in (0..1_200).chain([99_999, 100_000, u64::from(u32::MAX)]) {
+                assert_eq!(payload_size(kind, canonical_length(kind, size)), Some(size));
+            }
+            assert_eq!(
+                payload_size(kind, canonical_length(kind, 9) + 1),
+                None,
+                "a size of ten has one digit more"
+            );
+            assert_eq!(payload_size(kind, 3), None);
+        }
     }
 
     #[test]

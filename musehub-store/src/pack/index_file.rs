@@ -5,13 +5,18 @@ use std::collections::hash_map::Entry;
 
 use bytes::Bytes;
 use musehub_core::port::{BackendError, Located, PackId, PackedObject, Place};
+use object_store::ObjectStoreExt;
 
-use super::format::{self, FormatError, PACK_FOOTER, PACK_HEADER};
+use super::format::{self, FormatError, PACK_FOOTER, PACK_HEADER, RECORD_FRAMING, RECORD_HEADER};
 use super::forward::Forward;
-use super::{PackedStore, forward_path, index_path, range};
+use super::{PackedStore, forward_path, index_path, pack_path, range};
+use crate::backend::failed;
+use crate::sealed::SealError;
 
 /// How often a pack's records may have gone on. Packs grow with each fold, so a longer way is a circle.
 pub(super) const MAX_FORWARDS: usize = 64;
+/// How much of a pack is read at a time to learn what it holds, in bytes.
+const WINDOW: u64 = 1 << 20;
 
 impl PackedStore {
     /// What the pack file holds, by its own index.
@@ -29,6 +34,34 @@ impl PackedStore {
             return Err(damaged(FormatError::Length.to_string()));
         }
         Ok(objects)
+    }
+
+    /// What the pack file holds, by the headers of its own records: for one whose index is lost or damaged. That the records
+    /// are whole is not looked at.
+    pub(crate) async fn record_objects(&self, pack: PackId) -> Result<Vec<PackedObject>, BackendError> {
+        let damaged = |error: FormatError| BackendError::Damaged {
+            what: format!("pack {pack}"),
+            reason: error.to_string(),
+        };
+        let found = self.backend.fast.head(&pack_path(pack)).await;
+        let length = found.map_err(|error| failed("looking at a pack", error))?.size;
+        let end = length.checked_sub(PACK_FOOTER).ok_or_else(|| damaged(SealError::Truncated.into()))?;
+        let mut objects = Vec::new();
+        let (mut at, mut start, mut window) = (PACK_HEADER, 0, Bytes::new());
+        while at < end {
+            // Small records are read many at a time, and of a large one only what stands before it.
+            if at < start || at + RECORD_HEADER > start + window.len() as u64 {
+                (start, window) = (at, self.read_bytes(pack, at..end.min(at + WINDOW)).await?);
+            }
+            // What was read is in memory, so a place in it fits its index type.
+            let header = format::parse_record_header(&window[(at - start) as usize..]).map_err(damaged)?;
+            let size = format::payload_size(header.key.kind, header.canonical);
+            let size = size.ok_or_else(|| damaged(FormatError::Length))?;
+            let length = header.stored.saturating_add(RECORD_FRAMING);
+            objects.push(PackedObject { key: header.key, place: Place { pack, offset: at, length }, size });
+            at = at.saturating_add(length);
+        }
+        if at == end { Ok(objects) } else { Err(damaged(FormatError::Length)) }
     }
 
     /// Where the records of a pack went, where it was folded.

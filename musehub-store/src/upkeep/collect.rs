@@ -4,25 +4,27 @@
 //! borrow what another one has just written, in this process or in another. So a pack goes in two steps, each at least the
 //! grace period after the one before:
 //!
-//! 1. *condemned*, once its youngest file is older than the grace period: rows that lie in it are forgotten, then a marker is
-//!    written. From now on nobody takes its name for a new pack (`PackedStore::write_pack` looks for the marker).
+//! 1. *condemned*, once its youngest file is older than the grace period: rows that lie in it are forgotten, the log is read
+//!    once more for who found one of them a moment before, then a marker is written. From now on nobody takes its name for a
+//!    new pack (`PackedStore::write_pack` looks for the marker).
 //! 2. *removed*, once the marker is older than the grace period and the log, read again, still does not name it. The marker
 //!    stays for another grace period, for those who wrote the pack again while it was removed.
+//!
+//! What cannot be judged stays, and is reported: a pack whose contents nobody can tell, all orphans where a forwarding file is
+//! damaged that may lead to them.
 //!
 //! That is sound where no push takes longer than the grace period from its first write to its log entry, and where nobody
 //! remembers a place longer than that without the log or the index saying so.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
-use musehub_core::port::{
-    BackendError, MAINTENANCE_BATCH, ObjectStore as _, PackId, PackedObject, Place, Relocation, Timestamp,
-};
-use musehub_core::{BlobId, ObjectKey, ObjectKind};
-use serde::Serialize;
+use musehub_core::RepoId;
+use musehub_core::port::{BackendError, PackId, RepositoryRecord, Timestamp};
 
 use super::listing::{Files, Listing, Live};
-use super::{Upkeep, UpkeepError};
+use super::report::{Action, Collection, Reason, Spared};
+use super::{Lease, Upkeep, UpkeepError};
 use crate::pack::PackFile;
 
 /// The shortest grace period: longer than a push takes, and four times what a process remembers of its own packs.
@@ -49,89 +51,6 @@ impl Default for CollectOptions {
     }
 }
 
-/// Why something goes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reason {
-    /// No log entry leads to it.
-    Orphaned,
-    /// Its records lie in other packs.
-    Folded,
-    /// An upload that no push claimed.
-    Staged,
-    /// What an interrupted write left.
-    Interrupted,
-    /// It belongs to a repository that was deleted longer ago than the retention time.
-    Deleted,
-    /// A marker of something that is gone.
-    Marker,
-}
-
-/// What is done with it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Action {
-    /// It is to be removed by a later run.
-    Condemned,
-    /// It was condemned, and stays: the log names it now.
-    Reprieved,
-    /// It is gone.
-    Removed,
-}
-
-/// One thing that was collected.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Collected {
-    /// A pack's name, an upload, a path or a repository.
-    pub what: String,
-    /// Why.
-    pub reason: Reason,
-    /// What was done.
-    pub action: Action,
-    /// Bytes of its files.
-    pub bytes: u64,
-}
-
-/// How much was collected for one reason.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
-pub struct Sum {
-    /// Things.
-    pub count: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
-
-/// What a collection did, or would do.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Collection {
-    /// Whether nothing was done.
-    pub dry_run: bool,
-    /// Everything collected.
-    pub collected: Vec<Collected>,
-    /// Packs that the log leads to and that are not there, nor lead on.
-    pub missing: Vec<PackId>,
-    /// Rows of the index that were told where their object lies now.
-    pub rows: u64,
-}
-
-impl Collection {
-    /// How much there was for each reason and action.
-    #[must_use]
-    pub fn sums(&self) -> BTreeMap<(Reason, Action), Sum> {
-        let mut sums: BTreeMap<(Reason, Action), Sum> = BTreeMap::new();
-        for collected in &self.collected {
-            let sum = sums.entry((collected.reason, collected.action)).or_default();
-            sum.count += 1;
-            sum.bytes += collected.bytes;
-        }
-        sums
-    }
-
-    fn add(&mut self, what: impl ToString, reason: Reason, action: Action, bytes: u64) {
-        self.collected.push(Collected { what: what.to_string(), reason, action, bytes });
-    }
-}
-
 /// What is to be done with the packs of a listing.
 #[derive(Debug, Default)]
 struct Verdicts {
@@ -140,6 +59,16 @@ struct Verdicts {
     reprieve: Vec<PackId>,
     folded: Vec<PackId>,
     markers: Vec<PackId>,
+}
+
+/// What the steps of one collection have in common.
+pub(super) struct Round<'a> {
+    pub(super) listing: Listing,
+    /// Repositories that count as gone in a dry run.
+    pub(super) leaving: HashSet<RepoId>,
+    /// What was written before this is old.
+    pub(super) old: Timestamp,
+    pub(super) lease: &'a mut Lease,
 }
 
 impl Upkeep {
@@ -160,56 +89,85 @@ impl Upkeep {
     async fn collect_leased(
         &self,
         options: CollectOptions,
-        lease: &mut super::Lease,
+        lease: &mut Lease,
     ) -> Result<Collection, UpkeepError> {
         let mut done = Collection { dry_run: options.dry_run, ..Collection::default() };
         let before =
             |age: Duration| self.clock.now().plus_millis(-i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
         let old = before(options.grace);
-        self.collect_repositories(before(options.retention), &mut done).await?;
+        let leaving = self.collect_repositories(before(options.retention), lease, &mut done).await?;
         self.collect_staging(old, &mut done).await?;
         self.collect_interrupted(old, &mut done)?;
-        self.renew(lease).await?;
+        self.keep(lease).await?;
 
         let listing = self.list_packs().await?;
-        let live = self.live(&listing).await?;
+        let live = self.live(&listing, &leaving).await?;
+        done.spared.extend(live.unread.iter().cloned());
         let absent = |pack: &&PackId| {
             !listing.get(*pack).is_some_and(|files| files.has(PackFile::Pack) || files.has(PackFile::Forward))
         };
         done.missing = live.reached.iter().filter(absent).copied().collect();
         done.missing.sort_unstable();
         let verdicts = judge(&listing, &live, old);
-        self.renew(lease).await?;
-        self.reprieve(&listing, &verdicts.reprieve, &mut done).await?;
-        self.condemn(&listing, &live, &verdicts.condemn, &mut done).await?;
-        self.remove_folded(&listing, &verdicts.folded, &mut done).await?;
-        self.renew(lease).await?;
-        self.remove_orphans(&listing, &live, &verdicts.remove, &mut done).await?;
+        let mut round = Round { listing, leaving, old, lease };
+        self.reprieve(&mut round, &verdicts.reprieve, &mut done).await?;
+        self.condemn(&mut round, &live, &verdicts.condemn, &mut done).await?;
+        self.remove_folded(&mut round, &verdicts.folded, &mut done).await?;
+        self.remove_orphans(&mut round, &live, &verdicts.remove, &mut done).await?;
         for pack in verdicts.markers {
+            self.keep(round.lease).await?;
             self.remove_files(&pack, &[PackFile::Shrink, PackFile::Condemned], done.dry_run).await?;
-            done.add(pack, Reason::Marker, Action::Removed, listing[&pack].bytes());
+            done.add(pack, Reason::Marker, Action::Removed, round.listing[&pack].bytes());
         }
         Ok(done)
     }
 
-    /// Repositories deleted before `before`: their rows, then their log. Their packs are orphans then.
+    /// Repositories deleted before `before`: their rows and their log. Their packs are orphans then. One that cannot be removed
+    /// keeps nobody else. Gives those that a dry run takes for removed.
     async fn collect_repositories(
         &self,
         before: Timestamp,
+        lease: &mut Lease,
         done: &mut Collection,
-    ) -> Result<(), UpkeepError> {
+    ) -> Result<HashSet<RepoId>, UpkeepError> {
+        let mut leaving = HashSet::new();
         for repo in self.log.deleted_repositories(before).await? {
-            let bytes = self.log.size(&repo.repo_id).await?;
-            if bytes == 0 {
-                continue;
+            self.keep(lease).await?;
+            let name = format!("{}/{}", repo.owner, repo.slug);
+            match self.collect_repository(&repo, before, done.dry_run).await {
+                Ok(0) => {}
+                Ok(bytes) => {
+                    done.add(name, Reason::Deleted, Action::Removed, bytes);
+                    leaving.extend(done.dry_run.then_some(repo.repo_id));
+                }
+                Err(error) => done.spared.push(Spared::new(name, error)),
             }
-            if !done.dry_run {
-                self.index.forget_repository(&repo.repo_id).await?;
-                self.log.purge(&repo.repo_id).await?;
-            }
-            done.add(format!("{}/{}", repo.owner, repo.slug), Reason::Deleted, Action::Removed, bytes);
         }
-        Ok(())
+        Ok(leaving)
+    }
+
+    /// Removes a repository for good; how many bytes its log had. Marked first, so that nobody makes its rows again.
+    async fn collect_repository(
+        &self,
+        repo: &RepositoryRecord,
+        before: Timestamp,
+        dry_run: bool,
+    ) -> Result<u64, BackendError> {
+        let bytes = self.log.size(&repo.repo_id).await?.bytes;
+        if bytes == 0 || !self.log.is_gone(repo, before).await? {
+            return Ok(0);
+        }
+        if dry_run {
+            return Ok(bytes);
+        }
+        self.log.mark_purged(&repo.repo_id).await?;
+        if !self.log.is_gone(repo, before).await? {
+            self.log.unmark_purged(&repo.repo_id).await?;
+            return Ok(0);
+        }
+        self.index.forget_repository(&repo.repo_id).await?;
+        self.log.purge(&repo.repo_id).await?;
+        Ok(bytes)
     }
 
     async fn collect_staging(&self, before: Timestamp, done: &mut Collection) -> Result<(), UpkeepError> {
@@ -225,24 +183,41 @@ impl Upkeep {
     fn collect_interrupted(&self, before: Timestamp, done: &mut Collection) -> Result<(), UpkeepError> {
         for (path, bytes) in self.store.backend().interrupted(before)? {
             if !done.dry_run {
-                std::fs::remove_file(&path).map_err(|error| {
-                    BackendError::unavailable("removing what an interrupted write left", error)
-                })?;
+                match std::fs::remove_file(&path) {
+                    // Somebody else tidies up as well.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                    removed => removed.map_err(|error| {
+                        BackendError::unavailable("removing what an interrupted write left", error)
+                    })?,
+                }
             }
             done.add(path.display(), Reason::Interrupted, Action::Removed, bytes);
         }
         Ok(())
     }
 
+    /// Takes the first step back. Rows that were forgotten come again: whoever names the pack may have had one.
     async fn reprieve(
         &self,
-        listing: &Listing,
+        round: &mut Round<'_>,
         packs: &[PackId],
         done: &mut Collection,
-    ) -> Result<(), BackendError> {
+    ) -> Result<(), UpkeepError> {
         for pack in packs {
+            self.keep(round.lease).await?;
+            let files = &round.listing[pack];
+            if !done.dry_run
+                && let Err(error) = self.restore_rows(*pack, files).await
+            {
+                match error {
+                    BackendError::Missing { .. } | BackendError::Damaged { .. } => {
+                        done.spared.push(Spared::new(pack, error));
+                    }
+                    error => return Err(error.into()),
+                }
+            }
             self.remove_files(pack, &[PackFile::Condemned], done.dry_run).await?;
-            done.add(pack, Reason::Orphaned, Action::Reprieved, listing[pack].bytes());
+            done.add(pack, Reason::Orphaned, Action::Reprieved, files.bytes());
         }
         Ok(())
     }
@@ -250,167 +225,130 @@ impl Upkeep {
     /// The first step: rows, then marker.
     async fn condemn(
         &self,
-        listing: &Listing,
+        round: &mut Round<'_>,
         live: &Live,
         packs: &[PackId],
         done: &mut Collection,
-    ) -> Result<(), BackendError> {
-        if packs.is_empty() {
+    ) -> Result<(), UpkeepError> {
+        if packs.is_empty() || !live.unread.is_empty() {
             return Ok(());
         }
-        if !done.dry_run {
-            done.rows += self.clear_rows(listing, live, packs).await?;
-        }
-        for pack in packs {
+        let stay = self.clear_rows(round, live, packs, done).await?;
+        for pack in packs.iter().filter(|pack| !stay.contains(pack)) {
+            self.keep(round.lease).await?;
             if !done.dry_run {
                 self.store.write_marker(*pack, PackFile::Condemned).await?;
             }
-            done.add(pack, Reason::Orphaned, Action::Condemned, listing[pack].bytes());
+            done.add(pack, Reason::Orphaned, Action::Condemned, round.listing[pack].bytes());
         }
         Ok(())
-    }
-
-    /// Takes blobs that lie in packs about to go out of the index, or points their rows to where a live pack has them.
-    async fn clear_rows(
-        &self,
-        listing: &Listing,
-        live: &Live,
-        packs: &[PackId],
-    ) -> Result<u64, BackendError> {
-        let mut lying: HashMap<ObjectKey, Place> = HashMap::new();
-        for pack in packs {
-            let objects = match self.store.pack_objects(*pack).await {
-                Ok(objects) => objects,
-                // Nobody can have made rows of what cannot be read.
-                Err(BackendError::Missing { .. } | BackendError::Damaged { .. }) => continue,
-                Err(error) => return Err(error),
-            };
-            let blobs = objects.iter().filter(|object| object.key.kind == ObjectKind::Blob);
-            let blobs: Vec<&PackedObject> = blobs.collect();
-            let keys: Vec<ObjectKey> = blobs.iter().map(|object| object.key).collect();
-            for (object, place) in blobs.iter().zip(self.store.indexed(&keys).await?) {
-                if place == Some(object.place) {
-                    lying.insert(object.key, object.place);
-                }
-            }
-        }
-        if lying.is_empty() {
-            return Ok(0);
-        }
-        // Records that a live name leads to as well stay where they are.
-        let targets: HashSet<PackId> = lying.values().map(|place| place.pack).collect();
-        let alive = self.live_records(listing, live, &targets).await?;
-        lying.retain(|_, place| {
-            alive.get(&place.pack).is_some_and(|offsets| !offsets.contains(&place.offset))
-        });
-        let moved = self.live_copies(live, &lying).await?;
-        let mut rows = 0;
-        for batch in moved.chunks(MAINTENANCE_BATCH) {
-            rows += self.index.relocate(batch).await?;
-        }
-        for relocation in moved {
-            lying.remove(&relocation.key);
-        }
-        let gone: Vec<(BlobId, Place)> =
-            lying.into_iter().map(|(key, place)| (BlobId::from(key.id), place)).collect();
-        for batch in gone.chunks(MAINTENANCE_BATCH) {
-            rows += self.index.forget_blobs(batch).await?;
-        }
-        Ok(rows)
-    }
-
-    /// Where else the log leads to objects.
-    async fn live_copies(
-        &self,
-        live: &Live,
-        lying: &HashMap<ObjectKey, Place>,
-    ) -> Result<Vec<Relocation>, BackendError> {
-        let mut found: HashMap<ObjectKey, Relocation> = HashMap::new();
-        if lying.is_empty() {
-            return Ok(Vec::new());
-        }
-        for pack in &live.named {
-            let objects = match self.store.pack_objects(*pack).await {
-                Ok(objects) => objects,
-                Err(BackendError::Missing { .. } | BackendError::Damaged { .. }) => continue,
-                Err(error) => return Err(error),
-            };
-            for object in objects {
-                if let Some(from) = lying.get(&object.key) {
-                    let relocation = Relocation { key: object.key, from: *from, to: object.place };
-                    found.entry(object.key).or_insert(relocation);
-                }
-            }
-        }
-        Ok(found.into_values().collect())
     }
 
     /// Removes packs whose records lie elsewhere; their forwarding files stay.
     async fn remove_folded(
         &self,
-        listing: &Listing,
+        round: &mut Round<'_>,
         packs: &[PackId],
         done: &mut Collection,
-    ) -> Result<(), BackendError> {
+    ) -> Result<(), UpkeepError> {
         for pack in packs {
-            let Some(forward) = self.store.forward(*pack).await? else {
-                continue;
-            };
-            // The last look: what the records went to is there.
-            let arrived = forward.targets().iter().all(|target| {
-                let there = |files: &Files| {
-                    files.has(PackFile::Forward) || (files.has(PackFile::Pack) && files.has(PackFile::Index))
-                };
-                listing.get(target).is_some_and(there)
-            });
-            if !arrived {
-                done.missing.extend(forward.targets().iter().filter(|target| !listing.contains_key(target)));
-                continue;
+            self.keep(round.lease).await?;
+            match self.remove_folded_pack(&round.listing, *pack, done).await {
+                Ok(()) => {}
+                Err(error @ (BackendError::Missing { .. } | BackendError::Damaged { .. })) => {
+                    done.spared.push(Spared::new(pack, error));
+                }
+                Err(error) => return Err(error.into()),
             }
-            if !done.dry_run {
-                done.rows += self.relocate(&forward).await?;
-            }
-            let files = [PackFile::Index, PackFile::Pack, PackFile::Shrink];
-            self.remove_files(pack, &files, done.dry_run).await?;
-            let kept = listing[pack].get(PackFile::Forward).map_or(0, |file| file.size);
-            done.add(pack, Reason::Folded, Action::Removed, listing[pack].bytes() - kept);
         }
+        Ok(())
+    }
+
+    async fn remove_folded_pack(
+        &self,
+        listing: &Listing,
+        pack: PackId,
+        done: &mut Collection,
+    ) -> Result<(), BackendError> {
+        let Some(forward) = self.store.forward(pack).await? else {
+            return Ok(());
+        };
+        // The last look: what the records went to is there.
+        let arrived = forward.targets().iter().all(|target| {
+            let there = |files: &Files| {
+                files.has(PackFile::Forward) || (files.has(PackFile::Pack) && files.has(PackFile::Index))
+            };
+            listing.get(target).is_some_and(there)
+        });
+        if !arrived {
+            done.missing.extend(forward.targets().iter().filter(|target| !listing.contains_key(target)));
+            return Ok(());
+        }
+        if !done.dry_run {
+            done.rows += self.relocate(&forward).await?;
+        }
+        let files = [PackFile::Index, PackFile::Pack, PackFile::Shrink];
+        self.remove_files(&pack, &files, done.dry_run).await?;
+        let kept = listing[&pack].get(PackFile::Forward).map_or(0, |file| file.size);
+        done.add(pack, Reason::Folded, Action::Removed, listing[&pack].bytes() - kept);
         Ok(())
     }
 
     /// The second step, after the log was read once more.
     async fn remove_orphans(
         &self,
-        listing: &Listing,
+        round: &mut Round<'_>,
         before: &Live,
         packs: &[PackId],
         done: &mut Collection,
-    ) -> Result<(), BackendError> {
-        if packs.is_empty() {
+    ) -> Result<(), UpkeepError> {
+        if packs.is_empty() || !before.unread.is_empty() {
             return Ok(());
         }
-        let live = self.live(listing).await?;
+        let live = self.live(&round.listing, &round.leaving).await?;
+        if !live.unread.is_empty() {
+            done.spared.extend(live.unread);
+            return Ok(());
+        }
         for pack in packs {
+            self.keep(round.lease).await?;
             if live.reached.contains(pack) || before.reached.contains(pack) {
                 continue;
             }
-            let files = &listing[pack];
-            if !done.dry_run {
-                // The marker is younger than the removal from now on.
-                self.store.write_marker(*pack, PackFile::Condemned).await?;
-                if files.has(PackFile::Forward) {
-                    for target in
-                        self.store.forward(*pack).await?.map(|way| way.targets()).unwrap_or_default()
-                    {
-                        self.store.write_marker(target, PackFile::Shrink).await?;
-                    }
-                }
+            match self.remove_orphan(round, *pack, done.dry_run).await {
+                Ok(0) => {}
+                Ok(bytes) => done.add(pack, Reason::Orphaned, Action::Removed, bytes),
+                Err(error @ BackendError::Damaged { .. }) => done.spared.push(Spared::new(pack, error)),
+                Err(error) => return Err(error.into()),
             }
-            let kinds = [PackFile::Index, PackFile::Pack, PackFile::Forward, PackFile::Shrink];
-            self.remove_files(pack, &kinds, done.dry_run).await?;
-            done.add(pack, Reason::Orphaned, Action::Removed, files.bytes());
         }
         Ok(())
+    }
+
+    /// Removes a condemned pack; how many bytes it had, none where somebody has written it again since it was listed.
+    async fn remove_orphan(
+        &self,
+        round: &Round<'_>,
+        pack: PackId,
+        dry_run: bool,
+    ) -> Result<u64, BackendError> {
+        let files = &round.listing[&pack];
+        for kind in [PackFile::Pack, PackFile::Index].into_iter().filter(|kind| files.has(*kind)) {
+            if self.store.written(pack, kind).await?.is_some_and(|written| written >= round.old) {
+                return Ok(0);
+            }
+        }
+        let forward = if files.has(PackFile::Forward) { self.store.forward(pack).await? } else { None };
+        if !dry_run {
+            // The marker is younger than the removal from now on.
+            self.store.write_marker(pack, PackFile::Condemned).await?;
+            for target in forward.map(|way| way.targets()).unwrap_or_default() {
+                self.store.write_marker(target, PackFile::Shrink).await?;
+            }
+        }
+        let kinds = [PackFile::Index, PackFile::Pack, PackFile::Forward, PackFile::Shrink];
+        self.remove_files(&pack, &kinds, dry_run).await?;
+        Ok(files.bytes())
     }
 
     async fn remove_files(

@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt};
+use musehub_core::RepoId;
 use musehub_core::port::{BackendError, ObjectStore as _, PackId, Timestamp};
 use object_store::ObjectStore;
 use object_store::path::Path;
 
 use super::Upkeep;
+use super::report::Spared;
 use crate::backend::failed;
 use crate::pack::PackFile;
 
 /// How many files are read at a time.
-const PARALLEL: usize = 32;
+pub(super) const PARALLEL: usize = 32;
 
 /// A file, as the store lists it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +58,8 @@ pub(super) struct Live {
     pub(super) named: HashSet<PackId>,
     /// Those, and the packs that their records went to.
     pub(super) reached: HashSet<PackId>,
+    /// Forwarding files that lead nobody knows where: whatever is not reached may be what they lead to.
+    pub(super) unread: Vec<Spared>,
 }
 
 impl Upkeep {
@@ -75,11 +79,16 @@ impl Upkeep {
         Ok(listing)
     }
 
-    /// What the log leads to. `listing` has to be older than the log that is read here: what it lists and the log does not
-    /// name is then nobody's, or younger than a push takes.
-    pub(super) async fn live(&self, listing: &Listing) -> Result<Live, BackendError> {
-        let named = self.log.named_packs().await?;
+    /// What the log leads to, but for that of some repositories. `listing` has to be older than the log that is read here:
+    /// what it lists and the log does not name is then nobody's, or younger than a push takes.
+    pub(super) async fn live(
+        &self,
+        listing: &Listing,
+        except: &HashSet<RepoId>,
+    ) -> Result<Live, BackendError> {
+        let named = self.log.named_packs(except).await?;
         let mut reached = named.clone();
+        let mut unread = Vec::new();
         let mut next: Vec<PackId> = named.iter().copied().collect();
         while !next.is_empty() {
             let forwarded = next
@@ -87,16 +96,24 @@ impl Upkeep {
                 .copied()
                 .filter(|pack| listing.get(pack).is_some_and(|files| files.has(PackFile::Forward)));
             let reads = futures::stream::iter(forwarded.collect::<Vec<_>>())
-                .map(|pack| async move { self.store.forward(pack).await });
+                .map(|pack| async move { (pack, self.store.forward(pack).await) });
             let mut reads = reads.buffer_unordered(PARALLEL);
             let mut targets = Vec::new();
-            while let Some(forward) = reads.try_next().await? {
-                let found = forward.map(|forward| forward.targets()).unwrap_or_default();
+            while let Some((pack, forward)) = reads.next().await {
+                let found = match forward {
+                    Ok(forward) => forward.map(|forward| forward.targets()).unwrap_or_default(),
+                    Err(error @ BackendError::Damaged { .. }) => {
+                        unread.push(Spared::new(pack, error));
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
                 targets.extend(found.into_iter().filter(|target| reached.insert(*target)));
             }
             next = targets;
         }
-        Ok(Live { named, reached })
+        unread.sort_unstable_by(|a: &Spared, b| a.what.cmp(&b.what));
+        Ok(Live { named, reached, unread })
     }
 
     /// Where in `packs` records lie that the log leads to; a pack that it names itself is not in the answer, since all of

@@ -8,6 +8,8 @@ mod collect;
 mod lease;
 mod listing;
 mod repack;
+mod report;
+mod rows;
 
 use std::sync::Arc;
 
@@ -18,8 +20,9 @@ use musehub_core::port::{
 use crate::pack::{Forward, PackedStore};
 use crate::ref_log::RefLog;
 
-pub use collect::{Action, CollectOptions, Collected, Collection, MIN_GRACE, Reason, Sum};
+pub use collect::{CollectOptions, MIN_GRACE};
 pub use repack::{RepackOptions, Repacked};
+pub use report::{Action, Collected, Collection, Reason, Spared, Sum};
 
 use lease::Lease;
 
@@ -66,8 +69,9 @@ impl Upkeep {
         Lease::take(self.store.backend(), self.clock.now()).await?.ok_or(UpkeepError::Busy)
     }
 
-    async fn renew(&self, lease: &mut Lease) -> Result<(), UpkeepError> {
-        if lease.renew(self.clock.now()).await? { Ok(()) } else { Err(UpkeepError::Busy) }
+    /// Keeps the lease: called in every loop whose rounds ask the store for something.
+    async fn keep(&self, lease: &mut Lease) -> Result<(), UpkeepError> {
+        if lease.keep(self.clock.now()).await? { Ok(()) } else { Err(UpkeepError::Busy) }
     }
 
     /// Tells the index where the records of a folded pack lie now; how many rows lay in the old one.

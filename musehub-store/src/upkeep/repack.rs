@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use musehub_core::port::{PackId, Place, Timestamp};
+use musehub_core::port::{BackendError, PackId, Place, Timestamp};
 use serde::Serialize;
 
 use super::listing::{Files, Listing, Live};
+use super::report::Spared;
 use super::{Upkeep, UpkeepError};
 use crate::pack::{Effort, Folded, PackFile};
 
@@ -60,6 +61,8 @@ pub struct Repacked {
     pub written: Vec<PackId>,
     /// Packs that could not be read whole and stay as they are, and why.
     pub refused: Vec<(PackId, String)>,
+    /// Forwarding files that cannot be read: what they lead to is not folded, and no record is left behind.
+    pub unread: Vec<Spared>,
     /// Records copied.
     pub records: u64,
     /// Records that another pack had as well.
@@ -99,10 +102,11 @@ impl Upkeep {
         lease: &mut super::Lease,
     ) -> Result<Repacked, UpkeepError> {
         let listing = self.list_packs().await?;
-        let live = self.live(&listing).await?;
+        let live = self.live(&listing, &HashSet::new()).await?;
         let groups = self.plan(&listing, &live, options).await?;
         let mut done =
             Repacked { dry_run: options.dry_run, folds_planned: groups.len() as u64, ..Repacked::default() };
+        done.unread.clone_from(&live.unread);
         done.packs = live.reached.len() as u64;
         for group in groups {
             if options.dry_run {
@@ -120,7 +124,7 @@ impl Upkeep {
             }
             done.add(folded);
             progress(&done);
-            self.renew(lease).await?;
+            self.keep(lease).await?;
         }
         Ok(done)
     }
@@ -174,7 +178,12 @@ impl Upkeep {
         let marked = group.iter().copied().filter(|pack| listing[pack].has(PackFile::Shrink));
         let marked: HashSet<PackId> = marked.collect();
         let mut dead = HashSet::new();
-        for (pack, alive) in self.live_records(listing, live, &marked).await? {
+        let records = match self.live_records(listing, live, &marked).await {
+            // Whose way cannot be told, whose records may be any.
+            Err(BackendError::Missing { .. } | BackendError::Damaged { .. }) => return Ok(dead),
+            records => records?,
+        };
+        for (pack, alive) in records {
             let places = self.store.index_objects(pack).await?.into_iter().map(|object| object.place);
             dead.extend(places.filter(|place| !alive.contains(&place.offset)));
         }

@@ -4,6 +4,7 @@
 
 mod breakage_tables;
 mod durability;
+mod faulty_index;
 mod faulty_store;
 mod hub_world;
 mod index_concurrency;
@@ -29,6 +30,7 @@ mod store_conformance;
 mod upkeep;
 mod upkeep_crash;
 mod upkeep_random;
+mod upkeep_rows;
 
 #[test]
 fn every_file_of_this_folder_is_a_module_of_this_binary() {

@@ -51,7 +51,7 @@ async fn everything(world: &World) -> Vec<(PackedObject, Bytes)> {
     all
 }
 
-fn of(collection: &Collection, reason: Reason, action: Action) -> usize {
+pub(crate) fn of(collection: &Collection, reason: Reason, action: Action) -> usize {
     collection.sums().get(&(reason, action)).map_or(0, |sum| sum.count as usize)
 }
 
@@ -182,7 +182,7 @@ async fn variants_under_one_key_are_both_kept() {
 }
 
 /// Makes the log name a pack, as a push that borrows from it does.
-async fn name_in_log(world: &World, repository: &str, pack: PackId) {
+pub(crate) async fn name_in_log(world: &World, repository: &str, pack: PackId) {
     let record = world.create(repository).await;
     let entry = musehub_core::port::RefLogEntry {
         repo_id: record.repo_id.clone(),
@@ -317,7 +317,24 @@ async fn a_deleted_repository_goes_and_what_others_hold_of_it_stays() {
 #[tokio::test]
 async fn a_dry_run_says_the_same_and_changes_nothing() {
     let world = World::new().await;
+    // Ten folded packs, ten that are not, and what becomes an orphan only once a repository is removed.
     two_repositories(&world).await;
+    world.repack_all().await;
+    for name in ["third", "fourth"] {
+        world.create(name).await;
+        let mut history: Vec<Made> = Vec::new();
+        for n in 0..5 {
+            let made = commit(&format!("{name} {n}"), history.last(), &[("own".to_owned(), text(name))]);
+            world.push(name, "main", std::slice::from_ref(&made)).await;
+            history.push(made);
+        }
+    }
+    world.create("deleted").await;
+    let made = commit("deleted", None, &[("own".to_owned(), text("deleted"))]);
+    world.push("deleted", "main", &[made]).await;
+    let mut record = world.record("deleted").await;
+    (record.version, record.deleted) = (record.version + 1, true);
+    world.log.put_repository(&record).await.unwrap();
     world.store.put(vec![blob(b"orphan")]).await.unwrap();
     crate::pack_fixtures::stage(&world.store, b"never claimed", &[3]).await;
     world.wait(2);
@@ -326,16 +343,18 @@ async fn a_dry_run_says_the_same_and_changes_nothing() {
     let planned = world.upkeep.repack(options, &|_| ()).await.unwrap();
     let options = musehub_store::CollectOptions {
         grace: musehub_store::MIN_GRACE,
+        retention: musehub_store::MIN_GRACE,
         dry_run: true,
-        ..musehub_store::CollectOptions::default()
     };
     let would = world.upkeep.collect(options).await.unwrap();
     assert_eq!(packs_and_staging(&world).await, before);
-    assert_eq!((planned.folds_planned, planned.folded.len(), planned.folds), (1, 10, 0));
+    assert_eq!((planned.folds_planned, planned.folds), (1, 0));
     let done = world.collect().await;
     assert_eq!(would.collected, done.collected);
     assert_eq!(of(&done, Reason::Staged, Action::Removed), 1);
-    assert_eq!(of(&done, Reason::Orphaned, Action::Condemned), 1);
+    assert_eq!(of(&done, Reason::Deleted, Action::Removed), 1);
+    assert_eq!(of(&done, Reason::Folded, Action::Removed), 10);
+    assert_eq!(of(&done, Reason::Orphaned, Action::Condemned), 2, "the orphan, and what was deleted");
     assert_ne!(packs_and_staging(&world).await, before);
 }
 
@@ -406,7 +425,24 @@ async fn a_damaged_forwarding_file_is_named() {
         Err(BackendError::Damaged { what, .. }) => assert!(what.contains(&name), "{what}"),
         other => panic!("{other:?}"),
     }
+    // What it leads to may be any pack that nothing else leads to.
+    let orphan = world.store.put(vec![blob(b"an orphan")]).await.unwrap().pack.unwrap();
+    crate::pack_fixtures::stage(&world.store, b"never claimed", &[3]).await;
+    world.create("more").await;
+    let made = commit("more", None, &[("m".to_owned(), text("more"))]);
+    world.push("more", "main", std::slice::from_ref(&made)).await;
     world.wait(2);
-    let collected = world.upkeep.collect(musehub_store::CollectOptions::default()).await;
-    assert!(collected.is_err(), "nothing is removed on the word of a damaged file");
+    let repacked = world.repack_all().await;
+    assert_eq!(repacked.unread.len(), 1, "{repacked:?}");
+    for _ in 0..3 {
+        let collected = world.collect().await;
+        let spared: Vec<&str> = collected.spared.iter().map(|spared| spared.what.as_str()).collect();
+        assert!(!spared.is_empty() && spared.iter().all(|spared| *spared == name), "{spared:?}");
+        assert_eq!(of(&collected, Reason::Orphaned, Action::Condemned), 0, "nothing that it may lead to");
+        world.wait(2);
+    }
+    assert_eq!(world.count("staging", "").await, 0, "what it cannot lead to is collected");
+    assert_eq!(world.count("packs", ".pack").await, 3, "nine folded packs are gone, too");
+    assert!(world.store.packs().await.unwrap().contains(&orphan));
+    world.expect("more", "main", &[made], "in the end").await;
 }

@@ -1,12 +1,15 @@
-//! A process dies at every call that the upkeep makes of its object store, and what it leaves is read, repaired and finished by
-//! the next one.
+//! A process dies at every call that the upkeep makes of its object store and of its index, and what it leaves is read, repaired
+//! and finished by the next one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures::FutureExt;
 use musehub_core::port::{Clock, ObjectStore, RefStore};
-use musehub_store::{CollectOptions, MIN_GRACE, RepackOptions, SqlIndex, UpkeepError};
+use musehub_store::{CollectOptions, MIN_GRACE, RepackOptions, SqlIndex, Upkeep, UpkeepError};
 
+use crate::faulty_index::{Heard, When, failure};
 use crate::faulty_store::{Fault, Faulty};
 use crate::hub_world::{Made, World, commit, text};
 use crate::pack_fixtures::{blob, stage};
@@ -40,11 +43,36 @@ async fn scene() -> (World, [Vec<Made>; 2]) {
     (world, histories)
 }
 
+/// What the upkeep tells the index counts among the calls of its process.
+fn dying_index(faulty: &Faulty, world: &World) -> Arc<Heard> {
+    let (faulty, answer_lost) = (faulty.clone(), Arc::new(AtomicBool::new(false)));
+    Heard::over(world.index.clone(), move |when, told| {
+        let (faulty, answer_lost) = (faulty.clone(), answer_lost.clone());
+        async move {
+            let fails = match when {
+                When::After => answer_lost.swap(false, Ordering::SeqCst),
+                When::Before => match faulty.other(told.step()).await {
+                    None => false,
+                    Some(Fault::Before | Fault::Torn) => true,
+                    Some(Fault::After) => {
+                        answer_lost.store(true, Ordering::SeqCst);
+                        false
+                    }
+                },
+            };
+            if fails { Err(failure()) } else { Ok(()) }
+        }
+        .boxed()
+    })
+}
+
 /// One death; none once the upkeep makes fewer calls than that.
 async fn survive(fault: Fault, at: u64, index_lost: bool) -> Option<String> {
     let (world, mut histories) = scene().await;
     let faulty: Faulty = world.faulty.failing(fault, at);
-    let dying = World::over(faulty.clone(), world.index.clone(), world.clock.clone());
+    let mut dying = World::over(faulty.clone(), world.index.clone(), world.clock.clone());
+    let told = dying_index(&faulty, &world);
+    dying.upkeep = Upkeep::new(dying.store.clone(), dying.log.clone(), told, dying.clock.clone());
     let outcome = all_upkeep(&dying).await;
     let step = faulty.struck()?;
     let context = format!("call {at}, {fault:?} at {step}, index lost: {index_lost}");
@@ -106,6 +134,13 @@ async fn die_everywhere(fault: Fault, index_lost: bool) {
         "put refs/=log/*.seg",
         "delete packs/*.pack",
         "delete packs/*.idx",
+        "delete packs/*.fwd",
+        "put refs/=log/purged",
+        "delete refs/=log/purged",
+        "put packs/*.shrink",
+        "index: relocate ",
+        "index: forget blobs ",
+        "index: forget a repository ",
         "delete refs/*.json",
         "delete staging/*.idx",
         "list packs/",
@@ -129,7 +164,7 @@ async fn a_death_in_the_middle_of_any_write_loses_nothing_even_with_the_index() 
     die_everywhere(Fault::Torn, true).await;
 }
 
-/// Without a death: one call fails, and the same process tries again.
+/// Another process, whose index knows none of the new places, while this one removes what lies at the old ones.
 #[tokio::test]
 async fn an_index_that_never_heard_of_a_fold_reads_on() {
     let (world, histories) = scene().await;
