@@ -156,6 +156,8 @@ fn moves(repo: &str) -> Vec<HotQuery> {
 fn pages(repo: &str) -> Vec<HotQuery> {
     let after = |last: &str| [repo.into(), last.into(), 50_i64.into()];
     vec![
+        hot("page of repositories", pages::REPOSITORY_PAGE, [repo.into(), 50_i64.into()]),
+        hot("blobs and whether anybody holds them", pages::UNHELD_BLOBS, ["blob1410".into(), 50_i64.into()]),
         hot("page of branches", pages::BRANCH_PAGE, after("branch1410")),
         hot("page of commits", pages::COMMIT_PAGE, after("commit1410")),
         hot("page of snapshots", pages::SNAPSHOT_PAGE, after("snapshot1410")),

@@ -36,10 +36,11 @@ pub(super) const BLOB_PAGE: &str = "\
         ORDER BY object_id LIMIT $3} \
     ORDER BY object_id";
 
+/// Whether anybody holds a blob is looked up for each: a question for existence PostgreSQL may answer by reading all that
+/// anybody holds.
 pub(super) const UNHELD_BLOBS: &str = "\
     SELECT o.object_id, o.size, o.storage_uri, \
-        CASE WHEN EXISTS (SELECT 1 FROM musehub_object_refs AS r WHERE r.object_id = o.object_id) \
-            THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END \
+        (SELECT COUNT(*) FROM (SELECT 1 FROM musehub_object_refs AS r WHERE r.object_id = o.object_id LIMIT 1) AS held) \
     FROM musehub_objects AS o WHERE o.object_id > $1 ORDER BY o.object_id LIMIT $2";
 
 pub(super) const ROWLESS_COMMITS: &str = "\
