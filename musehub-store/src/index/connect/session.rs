@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::FutureExt;
 use sea_orm::sqlx::error::BoxDynError;
 use sea_orm::sqlx::pool::PoolConnection;
 use sea_orm::sqlx::postgres::PgArguments;
@@ -206,12 +207,12 @@ impl Drop for Session {
         if !self.in_transaction {
             // What dropping it would do, but for the time-out, after which it is closed.
             let give_back = connection.return_to_pool();
-            runtime.spawn(async move { patience.wait(async { Ok(give_back.await) }).await.is_ok() });
+            runtime.spawn(async move { patience.wait(give_back.map(Ok)).await.is_ok() });
             return;
         }
         runtime.spawn(async move {
             match patience.wait(connection.execute("ROLLBACK")).await {
-                Ok(_) => patience.wait(async { Ok(connection.return_to_pool().await) }).await.is_ok(),
+                Ok(_) => patience.wait(connection.return_to_pool().map(Ok)).await.is_ok(),
                 Err(_) => {
                     drop(connection.detach());
                     false
