@@ -10,7 +10,6 @@ use musehub_core::hub::{Backends, Push, PushError, StagingLimits};
 use musehub_core::memory::MemoryObjects;
 use musehub_core::port::{
     BackendError, Located, NewObject, ObjectStore, PackId, PackedObject, Place, PutReceipt, RepositoryRecord,
-    Staging,
 };
 use musehub_core::{Hub, ObjectKey};
 
