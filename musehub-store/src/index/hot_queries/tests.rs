@@ -364,7 +364,7 @@ const EXEMPT: [(&str, &str); 9] = [
     ("pages::ROWLESS_BLOBS", "once per repository and verification, which goes through all of them anyway"),
     ("pages::ROWLESS_COMMITS", "once per repository and verification, which goes through all of them anyway"),
     ("proposal::CREATE", "what it looks up is listed as a statement of its own"),
-    ("rate_limits::FORGET", "once an hour, of a table that holds those who asked last"),
+    ("rate_limits::FORGET", "once a minute, of a table that holds those who asked last"),
     ("unstored::COUNT_ALL", "once per backup and rebuild, of indexes of what has no object"),
     ("upgrade::LOCK", "reads no table"),
 ];
