@@ -5,6 +5,7 @@ mod compact;
 mod deleted;
 mod entry;
 mod folded;
+mod readable;
 mod segment;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +14,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
-use musehub_core::port::{BackendError, RefLogEntry, RefStore, RepositoryRecord};
+use musehub_core::port::{BackendError, Readable, RefLogEntry, RefStore, RepositoryRecord};
 use musehub_core::{BranchName, Handle, RepoId, Slug};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -170,6 +171,14 @@ impl RefStore for RefLog {
             }
         }
         Err(restless())
+    }
+
+    async fn readable_repositories(&self) -> Result<Readable<RepositoryRecord>, BackendError> {
+        self.read_repositories().await
+    }
+
+    async fn readable_moves(&self, repo: &RepoId) -> Result<Readable<RefLogEntry>, BackendError> {
+        self.read_moves(repo).await
     }
 }
 

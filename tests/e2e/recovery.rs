@@ -7,7 +7,7 @@ use musehub_test_services::{Engine, postgres};
 use musehub_test_support::{History, rows};
 
 use crate::http::client;
-use crate::process::{Ran, Server, lose_database, run};
+use crate::process::{Ran, Server, create_token, lose_database, run};
 use crate::push::{assert_same, repository};
 
 /// A data directory with one repository of some history, and nobody serving it.
@@ -143,6 +143,47 @@ async fn an_empty_database_of_postgresql_is_filled_from_the_store_and_a_backup()
     assert_eq!(rows(&new), rows(&old));
     let full = over(&["rebuild-index"]).expect(2);
     assert!(full.err.contains("name an empty database"), "{full:?}");
+}
+
+/// Where the files of a branch's moves are.
+fn moves(data: &Path, repo_id: &str) -> PathBuf {
+    data.join(format!("store/refs/{repo_id}/main"))
+}
+
+#[tokio::test]
+async fn one_damaged_repository_stops_neither_the_server_nor_a_rebuild() {
+    let (data, source) = pushed().await;
+    let token = create_token(data.path(), "alice");
+    let _ = run(data.path(), &["repo", "create", "alice/other"]).expect(0);
+    let server = Server::start(data.path());
+    let mut other = client(&server, "alice", "other", Some(&token));
+    let _ = other.push(&source, "main", false).await.unwrap();
+    let repo_id = client(&server, "alice", "tunes", None).refs().await.unwrap().repo_id;
+    server.process.signal("TERM");
+    let _ = server.process.wait();
+
+    fs::write(moves(data.path(), &repo_id).join("000000000003.json"), "{\"format\":1,").unwrap();
+    let server = Server::start(data.path());
+    server.process.wait_for("the damage in the log", |line| {
+        (line.contains("alice/tunes") && line.contains("000000000003.json is damaged")).then_some(())
+    });
+    for slug in ["other", "tunes"] {
+        let clone = client(&server, "alice", slug, None).clone_repository().await.unwrap();
+        assert_same(&clone, &source);
+    }
+    server.process.signal("TERM");
+    let _ = server.process.wait();
+
+    fs::write(moves(data.path(), &repo_id).join("000000000001.json"), "").unwrap();
+    let rebuilt = rebuild(data.path(), &[]).expect(1);
+    assert!(rebuilt.out.contains("2 repositories, 1 moves"), "{rebuilt:?}");
+    let named = rebuilt.err.contains("alice/tunes is not whole") && rebuilt.err.contains("is damaged");
+    assert!(named && !rebuilt.err.contains("alice/other"), "{rebuilt:?}");
+    let server = Server::start(data.path());
+    let clone = client(&server, "alice", "other", None).clone_repository().await.unwrap();
+    assert_same(&clone, &source);
+    let lost = client(&server, "alice", "tunes", None).clone_repository().await.unwrap_err();
+    assert!(lost.status == 500 && lost.body.contains("\"damaged\""), "{lost}");
 }
 
 #[tokio::test]

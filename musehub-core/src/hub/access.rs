@@ -147,6 +147,7 @@ impl Hub {
         let opened = Opened { repository, granted };
         opened.require(need)?;
         self.catch_up_announced(&opened.repository).await;
+        self.require_not_lost(&opened.repository).await?;
         Ok(opened)
     }
 

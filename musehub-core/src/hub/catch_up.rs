@@ -1,12 +1,12 @@
 //! Brings the index up to the ref log, after a crash or behind another process.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::rows::commit_row;
 use super::{Hub, sorted};
 use crate::graph::{number_commits, topological_order};
 use crate::id::{BlobId, CommitId, ObjectKey, ObjectKind, SnapshotId};
-use crate::name::BranchName;
+use crate::name::{BranchName, Handle, Slug};
 use crate::object::{Commit, ObjectError, Snapshot};
 use crate::port::{
     BackendError, BlobRow, Located, MoveRows, PackedObject, RefLogEntry, RepositoryRecord, SnapshotRow,
@@ -15,7 +15,7 @@ use crate::port::{
 use crate::scheme::IdScheme;
 
 /// What a catching-up found to do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct CaughtUp {
     /// Repositories looked at.
     pub repositories: u64,
@@ -27,13 +27,41 @@ pub struct CaughtUp {
     pub snapshots: u64,
     /// Blobs that came with them, once per repository.
     pub blobs: u64,
+    /// Repositories of which the index lacks something, as their log or their packs could not be read.
+    pub failed: Vec<LeftBehind>,
+}
+
+/// A repository of which the index lacks something.
+#[derive(Debug)]
+pub struct LeftBehind {
+    /// Which; none where its record cannot be read, which the error names.
+    pub repository: Option<(Handle, Slug)>,
+    /// The first thing that was in the way.
+    pub error: BackendError,
+}
+
+impl CaughtUp {
+    /// For whoever wants all repositories or none.
+    ///
+    /// # Errors
+    /// The first that was left behind.
+    pub fn whole(mut self) -> Result<Self, BackendError> {
+        match self.failed.pop() {
+            None => Ok(self),
+            Some(LeftBehind { error, .. }) => Err(error),
+        }
+    }
 }
 
 impl Hub {
     /// Brings the index up to the log for every repository. Runs at start-up; harmless at any time.
     ///
+    /// One repository is not in the way of another: where something of it is lost or damaged, the index gets what does not
+    /// stand on that, and the repository is among those that [failed](CaughtUp::failed). One that is deleted is brought up
+    /// as far as it can be, and never is.
+    ///
     /// # Errors
-    /// [`BackendError`] where a backend fails or something that the log names is not in the object store.
+    /// [`BackendError`] where the repositories cannot be listed.
     pub async fn catch_up(&self) -> Result<CaughtUp, BackendError> {
         self.catch_up_telling(&mut |_| {}).await
     }
@@ -48,43 +76,86 @@ impl Hub {
         tell: &mut (dyn FnMut(&CaughtUp) + Send),
     ) -> Result<CaughtUp, BackendError> {
         let mut done = CaughtUp::default();
-        for repo in self.backends.refs.repositories().await? {
-            self.backends.repositories.put_repository(&repo).await?;
+        let readable = self.backends.refs.readable_repositories().await?;
+        done.failed.extend(readable.damage.into_iter().map(|error| LeftBehind { repository: None, error }));
+        for repo in readable.items {
             done.repositories += 1;
-            self.catch_up_repository(&repo, &mut done, tell).await?;
+            let caught_up = match self.backends.repositories.put_repository(&repo).await {
+                Ok(()) => self.catch_up_repository(&repo, &mut done, tell).await,
+                error => error,
+            };
+            self.behind.note(&repo.repo_id, caught_up.as_ref().err());
+            if let Err(error) = caught_up
+                && !repo.deleted
+            {
+                let repository = Some((repo.owner, repo.slug));
+                done.failed.push(LeftBehind { repository, error });
+            }
         }
         Ok(done)
     }
 
-    /// Brings the index up to the log of one repository.
+    /// Brings the index up to the log of one repository. Where something is lost or damaged, what does not stand on it is
+    /// recorded before that is said.
     pub(super) async fn catch_up_repository(
         &self,
         repo: &RepositoryRecord,
         done: &mut CaughtUp,
         tell: &mut (dyn FnMut(&CaughtUp) + Send),
     ) -> Result<(), BackendError> {
-        let mut behind = Vec::new();
-        for last in self.backends.refs.heads(&repo.repo_id).await? {
-            let known = self.position(repo, &last.branch).await?.sequence;
-            if last.sequence > known {
-                // Never before an earlier move of the branch, whatever the clocks said.
-                let mut at = Timestamp::default();
-                for entry in self.backends.refs.history(&repo.repo_id, &last.branch, known).await? {
-                    at = at.max(entry.at);
-                    behind.push((at, entry));
-                }
-            }
-        }
+        let (mut behind, damage) = match self.moves_behind(repo).await {
+            Ok(behind) => (behind, None),
+            Err(error) if error.is_damage() => self.readable_moves_behind(repo, error).await?,
+            Err(error) => return Err(error),
+        };
         // As they happened, so that of two moves that brought one object the same is recorded first again.
         behind.sort_by_key(|(at, _)| *at);
         let behind = behind.into_iter().map(|(_, entry)| entry).collect();
-        match self.record_moves(repo, behind, done, tell).await?.first() {
-            None => Ok(()),
-            Some(waiting) => Err(damaged(
+        let left = self.record_moves(repo, behind, done, tell).await?;
+        match (damage.or(left.damage), left.waiting.first()) {
+            (Some(damage), _) => Err(damage),
+            (None, None) => Ok(()),
+            (None, Some(waiting)) => Err(damaged(
                 repo,
                 &format!("a move of '{}' stands on commits that no move brought", waiting.branch),
             )),
         }
+    }
+
+    /// The moves that the index does not know, each with the moment from which on it counts.
+    async fn moves_behind(
+        &self,
+        repo: &RepositoryRecord,
+    ) -> Result<Vec<(Timestamp, RefLogEntry)>, BackendError> {
+        let mut behind = Vec::new();
+        for last in self.backends.refs.heads(&repo.repo_id).await? {
+            let known = self.position(repo, &last.branch).await?.sequence;
+            if last.sequence > known {
+                behind.extend(timed(self.backends.refs.history(&repo.repo_id, &last.branch, known).await?));
+            }
+        }
+        Ok(behind)
+    }
+
+    /// As many of them as can be read and go on from what the index knows, and what is in the way of the others.
+    async fn readable_moves_behind(
+        &self,
+        repo: &RepositoryRecord,
+        error: BackendError,
+    ) -> Result<(Vec<(Timestamp, RefLogEntry)>, Option<BackendError>), BackendError> {
+        let readable = self.backends.refs.readable_moves(&repo.repo_id).await?;
+        let mut branches: BTreeMap<BranchName, Vec<RefLogEntry>> = BTreeMap::new();
+        for entry in readable.items {
+            branches.entry(entry.branch.clone()).or_default().push(entry);
+        }
+        let mut behind = Vec::new();
+        for (branch, moves) in branches {
+            let known = self.position(repo, &branch).await?.sequence;
+            let new = moves.into_iter().filter(|entry| entry.sequence > known);
+            let run = (known + 1..).zip(new).take_while(|(number, entry)| *number == entry.sequence);
+            behind.extend(timed(run.map(|(_, entry)| entry).collect()));
+        }
+        Ok((behind, Some(readable.damage.into_iter().next().unwrap_or(error))))
     }
 
     /// Brings the index up to the log of one branch, and of the others where it stands on theirs.
@@ -96,21 +167,21 @@ impl Hub {
         let known = self.position(repo, branch).await?.sequence;
         let moves = self.backends.refs.history(&repo.repo_id, branch, known).await?;
         let mut done = CaughtUp::default();
-        if !self.record_moves(repo, moves, &mut done, &mut |_| {}).await?.is_empty() {
+        if !self.record_moves(repo, moves, &mut done, &mut |_| {}).await?.waiting.is_empty() {
             self.catch_up_repository(repo, &mut done, &mut |_| {}).await?;
         }
         Ok(())
     }
 
     /// Records moves, those of each branch in their order. A move may stand on commits that came with another branch, so
-    /// one whose ground is not there yet waits until the others are recorded. Gives those that still wait in the end.
+    /// one whose ground is not there yet waits until the others are recorded, and one that cannot be read waits for ever.
     async fn record_moves(
         &self,
         repo: &RepositoryRecord,
         moves: Vec<RefLogEntry>,
         done: &mut CaughtUp,
         tell: &mut (dyn FnMut(&CaughtUp) + Send),
-    ) -> Result<Vec<RefLogEntry>, BackendError> {
+    ) -> Result<Left, BackendError> {
         let mut last: HashMap<BranchName, u64> = HashMap::new();
         for entry in &moves {
             let last = last.entry(entry.branch.clone()).or_default();
@@ -121,11 +192,18 @@ impl Hub {
             let before = pending.len();
             let mut waiting: Vec<RefLogEntry> = Vec::new();
             let mut held_up: HashSet<BranchName> = HashSet::new();
+            let mut damage = None;
             for entry in pending {
                 let rows = if held_up.contains(&entry.branch) {
                     None
                 } else {
-                    self.rows_of(repo, entry.clone()).await?
+                    match self.rows_of(repo, entry.clone()).await {
+                        Err(error) if error.is_damage() => {
+                            damage.get_or_insert(error);
+                            None
+                        }
+                        rows => rows?,
+                    }
                 };
                 match rows {
                     Some(mut rows) => {
@@ -147,7 +225,7 @@ impl Hub {
                 }
             }
             if waiting.is_empty() || waiting.len() == before {
-                return Ok(waiting);
+                return Ok(Left { waiting, damage });
             }
             pending = waiting;
         }
@@ -265,6 +343,23 @@ impl Hub {
         }
         Ok((rows, blobs))
     }
+}
+
+/// Moves that could not be recorded.
+struct Left {
+    waiting: Vec<RefLogEntry>,
+    /// What could not be read of the first of them, if that is why.
+    damage: Option<BackendError>,
+}
+
+/// Moves of one branch, each with the moment from which on it counts: never before an earlier one, whatever the clocks said.
+fn timed(moves: Vec<RefLogEntry>) -> Vec<(Timestamp, RefLogEntry)> {
+    let mut at = Timestamp::default();
+    let timed = moves.into_iter().map(|entry| {
+        at = at.max(entry.at);
+        (at, entry)
+    });
+    timed.collect()
 }
 
 fn of_kind(objects: &[PackedObject], kind: ObjectKind) -> impl Iterator<Item = PackedObject> {

@@ -6,6 +6,7 @@
 mod access;
 mod advance;
 mod announced;
+mod behind;
 mod branches;
 mod catch_up;
 mod collaborators;
@@ -39,7 +40,7 @@ use std::sync::Arc;
 
 pub use crate::merge::Mergeability;
 pub use access::{Need, Opened, Viewer};
-pub use catch_up::CaughtUp;
+pub use catch_up::{CaughtUp, LeftBehind};
 pub use collaborators::MAX_COLLABORATORS;
 pub use commit_files::{
     CommitFiles, FileChange, FileContent, InitialCommit, MAX_AUTHOR_BYTES, MAX_FILE_CHANGES,
@@ -124,6 +125,7 @@ pub struct Hub {
     options: Arc<Options>,
     loose: Option<loose::LooseObjects>,
     staging: StagingLimits,
+    behind: Arc<behind::Behind>,
 }
 
 impl fmt::Debug for Hub {
@@ -160,7 +162,13 @@ impl Hub {
     /// A hub over backends.
     #[must_use]
     pub fn new(backends: Backends, options: Options) -> Self {
-        Self { backends, options: Arc::new(options), loose: None, staging: StagingLimits::default() }
+        Self {
+            backends,
+            options: Arc::new(options),
+            loose: None,
+            staging: StagingLimits::default(),
+            behind: Arc::default(),
+        }
     }
 
     /// Creates an empty repository.

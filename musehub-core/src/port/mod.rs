@@ -77,7 +77,7 @@ pub use proposal_store::{
     ProposalState, ProposalStore,
 };
 pub use rate_limits::{Rate, RateLimits, Taken};
-pub use ref_store::{RefLogEntry, RefStore, RepositoryRecord, Visibility};
+pub use ref_store::{Readable, RefLogEntry, RefStore, RepositoryRecord, Visibility};
 pub use release_store::{ReleaseFilter, ReleaseStore};
 pub use repository_index::RepositoryIndex;
 pub use unstored_index::{Unstored, UnstoredIndex, UnstoredRecord, UnstoredRows};
@@ -125,6 +125,12 @@ impl BackendError {
     /// A failure of the backend itself while doing `action`.
     pub fn unavailable(action: &'static str, source: impl Into<Cause>) -> Self {
         Self::Unavailable { action, source: source.into() }
+    }
+
+    /// Whether something at rest is lost or not what it was, so that trying again is of no use: others are no worse off.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::Damaged { .. })
     }
 }
 

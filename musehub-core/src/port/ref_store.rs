@@ -83,6 +83,47 @@ pub struct RefLogEntry {
     pub borrowed: Vec<PackId>,
 }
 
+/// What can be read where not all of it can.
+#[derive(Debug)]
+pub struct Readable<T> {
+    /// What can be read.
+    pub items: Vec<T>,
+    /// What is damaged or lost, each once.
+    pub damage: Vec<BackendError>,
+}
+
+impl<T> Default for Readable<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), damage: Vec::new() }
+    }
+}
+
+impl<T> Readable<T> {
+    /// Adds what was read, or why it was not.
+    ///
+    /// # Errors
+    /// What is no damage: a store that cannot be asked.
+    pub fn add(&mut self, read: Result<T, BackendError>) -> Result<(), BackendError> {
+        match read {
+            Ok(item) => self.items.push(item),
+            Err(error) => self.set_aside(error)?,
+        }
+        Ok(())
+    }
+
+    /// Adds damage.
+    ///
+    /// # Errors
+    /// What is none.
+    pub fn set_aside(&mut self, error: BackendError) -> Result<(), BackendError> {
+        if !error.is_damage() {
+            return Err(error);
+        }
+        self.damage.push(error);
+        Ok(())
+    }
+}
+
 /// Branch moves and repository records.
 ///
 /// # Contract
@@ -123,4 +164,24 @@ pub trait RefStore: Send + Sync {
         branch: &BranchName,
         after: u64,
     ) -> Result<Vec<RefLogEntry>, BackendError>;
+
+    /// Does what [`repositories`](Self::repositories) does, and passes over records that are damaged. Never gives an older
+    /// version in the place of one.
+    ///
+    /// A store whose entries cannot be damaged one by one has no need of its own.
+    async fn readable_repositories(&self) -> Result<Readable<RepositoryRecord>, BackendError> {
+        Ok(Readable { items: self.repositories().await?, damage: Vec::new() })
+    }
+
+    /// All moves of a repository, those of each branch in their order and without a gap; of a branch that has a damaged or
+    /// lost one, those before it, or, where those before it are lost, those after it.
+    ///
+    /// A store whose entries cannot be damaged one by one has no need of its own.
+    async fn readable_moves(&self, repo: &RepoId) -> Result<Readable<RefLogEntry>, BackendError> {
+        let mut items = Vec::new();
+        for last in self.heads(repo).await? {
+            items.extend(self.history(repo, &last.branch, 0).await?);
+        }
+        Ok(Readable { items, damage: Vec::new() })
+    }
 }

@@ -3,10 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::executor::block_on;
-use musehub_core::hub::PushError;
 use musehub_core::hub::recovery::{
     BackfillOptions, Backfilled, Event, PortableError, Problem, ProblemKind, Recovery, VerifyOptions,
 };
+use musehub_core::hub::{CaughtUp, PushError};
 use musehub_core::port::{BackendError, RefStore, RepositoryRecord, Unstored, UnstoredIndex};
 use musehub_core::scheme::IdScheme;
 use serde_json::{Value, json};
@@ -148,7 +148,7 @@ fn what_came_as_rows_is_fetched_as_it_is_and_is_the_same_once_it_is_stored() {
             assert_eq!(backfill(&recovery(&world), false).await.unwrap().0, Backfilled::default());
 
             let rebuilt = world.without_index();
-            rebuilt.hub.catch_up().await.unwrap();
+            rebuilt.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
             assert_clone(&rebuilt, &repo, &history).await;
             assert_eq!(
                 rebuilt.hub.refs(&repo).await.unwrap().branches,
@@ -185,7 +185,7 @@ fn a_repository_of_rows_takes_pushes_once_it_is_stored() {
         history.push(next);
         assert_clone(&world, &repo, &history).await;
         let rebuilt = world.without_index();
-        rebuilt.hub.catch_up().await.unwrap();
+        rebuilt.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
         assert_clone(&rebuilt, &repo, &history).await;
         assert_eq!(verified(&world).await, 0);
     });
@@ -216,13 +216,13 @@ fn a_back_fill_that_fails_at_any_call_leaves_everything_readable_and_goes_on() {
                 let context = format!("call {at} {fault:?}: {answer:?}");
                 let survivor = world.restarted();
                 assert_clone(&survivor, &repo, &history).await;
-                survivor.hub.catch_up().await.unwrap();
+                survivor.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
                 assert_clone(&survivor, &repo, &history).await;
                 let (_, problems) = backfill(&recovery(&survivor), false).await.unwrap();
                 assert_eq!(problems, [], "{context}");
                 assert_eq!(verified(&survivor).await, 0, "{context}");
                 let rebuilt = survivor.without_index();
-                rebuilt.hub.catch_up().await.unwrap();
+                rebuilt.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
                 assert_clone(&rebuilt, &repo, &history).await;
                 assert_eq!(rebuilt.heads(&repo).await, survivor.heads(&repo).await, "{context}");
                 at += 1;
@@ -255,7 +255,7 @@ fn a_load_that_fails_at_any_call_shows_nothing_and_goes_on() {
                 }
                 let context = format!("call {at} {fault:?}");
                 let survivor = world.restarted();
-                survivor.hub.catch_up().await.unwrap();
+                survivor.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
                 let shown = survivor.refs.repository(&handle("alice"), &slug("tunes")).await.unwrap();
                 let shown = match shown.filter(|record| !record.deleted) {
                     Some(record) => record,
@@ -299,7 +299,7 @@ fn a_row_whose_record_does_not_give_its_id_is_never_read_and_is_left_with_what_s
         let left = Unstored { commits: 3, snapshots: 0 };
         assert_eq!(world.index.unstored(&repo.repo_id).await.unwrap(), left);
         let rebuilt = world.without_index();
-        rebuilt.hub.catch_up().await.unwrap();
+        rebuilt.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
         let heads = rebuilt.heads(&repo).await;
         assert_eq!(heads.into_iter().collect::<Vec<_>>(), [("old".to_owned(), history[1].id)]);
         let (again, _) = backfill(&recovery(&world), false).await.unwrap();

@@ -2,7 +2,9 @@
 
 use futures::executor::block_on;
 use futures::future::join;
-use musehub_core::hub::{InitialCommit, InitialiseError, Need, NewRepository, Push, PushError, PushOutcome};
+use musehub_core::hub::{
+    CaughtUp, InitialCommit, InitialiseError, Need, NewRepository, Push, PushError, PushOutcome,
+};
 use musehub_core::port::{BackendError, RefStore, RepositoryRecord, Visibility};
 use musehub_core::scheme::IdScheme;
 use musehub_core::{CommitId, Hub};
@@ -98,10 +100,10 @@ async fn survive(scene: Scene, fault: Fault, at: u64, index_lost: bool) -> bool 
         assert!(expected, "{context}: {error}");
     }
     let survivor = if index_lost { scene.world.without_index() } else { scene.world.restarted() };
-    survivor.hub.catch_up().await.unwrap();
+    survivor.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
     let visible = scene.is_visible(&survivor, &context).await;
     assert!(visible || answer.is_err(), "{context}: an acknowledged push is there");
-    let caught_up = survivor.hub.catch_up().await.unwrap();
+    let caught_up = survivor.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
     assert_eq!(caught_up.moves, 0, "{context}: catching up again finds nothing");
 
     // The client tries again, with what it was told before.
@@ -169,7 +171,7 @@ async fn survive_creation(fault: Fault, at: u64) -> bool {
         return false;
     }
     let survivor = world.restarted();
-    survivor.hub.catch_up().await.unwrap();
+    survivor.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
     let found = survivor.hub.open(&handle("alice"), &slug("demo"), &alice(), Need::Read).await;
     let Ok(repo) = found else {
         assert!(
@@ -269,7 +271,7 @@ fn of_two_hubs_that_race_with_diverging_pushes_exactly_one_is_acknowledged() {
                     world.push(&repo, push_of("main", &base)).await.unwrap();
                 }
                 let other = if index_shared { world.restarted() } else { world.without_index() };
-                other.hub.catch_up().await.unwrap();
+                other.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
                 let parents: Vec<&Made> = base.last().filter(|_| !first).into_iter().collect();
                 let rivals =
                     ["one", "two"].map(|name| commit(name, &parents, &[("who", name), ("same", "")]));
@@ -286,7 +288,7 @@ fn of_two_hubs_that_race_with_diverging_pushes_exactly_one_is_acknowledged() {
                     answer => panic!("{answer:?}"),
                 }
                 for world in [&world, &other] {
-                    world.hub.catch_up().await.unwrap();
+                    world.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
                     assert_eq!(world.heads(&repo).await["main"], winner.id);
                     assert!(world.hub.commit(&repo, loser.id).await.is_err(), "{pauses:x?}");
                 }
@@ -368,7 +370,7 @@ fn a_default_branch_whose_first_push_never_came_is_replaced_by_the_next_push() {
                 let hubs = [hub(patient.backends()), hub(dying.backends())];
                 let pushes = [push_of("main", &commits[..1]), push_of("lost", &lost)];
                 race(hubs, &repo, pushes).await[0].as_ref().unwrap();
-                world.hub.catch_up().await.unwrap();
+                world.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
                 let repo = world.reopen(&repo).await;
                 world.push(&repo, push_of("main", &commits)).await.unwrap();
                 let default = world.reopen(&repo).await.default_branch.unwrap();

@@ -5,7 +5,7 @@ use futures::future::join;
 use musehub_core::hub::proposals::{
     MergeProposal, ProposalError, ProposalMergeability, ProposalMerged, ReviewKind,
 };
-use musehub_core::hub::{HistoryStrategy, MergeRefused, PushError, RepositoryChange};
+use musehub_core::hub::{CaughtUp, HistoryStrategy, MergeRefused, PushError, RepositoryChange};
 use musehub_core::merge::{FileStrategy, Mergeability};
 use musehub_core::port::{
     BackendError, JobQueue, Proposal, ProposalEntryKind, ProposalNumber, ProposalState, RepositoryRecord,
@@ -399,7 +399,7 @@ async fn survive(strategy: HistoryStrategy, fault: Fault, at: u64) -> bool {
         return false;
     }
     let survivor = world.restarted();
-    survivor.hub.catch_up().await.unwrap();
+    survivor.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
     let head = survivor.heads(repo).await["main"];
     let has_moved = head != *main;
     let seen: Proposal = survivor.hub.proposals().get(repo, ONE).await.unwrap();

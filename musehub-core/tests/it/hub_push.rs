@@ -1,7 +1,7 @@
 //! What a push must prove, and what it leaves.
 
 use futures::executor::block_on;
-use musehub_core::hub::{InlineBlob, Missing, Push, PushError};
+use musehub_core::hub::{CaughtUp, InlineBlob, Missing, Push, PushError};
 use musehub_core::object::ObjectError;
 use musehub_core::port::{JobKind, JobPriority, JobQueue, NewJob, ObjectStore, RepositoryRecord, Staging};
 use musehub_core::scheme::{IdScheme, flat_v1};
@@ -93,7 +93,7 @@ fn a_native_repository_works_from_end_to_end() {
         let whole = Cloned::expected([&first, &second]);
         assert_eq!(world.clone_of(&repo, second.id).await, whole);
         let rebuilt = world.without_index();
-        rebuilt.hub.catch_up().await.unwrap();
+        rebuilt.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
         assert_eq!(rebuilt.clone_of(&repo, second.id).await, whole);
         let snapshot = rebuilt.hub.snapshot(&repo, second.snapshot_id()).await.unwrap();
         assert_eq!(snapshot.record().directories, second.snapshot.directories);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::executor::block_on;
+use musehub_core::hub::CaughtUp;
 use musehub_core::port::RepositoryRecord;
 use musehub_core::{BlobId, CommitId, SnapshotId};
 use proptest::prelude::*;
@@ -192,7 +193,7 @@ proptest! {
             let commits = build(&shapes);
             let (held, heads) = push_all(&world, &repo, &commits, &chunks).await;
             let rebuilt = world.without_index();
-            rebuilt.hub.catch_up().await.unwrap();
+            rebuilt.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
             check_everything(&rebuilt, &repo, &commits, &held, &heads).await;
         });
     }

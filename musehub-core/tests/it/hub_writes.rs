@@ -2,7 +2,7 @@
 
 use futures::executor::block_on;
 use musehub_core::hub::{
-    BranchError, CommitError, CommitFiles, FileChange, FileContent, InitialCommit, InlineBlob,
+    BranchError, CaughtUp, CommitError, CommitFiles, FileChange, FileContent, InitialCommit, InlineBlob,
     MAX_MESSAGE_BYTES, NewRepository, PushError, PushOutcome,
 };
 use musehub_core::object::Commit;
@@ -73,7 +73,7 @@ pub(crate) async fn canonical_commit(
     assert_eq!(commit.snapshot(), row.snapshot);
 
     let rebuilt = world.without_index();
-    rebuilt.hub.catch_up().await.unwrap();
+    rebuilt.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
     let cloned = rebuilt.clone_of(&repo, id).await;
     assert_eq!(cloned, world.clone_of(&repo, id).await);
     let files = cloned.trees[&row.snapshot].iter();
@@ -266,7 +266,7 @@ fn a_branch_that_moved_refuses_what_was_made_for_where_it_was() {
         assert_eq!((expected, now), (Some(head), Some(won)));
         // Another process moved it, and this one's index does not know.
         let stale = world.without_index();
-        stale.hub.catch_up().await.unwrap();
+        stale.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
         let next = commit_files(&world, &repo, "trunk", Some(won), vec![put("y", "1")]).await.unwrap().head;
         let error = commit_files(&stale, &repo, "trunk", Some(won), vec![put("y", "2")]).await.unwrap_err();
         let CommitError::Push(PushError::BranchMoved { head: now, .. }) = error else { panic!("{error}") };
@@ -311,7 +311,7 @@ fn branches_are_made_renamed_and_deleted() {
         assert_eq!(world.heads(&repo).await.into_keys().collect::<Vec<_>>(), ["trunk"]);
 
         let rebuilt = world.without_index();
-        rebuilt.hub.catch_up().await.unwrap();
+        rebuilt.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
         assert_eq!(rebuilt.heads(&repo).await, world.heads(&repo).await);
         world.hub.create_branch(&repo, &alice, &branch("dev"), at).await.unwrap();
     });

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Args;
-use musehub_core::hub::CaughtUp;
 use musehub_core::hub::recovery::Event;
+use musehub_core::hub::{CaughtUp, LeftBehind};
 use musehub_store::Replacement;
 
 use super::backup::WAITING;
@@ -21,6 +21,9 @@ use crate::config::Limits;
 /// store has no record. Findings are computed again by jobs when a server runs.
 /// Stop the servers first: a database in use is refused. After a crash, run it again. Of PostgreSQL's, an empty database is
 /// filled, and nothing carried over into it; with --replace, tables are made beside those that are there and take their place.
+///
+/// What is lost or damaged in the store is in the way of nothing else: the rest comes back, each repository that lacks something is
+/// named, and the exit status is 1. Where the store cannot be asked, nothing is replaced, and it is 2.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// Carry nothing over from the old database, for one that cannot be read any more: identities and tokens are lost, unless
@@ -56,6 +59,12 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     };
     let made = app.hub.catch_up_telling(&mut tell).await?;
     line.clear();
+    // A store that failed once has what the new index would lack.
+    let (damaged, failed): (Vec<_>, Vec<_>) =
+        made.failed.into_iter().partition(|left| left.error.is_damage());
+    if let Some(LeftBehind { error, .. }) = failed.into_iter().next() {
+        return Err(error.into());
+    }
     if !arguments.discard_old {
         refuse_loss(&replacement.lost_repositories().await?)?;
     }
@@ -77,7 +86,13 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     if let Some(kept) = kept {
         println!("the old database is {kept}");
     }
-    Ok(ExitCode::SUCCESS)
+    for LeftBehind { repository, error } in &damaged {
+        match repository {
+            Some((owner, slug)) => eprintln!("{owner}/{slug} is not whole: {error}"),
+            None => eprintln!("a repository is left out: {error}"),
+        }
+    }
+    Ok(if damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Refuses to replace a database by one that lacks repositories which it shows.

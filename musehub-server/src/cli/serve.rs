@@ -91,6 +91,7 @@ pub(super) async fn start(
     };
     let app = data.open(config).await?;
     let caught_up = app.hub.catch_up().await?;
+    jobs::log_left_behind(&caught_up);
     if caught_up.moves > 0 {
         tracing::warn!(moves = caught_up.moves, "the index was behind the log and has caught up");
     }

@@ -164,6 +164,14 @@ impl From<BackendError> for ApiError {
                 failed.cause = Some(error.into());
                 failed
             }
+            BackendError::Damaged { .. } => {
+                let mut damaged = Self::internal(error);
+                damaged.code = "damaged";
+                damaged.detail =
+                    "something that this needs is damaged in the storage of the hub, whose operator has to restore it"
+                        .into();
+                damaged
+            }
             other => Self::internal(other),
         }
     }

@@ -13,6 +13,7 @@ pub use handler::{Handler, JobError, Registry, Summary, Task, Trigger};
 pub(crate) use mpack::index_mpack;
 pub use mpack::{INDEX_MPACK, PREBUILD};
 pub use runner::{LEASE, run_next};
+pub(crate) use upkeep::log_left_behind;
 pub use upkeep::run as upkeep;
 pub use view::JobView;
 pub use worker::{Worker, work};

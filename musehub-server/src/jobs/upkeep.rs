@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use musehub_core::hub::{CaughtUp, LeftBehind};
 use musehub_core::port::BackendError;
 use musehub_store::{CollectOptions, Compacted, RepackOptions, UpkeepError};
 
@@ -70,8 +71,11 @@ pub async fn run(app: &Arc<App>) {
 /// listings and a read for each repository, and a read for each branch that moved since its log was folded.
 async fn catch_up(app: &Arc<App>) {
     match app.hub.catch_up().await {
-        Ok(done) if done.moves == 0 => {}
         Ok(done) => {
+            log_left_behind(&done);
+            if done.moves == 0 {
+                return;
+            }
             tracing::warn!(
                 moves = done.moves,
                 "moves that were logged and not recorded are in the index now"
@@ -79,6 +83,16 @@ async fn catch_up(app: &Arc<App>) {
             app.work.notify_one();
         }
         Err(error) => tracing::warn!(%error, "bringing the index up to the log failed"),
+    }
+}
+
+/// Says which repositories could not be brought up to their log, and why.
+pub(crate) fn log_left_behind(done: &CaughtUp) {
+    for LeftBehind { repository, error } in &done.failed {
+        let repository =
+            repository.as_ref().map_or_else(|| "?".to_owned(), |(owner, slug)| format!("{owner}/{slug}"));
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        tracing::error!(repository, %error, cause, "a repository is served as far as its index goes");
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use musehub_core::hub::CaughtUp;
 use musehub_core::port::JobStatus;
 use musehub_server::jobs::BREAKAGE;
 use musehub_test_support::history::{noise, write};
@@ -125,9 +126,9 @@ async fn a_lost_index_is_made_anew_from_the_store() {
     copy(&old.path().join("store"), &new.path().join("store"));
     let app = TestApp::open(new.path()).await;
     let _ = app.get("/alice/demo/refs").send().await.expect(404);
-    let done = app.app.hub.catch_up().await.unwrap();
+    let done = app.app.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
     assert_eq!((done.repositories, done.moves), (4, 2 + 2 + 2));
-    let again = app.app.hub.catch_up().await.unwrap();
+    let again = app.app.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
     assert_eq!((again.repositories, again.moves), (4, 0));
 
     for (owner, slug) in [("alice", "demo"), ("bob", "copy")] {
@@ -192,7 +193,7 @@ async fn a_move_that_only_the_log_knows_is_made_good_by_a_retry() {
     assert_eq!(client.refs().await.unwrap().branch_heads, before.branches);
     client.push(&history, "main", false).await.unwrap();
     assert_cloned(&client, &history).await;
-    assert_eq!(app.app.hub.catch_up().await.unwrap().moves, 0);
+    assert_eq!(app.app.hub.catch_up().await.and_then(CaughtUp::whole).unwrap().moves, 0);
     assert_eq!(app.run_jobs().await, 1, "the default branch moved");
     let page = app.get("/alice/demo/commits/main").send().await.expect(200).text();
     assert!(page.contains("unindexed too"));
@@ -208,7 +209,7 @@ async fn moves_that_only_the_log_knows_are_made_good_at_the_start() {
         }
     })
     .await;
-    assert_eq!(app.app.hub.catch_up().await.unwrap().moves, 3);
+    assert_eq!(app.app.hub.catch_up().await.and_then(CaughtUp::whole).unwrap().moves, 3);
     assert_cloned(&app.client("alice", "demo", None).await, &history).await;
 }
 
@@ -228,7 +229,7 @@ async fn moves_that_build_on_moves_of_other_branches_are_made_good() {
             client.push(history, "main", false).await.unwrap();
         })
         .await;
-        let caught_up = app.app.hub.catch_up().await;
+        let caught_up = app.app.hub.catch_up().await.and_then(CaughtUp::whole);
         assert!(caught_up.is_ok(), "{first} before {second}: {caught_up:?}");
         assert_cloned(&app.client("alice", "demo", None).await, &history).await;
     }
@@ -251,7 +252,7 @@ async fn a_retry_brings_the_moves_of_other_branches_too() {
     let clone = client.clone_repository().await.unwrap();
     assert_eq!(clone.branches["main"], history.head("main"));
     let _ = app.get("/alice/demo").send().await.expect(200);
-    app.app.hub.catch_up().await.unwrap();
+    app.app.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
     assert_cloned(&client, &history).await;
 }
 
@@ -274,7 +275,7 @@ async fn a_lost_index_is_made_anew_whatever_the_branches_are_called() {
     }
     copy(&old.path().join("store"), &new.path().join("store"));
     let app = TestApp::open(new.path()).await;
-    let caught_up = app.app.hub.catch_up().await;
+    let caught_up = app.app.hub.catch_up().await.and_then(CaughtUp::whole);
     assert!(caught_up.is_ok(), "{caught_up:?}");
     assert_cloned(&app.client("alice", "demo", None).await, &history).await;
 }
@@ -308,7 +309,7 @@ async fn what_lost_a_race_is_not_found_again_in_the_store() {
     }
     copy(&old.path().join("store"), &new.path().join("store"));
     let app = TestApp::open(new.path()).await;
-    app.app.hub.catch_up().await.unwrap();
+    app.app.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
     let clone = app.client("alice", "demo", None).await.clone_repository().await.unwrap();
     assert_eq!((clone.commits, clone.branches), (history.commits, history.branches));
 }
@@ -364,7 +365,7 @@ async fn a_server_that_runs_learns_of_moves_whose_process_died_before_their_rows
     // To an index that was not told, every move is one whose rows are lacking.
     let other = format!("sqlite://{}", directory.path().join("other.db").display());
     let reader = TestApp::open_with_database(directory.path(), &other).await;
-    reader.app.hub.catch_up().await.unwrap();
+    reader.app.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
     client.push(&history, "main", false).await.unwrap();
     let theirs = reader.client("alice", "demo", None).await;
     assert!(theirs.refs().await.unwrap().branch_heads.is_empty(), "reads show the state before it");

@@ -9,6 +9,7 @@ mod breakage_page;
 mod canonical_writes;
 mod changes;
 mod commit_files;
+mod damaged_repository;
 mod durability;
 mod files;
 mod initialise;

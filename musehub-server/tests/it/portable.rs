@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::io::Cursor;
+use musehub_core::hub::CaughtUp;
 use musehub_core::hub::recovery::{PortableError, Transferred, VerifyOptions};
 use musehub_core::port::{RefLogEntry, RefStore, RepositoryRecord};
 use musehub_core::{BranchName, Handle, Slug};
@@ -124,7 +125,7 @@ async fn of_a_file_that_does_not_fit_nothing_is_visible() {
         assert!(matches!(refused, Err(PortableError::Malformed { .. })), "{number}: {refused:?}");
     }
     let _ = new.get("/carol/broken/refs").send().await.expect(404);
-    new.app.hub.catch_up().await.unwrap();
+    new.app.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
     let _ = new.get("/carol/broken/refs").send().await.expect(404);
     import(&new, &file, Some("broken")).await.unwrap();
     assert_eq!(problems(&new).await, 0);
@@ -181,7 +182,7 @@ async fn an_import_that_was_cut_off_is_invisible_and_can_be_tried_again() {
     std::fs::remove_file(last).unwrap();
 
     let app = TestApp::open(cut.path()).await;
-    app.app.hub.catch_up().await.unwrap();
+    app.app.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
     let _ = app.get("/alice/demo/refs").send().await.expect(404);
     let (again, _) = import(&app, &file, None).await.unwrap();
     assert_eq!(again, whole);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::Path;
 
+use musehub_core::hub::CaughtUp;
 use musehub_core::hub::recovery::VerifyOptions;
 use musehub_core::port::{RefLogEntry, RefStore, RepositoryIndex, RepositoryRecord, Role};
 use musehub_core::{BranchName, Handle, Slug};
@@ -197,7 +198,7 @@ impl World {
         };
         self.log.append(&deletion).await.unwrap();
         life.history.branches.remove(branch);
-        self.app.app.hub.catch_up().await.unwrap();
+        self.app.app.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
     }
 
     async fn change_default(&mut self, at: usize, branch: &str) {
@@ -210,7 +211,7 @@ impl World {
                 ..present
             };
             self.log.put_repository(&next).await.unwrap();
-            self.app.app.hub.catch_up().await.unwrap();
+            self.app.app.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
         }
     }
 }
@@ -225,7 +226,7 @@ async fn rebuild(directory: &Path) -> Option<u64> {
         Replacement::begin(&DatabaseUrl::sqlite(directory.join("musehub.db")), false).await.unwrap();
     let (backend, refs) = store(directory);
     let app = App::over(backend, refs, replacement.index().clone(), Limits::default());
-    app.hub.catch_up_telling(&mut |_| {}).await.unwrap();
+    app.hub.catch_up_telling(&mut |_| {}).await.and_then(CaughtUp::whole).unwrap();
     let carried = replacement.carry_over().await.unwrap();
     drop(app);
     assert!(replacement.swap().await.unwrap().is_some());
@@ -282,12 +283,12 @@ async fn an_index_made_anew_in_postgresql_is_the_old_one_row_for_row_and_that_of
         let replacement = Replacement::begin(&new.parse().unwrap(), false).await.unwrap();
         let (backend, refs) = store(directory.path());
         let app = App::over(backend, refs, replacement.index().clone(), Limits::default());
-        app.hub.catch_up().await.unwrap();
+        app.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
         assert_eq!(replacement.carry_over().await.unwrap(), None, "a backup brings what is not in the store");
         assert_eq!(replacement.swap().await.unwrap(), None);
         let after = dump(&new).await;
         let sqlite = TestApp::open(directory.path()).await;
-        sqlite.app.hub.catch_up().await.unwrap();
+        sqlite.app.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
         sqlite.app.close().await.unwrap();
         let in_sqlite = dump(&url_of(&directory.path().join("musehub.db"))).await;
         for table in TABLES {
@@ -326,7 +327,12 @@ async fn tables_of_postgresql_are_replaced_by_the_same_row_for_row_with_what_the
     // Cut off before the swap; then to the end, twice.
     let begun = Replacement::begin(&parsed, true).await.unwrap();
     let (backend, refs) = store(directory.path());
-    App::over(backend, refs, begun.index().clone(), Limits::default()).hub.catch_up().await.unwrap();
+    App::over(backend, refs, begun.index().clone(), Limits::default())
+        .hub
+        .catch_up()
+        .await
+        .and_then(CaughtUp::whole)
+        .unwrap();
     begun.index().close().await.unwrap();
     drop(begun);
     assert_eq!(dump(&url).await, before, "nothing is replaced before the end");
@@ -334,7 +340,7 @@ async fn tables_of_postgresql_are_replaced_by_the_same_row_for_row_with_what_the
         let replacement = Replacement::begin(&parsed, true).await.unwrap();
         let (backend, refs) = store(directory.path());
         let app = App::over(backend, refs, replacement.index().clone(), Limits::default());
-        app.hub.catch_up().await.unwrap();
+        app.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
         assert!(replacement.carry_over().await.unwrap().is_some_and(|rows| rows >= 4), "round {round}");
         drop(app);
         let kept = replacement.swap().await.unwrap();
@@ -365,7 +371,12 @@ async fn a_database_in_use_is_not_replaced_and_an_interrupted_try_is_forgotten()
     // Cut off before the swap, twice, once with rows of its own.
     let begun = Replacement::begin(&DatabaseUrl::sqlite(database.clone()), false).await.unwrap();
     let (backend, refs) = store(directory.path());
-    App::over(backend, refs, begun.index().clone(), Limits::default()).hub.catch_up().await.unwrap();
+    App::over(backend, refs, begun.index().clone(), Limits::default())
+        .hub
+        .catch_up()
+        .await
+        .and_then(CaughtUp::whole)
+        .unwrap();
     begun.index().close().await.unwrap();
     drop(begun);
     let again = Replacement::begin(&DatabaseUrl::sqlite(database.clone()), false).await.unwrap();
@@ -436,7 +447,12 @@ async fn a_backup_comes_back_whole_or_not_at_all() {
     let dangling = fresh.restore(&mut Cursor::new(&backup[..]), false).await;
     assert!(matches!(dangling, Err(BackupError::Dangling { .. })), "{dangling:?}");
     let (backend, refs) = store(old.path());
-    App::over(backend, refs, fresh.clone(), Limits::default()).hub.catch_up().await.unwrap();
+    App::over(backend, refs, fresh.clone(), Limits::default())
+        .hub
+        .catch_up()
+        .await
+        .and_then(CaughtUp::whole)
+        .unwrap();
     for length in [0, 10, backup.len() / 2, backup.len() - 2] {
         let cut = fresh.restore(&mut Cursor::new(&backup[..length]), false).await;
         assert!(matches!(cut, Err(BackupError::Malformed { .. })), "{length}: {cut:?}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use musehub_core::Hub;
-use musehub_core::hub::{Backends, InlineBlob, NewRepository, Options, Push};
+use musehub_core::hub::{Backends, CaughtUp, InlineBlob, NewRepository, Options, Push};
 use musehub_core::memory::FixedClock;
 use musehub_core::object::{Manifest, SnapshotRecord};
 use musehub_core::port::{Clock, RefStore, RepositoryRecord, SystemClock, Visibility};
@@ -122,7 +122,7 @@ impl World {
     pub(crate) async fn without_index(&self) -> Self {
         let index = Arc::new(SqlIndex::in_memory().await.unwrap());
         let world = Self::over(self.faulty.recovered(), index, self.clock.clone());
-        world.hub.catch_up().await.unwrap();
+        world.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
         world
     }
 

@@ -173,3 +173,64 @@ async fn a_move_that_is_lost_is_missed() {
     assert_eq!(log.history(&repo(1), &main, 2).await.unwrap().len(), 2);
     assert_eq!(log.heads(&repo(1)).await.unwrap()[0].sequence, 4);
 }
+
+#[tokio::test]
+async fn of_a_damaged_log_everything_is_read_that_can_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = log(directory.path());
+    for name in ["main", "dev", "gone"] {
+        let mut old = None;
+        for sequence in 1..=4 {
+            let new = commit_id(sequence);
+            log.append(&entry(name, sequence, old, new)).await.unwrap();
+            old = Some(new);
+        }
+    }
+    let at =
+        |name: &str, number: u64| directory.path().join(format!("refs/{}/{name}/{number:012}.json", repo(1)));
+    std::fs::write(at("main", 3), "half").unwrap();
+    std::fs::remove_file(at("gone", 2)).unwrap();
+    let names = |items: &[RefLogEntry]| -> Vec<String> {
+        let mut names: Vec<String> =
+            items.iter().map(|entry| format!("{} {}", entry.branch, entry.sequence)).collect();
+        names.sort();
+        names
+    };
+    let read = log.readable_moves(&repo(1)).await.unwrap();
+    assert_eq!(
+        names(&read.items),
+        ["dev 1", "dev 2", "dev 3", "dev 4", "gone 1", "main 1", "main 2"],
+        "up to the damaged entry, and up to the lost one"
+    );
+    let mut damage: Vec<String> = read.damage.iter().map(ToString::to_string).collect();
+    damage.sort();
+    assert!(damage.len() == 2 && damage[0].contains("/gone/000000000002.json is not there"), "{damage:?}");
+    assert!(damage[1].contains("/main/000000000003.json is damaged"), "{damage:?}");
+
+    // Folded, then the segment is damaged: what is not folded is left.
+    std::fs::remove_dir_all(directory.path().join(format!("refs/{}/gone", repo(1)))).unwrap();
+    std::fs::remove_dir_all(directory.path().join(format!("refs/{}/main", repo(1)))).unwrap();
+    assert_eq!(log.compact(Timestamp::from_millis(i64::MAX), 1).await.unwrap().folded, 4);
+    log.append(&entry("dev", 5, Some(commit_id(4)), commit_id(5))).await.unwrap();
+    let whole = log.readable_moves(&repo(1)).await.unwrap();
+    assert_eq!((names(&whole.items).len(), whole.damage.len()), (5, 0));
+    let segment = directory.path().join(format!("refs/{}/=log/000000000001.seg", repo(1)));
+    std::fs::write(segment, "no segment").unwrap();
+    let left = RefLog::new(Backend::local(directory.path()).unwrap()).readable_moves(&repo(1)).await.unwrap();
+    assert_eq!((names(&left.items), left.damage.len()), (vec!["dev 5".to_owned()], 1));
+}
+
+#[tokio::test]
+async fn a_damaged_record_hides_no_other_and_gives_way_to_no_older_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = log(directory.path());
+    let [first, second] = ["one", "two"].map(|slug| record(u64::from(slug == "two") + 1, "alice", slug));
+    log.put_repository(&first).await.unwrap();
+    log.put_repository(&second).await.unwrap();
+    log.put_repository(&RepositoryRecord { version: 2, ..first }).await.unwrap();
+    std::fs::write(directory.path().join("repositories/alice/one/000000000002.json"), "{}").unwrap();
+    assert!(log.repositories().await.is_err());
+    let read = log.readable_repositories().await.unwrap();
+    assert_eq!(read.items, [second]);
+    assert!(matches!(&read.damage[..], [BackendError::Damaged { .. }]), "{read:?}");
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::FutureExt;
+use musehub_core::hub::CaughtUp;
 use musehub_core::port::{Clock, ObjectStore, RefStore};
 use musehub_store::{CollectOptions, MIN_GRACE, RepackOptions, SqlIndex, Upkeep, UpkeepError};
 
@@ -82,7 +83,7 @@ async fn survive(fault: Fault, at: u64, index_lost: bool) -> Option<String> {
     }
 
     let next = if index_lost { world.without_index().await } else { world.restarted() };
-    next.hub.catch_up().await.unwrap();
+    next.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
     expect_both(&next, &histories, &context).await;
     // Work goes on, before anybody has tidied up.
     let [history, _] = &mut histories;
@@ -170,7 +171,7 @@ async fn an_index_that_never_heard_of_a_fold_reads_on() {
     let (world, histories) = scene().await;
     let other = Arc::new(SqlIndex::in_memory().await.unwrap());
     let stale = World::over(world.faulty.recovered(), other, world.clock.clone());
-    stale.hub.catch_up().await.unwrap();
+    stale.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
     all_upkeep(&world).await.unwrap();
     assert_eq!(world.count("packs", ".pack").await, 1, "what the stale index names is gone");
     expect_both(&stale, &histories, "stale").await;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use musehub_core::hub::CaughtUp;
 use musehub_core::port::{Clock, RefStore, RepositoryIndex};
 use musehub_store::{CollectOptions, MIN_GRACE, RepackOptions, UpkeepError};
 
@@ -100,7 +101,7 @@ async fn run(seed: u64) {
                 let push = push_of(branch, std::slice::from_ref(&made));
                 let answer = dying.hub.receive_push(&record, &record.owner, push).await;
                 world = world.restarted();
-                world.hub.catch_up().await.unwrap();
+                world.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
                 let refs = world.hub.refs(&record).await.unwrap();
                 let is_there =
                     refs.branches.iter().any(|row| row.name.as_str() == branch && row.head == made.id);
