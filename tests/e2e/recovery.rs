@@ -235,7 +235,10 @@ async fn a_repository_that_came_as_rows_is_served_before_and_after_its_objects_a
     let refused = remote.push(&next, "main", false).await.unwrap_err();
     assert_eq!(refused.status, 409, "{refused:?}");
     let waiting = run(data.path(), &["verify", "--objects"]).expect(0);
-    assert!(waiting.out.contains("13 commits and snapshots are in the database alone"), "{waiting:?}");
+    assert!(
+        waiting.out.contains("13 commits and snapshots and 2 branches are in the database alone"),
+        "{waiting:?}"
+    );
     let backup = data.path().join("alone.jsonl");
     let backup = run(data.path(), &["backup", backup.to_str().unwrap()]).expect(2);
     assert!(backup.err.contains("run `musehub-server backfill` first"), "{backup:?}");
@@ -276,7 +279,10 @@ async fn an_index_is_not_made_anew_while_the_old_one_alone_has_rows() {
     fs::write(&file, rows::file(&source, "alice", "rows")).unwrap();
     let _ = run(data.path(), &["load-rows", file.to_str().unwrap(), "--as", "alice/other"]).expect(0);
     let refused = rebuild(data.path(), &[]).expect(2);
-    assert!(refused.err.contains("2 commits and snapshots are in the database alone"), "{refused:?}");
+    assert!(
+        refused.err.contains("3 commits, snapshots and branches are in the database alone"),
+        "{refused:?}"
+    );
     let _ = run(data.path(), &["backfill", "--repo", "alice/other"]).expect(0);
     let _ = rebuild(data.path(), &[]).expect(0);
     let server = Server::start(data.path());

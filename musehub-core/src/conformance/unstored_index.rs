@@ -99,7 +99,10 @@ where
     assert_eq!(heads, [head_of("main", &commits[4])], "the branch stands there, without a move");
     assert_eq!(index.branch(&repo(1), &branch("main")).await.expect("branch"), (Some(ids[4]), 0));
 
-    assert_eq!(index.unstored(&repo(1)).await.expect("unstored"), Unstored { commits: 5, snapshots: 5 });
+    assert_eq!(
+        index.unstored(&repo(1)).await.expect("unstored"),
+        Unstored { commits: 5, snapshots: 5, branches: 1 }
+    );
     assert_eq!(
         index.unstored(&repo(2)).await.expect("unstored"),
         Unstored::default(),
@@ -162,7 +165,11 @@ where
     let ids: Vec<CommitId> = commits.iter().map(|row| row.id).collect();
     let read = index.commits(&repo(1), &ids[..3]).await.expect("commits");
     assert_eq!(sorted(&read), sorted(&commits[..3]), "rows have the places of the move");
-    assert_eq!(index.unstored(&repo(1)).await.expect("unstored"), Unstored { commits: 1, snapshots: 1 });
+    assert_eq!(
+        index.unstored(&repo(1)).await.expect("unstored"),
+        Unstored { commits: 1, snapshots: 1, branches: 1 },
+        "a branch without a move counts, one that never had a head does not"
+    );
     let asked: Vec<ObjectId> = ids.iter().map(|id| id.object_id()).collect();
     assert_eq!(
         records(index, ObjectKind::Commit, &asked).await.len(),
@@ -170,7 +177,13 @@ where
         "records of what is stored are gone"
     );
     assert_eq!(index.unstored_commits(&repo(1)).await.expect("unstored_commits"), [(4, ids[3])]);
-
+    let all = rows(entry(&repo(1), "carrier", 2, None, None), &commits[3..]);
+    index.record_move(all).await.expect("record_move");
+    assert_eq!(
+        index.unstored(&repo(1)).await.expect("unstored"),
+        Unstored { branches: 1, ..Unstored::default() },
+        "a branch waits though all that it stands on is stored"
+    );
     let rest = rows(entry(&repo(1), "main", 1, None, Some(ids[3])), &commits[3..]);
     index.record_move(rest).await.expect("the first move of a branch that came as a row");
     assert_eq!(index.unstored(&repo(1)).await.expect("unstored"), Unstored::default());

@@ -56,7 +56,12 @@ impl UnstoredIndex for MemoryIndex {
             let keys = state.holdings.get(repo).into_iter().flat_map(|held| held.unstored.keys());
             keys.filter(|key| key.kind == kind).count() as u64
         };
-        Ok(Unstored { commits: count(ObjectKind::Commit), snapshots: count(ObjectKind::Snapshot) })
+        let branches = state.holdings.get(repo).into_iter().flat_map(|held| held.branches.values());
+        Ok(Unstored {
+            commits: count(ObjectKind::Commit),
+            snapshots: count(ObjectKind::Snapshot),
+            branches: branches.filter(|at| at.sequence == 0 && at.head.is_some()).count() as u64,
+        })
     }
 
     async fn unstored_commits(&self, repo: &RepoId) -> Result<Vec<(u64, CommitId)>, BackendError> {

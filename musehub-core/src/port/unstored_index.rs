@@ -27,13 +27,23 @@ pub struct UnstoredRows {
     pub branches: Vec<BranchRow>,
 }
 
-/// How many rows have no object.
+/// How much the database alone has: rows without an object, branches without a move.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Unstored {
     /// Commits.
     pub commits: u64,
     /// Snapshots.
     pub snapshots: u64,
+    /// Branches that have a head and no move in the log.
+    pub branches: u64,
+}
+
+impl Unstored {
+    /// Whether the object store has everything.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.commits == 0 && self.snapshots == 0 && self.branches == 0
+    }
 }
 
 /// Rows without objects.
@@ -47,7 +57,7 @@ pub trait UnstoredIndex: Send + Sync {
     /// Adds rows, all or none. What is there already stays as it is.
     async fn add_unstored(&self, repo: &RepoId, rows: UnstoredRows) -> Result<(), BackendError>;
 
-    /// How many rows of a repository have no object.
+    /// How many rows of a repository have no object, and how many of its branches no move.
     async fn unstored(&self, repo: &RepoId) -> Result<Unstored, BackendError>;
 
     /// The commits without an object, each with its generation, by generation and id: parents come first.

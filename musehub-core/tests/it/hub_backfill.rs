@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::executor::block_on;
 use musehub_core::hub::recovery::{
-    BackfillOptions, Backfilled, Event, PortableError, Problem, ProblemKind, Recovery, VerifyOptions,
+    BackfillOptions, Backfilled, Event, PortableError, Problem, ProblemKind, Recovery,
+    VerifyOptions,
 };
 use musehub_core::hub::{CaughtUp, PushError};
 use musehub_core::port::{BackendError, RefStore, RepositoryRecord, Unstored, UnstoredIndex};
@@ -216,6 +217,7 @@ fn a_back_fill_that_fails_at_any_call_leaves_everything_readable_and_goes_on() {
                 let context = format!("call {at} {fault:?}: {answer:?}");
                 let survivor = world.restarted();
                 assert_clone(&survivor, &repo, &history).await;
+                nothing_is_lost_unsaid(&survivor, &repo, &context).await;
                 survivor.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
                 assert_clone(&survivor, &repo, &history).await;
                 let (_, problems) = backfill(&recovery(&survivor), false).await.unwrap();
@@ -230,6 +232,23 @@ fn a_back_fill_that_fails_at_any_call_leaves_everything_readable_and_goes_on() {
             assert!(at > 10, "{fault:?} struck {at} calls");
         }
     });
+}
+
+/// Whoever makes the index anew or exports the repository has all of its branches, or is told that some are in the index alone.
+async fn nothing_is_lost_unsaid(world: &World, repo: &RepositoryRecord, context: &str) {
+    let waiting = world.index.unstored(&repo.repo_id).await.unwrap();
+    let exported = recovery(world).export(repo, &mut Vec::new(), &mut |_| {}).await;
+    let rebuilt = world.without_index();
+    rebuilt.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
+    if !waiting.is_empty() {
+        assert!(
+            matches!(exported, Err(PortableError::Unstored { rows, .. }) if rows == waiting),
+            "{context}"
+        );
+        return;
+    }
+    assert_eq!(rebuilt.heads(repo).await, world.heads(repo).await, "{context}");
+    exported.unwrap_or_else(|error| panic!("{context}: {error}"));
 }
 
 #[test]
@@ -296,7 +315,7 @@ fn a_row_whose_record_does_not_give_its_id_is_never_read_and_is_left_with_what_s
         assert_eq!(objects, [named(2), named(3), named(4), named(4)]);
         assert!(problems.iter().all(|problem| problem.kind == ProblemKind::UnstorableRow));
         assert!(problems[0].detail.contains("has the id"), "{}", problems[0]);
-        let left = Unstored { commits: 3, snapshots: 0 };
+        let left = Unstored { commits: 3, snapshots: 0, branches: 1 };
         assert_eq!(world.index.unstored(&repo.repo_id).await.unwrap(), left);
         let rebuilt = world.without_index();
         rebuilt.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();

@@ -13,7 +13,7 @@ use super::{DataDirectory, Outcome};
 
 /// What keeps the object store and a backup from being everything.
 pub(super) const WAITING: &str =
-    "commits and snapshots are in the database alone: run `musehub-server backfill` first";
+    "commits, snapshots and branches are in the database alone: run `musehub-server backfill` first";
 
 /// Write what the database alone holds (identities, tokens, proposals, releases and more) to a file.
 ///
@@ -25,7 +25,7 @@ pub(super) struct BackupArguments {
     /// The file to write; it must not be there.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Write the backup although commits and snapshots are in the database alone, which the backup lacks.
+    /// Write the backup although commits, snapshots or branches are in the database alone, which the backup lacks.
     #[arg(long)]
     without_unstored: bool,
     #[command(flatten)]

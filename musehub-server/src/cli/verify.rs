@@ -79,10 +79,10 @@ fn print_summary(summary: &VerifySummary, seconds: f64) {
         summary.blobs,
         summary.packs
     );
-    if summary.unstored > 0 {
+    if summary.unstored + summary.unstored_branches > 0 {
         println!(
-            "{} commits and snapshots are in the database alone, and wait for `backfill`",
-            summary.unstored
+            "{} commits and snapshots and {} branches are in the database alone, and wait for `backfill`",
+            summary.unstored, summary.unstored_branches
         );
     }
     if summary.folded_packs > 0 {

@@ -68,6 +68,7 @@ fn all() -> Vec<HotQuery> {
         hot("records of snapshots without objects", unstored::SNAPSHOT_RECORDS, [repo(), ids("snapshot")]),
         hot("number of commits without objects", unstored::COUNT_COMMITS, [repo()]),
         hot("number of snapshots without objects", unstored::COUNT_SNAPSHOTS, [repo()]),
+        hot("number of branches without moves", unstored::COUNT_BRANCHES, [repo()]),
         hot("commits without objects", unstored::COMMITS, [repo()]),
         hot("snapshots without objects", unstored::SNAPSHOTS, [repo(), "".into(), 200_i64.into()]),
         hot("token", identity::TOKEN, ["token1400".into()]),

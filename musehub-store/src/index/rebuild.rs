@@ -94,7 +94,7 @@ impl Replacement {
         }
     }
 
-    /// How many commits and snapshots of the old database are in no object store, so that a new one would lack them.
+    /// How many commits, snapshots and branches of the old database are in no object store, so that a new one would lack them.
     ///
     /// # Errors
     /// [`BackendError`] where the old database cannot be read.

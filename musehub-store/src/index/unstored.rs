@@ -19,9 +19,12 @@ pub(super) const COUNT_COMMITS: &str =
 pub(super) const COUNT_SNAPSHOTS: &str =
     "SELECT COUNT(*) FROM musehub_snapshots WHERE repo_id = $1 AND storage_uri IS NULL";
 
+pub(super) const COUNT_BRANCHES: &str = "SELECT COUNT(*) FROM musehub_branches WHERE repo_id = $1 AND sequence = 0 AND head_commit_id IS NOT NULL";
+
 const COUNT_ALL: &str = "\
     SELECT (SELECT COUNT(*) FROM musehub_commits WHERE storage_uri IS NULL) \
-        + (SELECT COUNT(*) FROM musehub_snapshots WHERE storage_uri IS NULL)";
+        + (SELECT COUNT(*) FROM musehub_snapshots WHERE storage_uri IS NULL) \
+        + (SELECT COUNT(*) FROM musehub_branches WHERE sequence = 0 AND head_commit_id IS NOT NULL)";
 
 pub(super) const COMMITS: &str = "\
     SELECT DISTINCT g.generation, c.commit_id \
@@ -77,6 +80,7 @@ impl UnstoredIndex for SqlIndex {
         Ok(Unstored {
             commits: count("musehub_commits", COUNT_COMMITS).await?,
             snapshots: count("musehub_snapshots", COUNT_SNAPSHOTS).await?,
+            branches: count("musehub_branches", COUNT_BRANCHES).await?,
         })
     }
 
@@ -125,7 +129,8 @@ impl UnstoredIndex for SqlIndex {
 }
 
 impl SqlIndex {
-    /// How many commits and snapshots are rows without objects: no object store has them.
+    /// How many commits and snapshots are rows without objects, and how many branches stand nowhere in a log: no object store
+    /// has them.
     ///
     /// # Errors
     /// [`BackendError`] where the database fails.

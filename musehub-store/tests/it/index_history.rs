@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use musehub_core::id::CommitId;
 use musehub_core::port::{
     BackendError, BranchRow, CommitRow, HistoryIndex, JobKind, JobQueue, JobStatus, MoveRows, NewJob,
+    UnstoredIndex, UnstoredRows,
 };
 
 use crate::index_fixtures::{
@@ -216,4 +217,18 @@ async fn hostile_texts_come_back_verbatim() {
     index.record_move(injected).await.unwrap();
     assert_eq!(index.branch(&repo(1), &name).await.unwrap(), (Some(commit_id(0)), 1));
     assert_eq!(index.branches(&repo(1)).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_the_database_alone_has_is_counted_down_to_the_last_branch() {
+    let index = index().await;
+    index.record_move(first_push()).await.unwrap();
+    assert_eq!(index.unstored_rows().await.unwrap(), 0);
+    let waiting = BranchRow { name: branch("waiting"), head: commit_id(2), sequence: 0, moved_at: at(1) };
+    let rows = UnstoredRows { branches: vec![waiting], ..UnstoredRows::default() };
+    index.add_unstored(&repo(1), rows).await.unwrap();
+    assert_eq!(index.unstored_rows().await.unwrap(), 1, "a branch that stands nowhere in a log");
+    let carried = MoveRows { commits: Vec::new(), ..bare(entry(1, 2, Some(commit_id(2)))) };
+    index.record_move(carried).await.unwrap();
+    assert_eq!(index.unstored_rows().await.unwrap(), 1, "whatever others do");
 }

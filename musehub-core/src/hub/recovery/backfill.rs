@@ -15,7 +15,7 @@ use crate::id::{BlobId, CommitId, ObjectId, ObjectKey, ObjectKind, SnapshotId};
 use crate::name::{BranchName, Handle, Slug};
 use crate::port::{
     BackendError, BranchPosition, CommitRow, NewObject, ObjectBody, PackId, RefLogEntry, RepositoryRecord,
-    SnapshotRow, Timestamp, Unstored, UnstoredRecord,
+    SnapshotRow, Timestamp, UnstoredRecord,
 };
 use crate::scheme::IdScheme;
 
@@ -95,11 +95,10 @@ impl Recovery {
         let mut done = Backfilled::default();
         for repo in repositories.iter().filter(|repo| !repo.deleted) {
             let rows = self.backends().unstored.unstored(&repo.repo_id).await?;
-            let Unstored { commits, snapshots } = rows;
-            let branches = self.unmoved_branches(repo).await?;
-            if commits == 0 && snapshots == 0 && branches.is_empty() {
+            if rows.is_empty() {
                 continue;
             }
+            let branches = self.unmoved_branches(repo).await?;
             done.repositories += 1;
             let mut backfill = Backfill {
                 recovery: self,
@@ -111,7 +110,7 @@ impl Recovery {
                 batch: Vec::new(),
                 batch_bytes: 0,
                 borrowed: BTreeSet::new(),
-                total: commits + snapshots,
+                total: rows.commits + rows.snapshots,
                 done: &mut done,
                 report: &mut *report,
             };

@@ -10,7 +10,7 @@ use super::portable::FrameWriter;
 use super::{Event, PortableError, Recovery};
 use crate::id::{BlobId, ObjectKey, ObjectKind};
 use crate::object::Snapshot;
-use crate::port::{BackendError, BlobRow, PackedObject, RefLogEntry, RepositoryRecord, Timestamp, Unstored};
+use crate::port::{BackendError, BlobRow, PackedObject, RefLogEntry, RepositoryRecord, Timestamp};
 
 /// Bytes of blobs that are in memory together; a larger one is streamed.
 const BATCH: u64 = 8 << 20;
@@ -64,10 +64,10 @@ impl Recovery {
         out: &mut (dyn AsyncWrite + Send + Unpin),
         report: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Transferred, PortableError> {
-        let Unstored { commits, snapshots } = self.backends().unstored.unstored(&repo.repo_id).await?;
-        if commits > 0 || snapshots > 0 {
+        let rows = self.backends().unstored.unstored(&repo.repo_id).await?;
+        if !rows.is_empty() {
             let (owner, slug) = (repo.owner.clone(), repo.slug.clone());
-            return Err(PortableError::Unstored { owner, slug, commits, snapshots });
+            return Err(PortableError::Unstored { owner, slug, rows });
         }
         let moves = self.moves_in_order(repo).await?;
         let mut out = FrameWriter::begin(out).await?;

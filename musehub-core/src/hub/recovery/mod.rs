@@ -25,7 +25,7 @@ pub use verify::{VerifyOptions, VerifySummary};
 
 use super::{Backends, Hub};
 use crate::name::{Handle, Slug};
-use crate::port::{BackendError, IndexPages, PackAudit, RepositoryRecord};
+use crate::port::{BackendError, IndexPages, PackAudit, RepositoryRecord, Unstored};
 
 /// Why a repository is not exported or imported.
 #[derive(Debug, thiserror::Error)]
@@ -46,17 +46,16 @@ pub enum PortableError {
     },
     /// Some of it is in the database alone.
     #[error(
-        "{commits} commits and {snapshots} snapshots of {owner}/{slug} are rows without objects: run `musehub-server backfill` first"
+        "{} commits, {} snapshots and {} branches of {owner}/{slug} are in the database alone: run `musehub-server backfill` first",
+        rows.commits, rows.snapshots, rows.branches
     )]
     Unstored {
         /// The owner.
         owner: Handle,
         /// The name.
         slug: Slug,
-        /// How many commits.
-        commits: u64,
-        /// How many snapshots.
-        snapshots: u64,
+        /// How much.
+        rows: Unstored,
     },
     /// The stream cannot be read or written.
     #[error("the file cannot be read or written")]

@@ -44,6 +44,8 @@ pub struct VerifySummary {
     pub blobs: u64,
     /// Commits and snapshots of which the database alone has the record: they wait to be back-filled.
     pub unstored: u64,
+    /// Branches that the database alone has: they wait for their first move, which a back-fill writes last.
+    pub unstored_branches: u64,
     /// Packs.
     pub packs: u64,
     /// Packs whose records were copied into other packs, to which their names lead.
@@ -167,7 +169,7 @@ impl Verification<'_> {
         repo: &RepositoryRecord,
     ) -> Result<BTreeMap<BranchName, Option<BranchPosition>>, BackendError> {
         let backends = self.recovery.backends();
-        let Unstored { commits, snapshots } = backends.unstored.unstored(&repo.repo_id).await?;
+        let Unstored { commits, snapshots, .. } = backends.unstored.unstored(&repo.repo_id).await?;
         self.brought.came_as_rows = commits + snapshots > 0;
         let mut branches = BTreeMap::new();
         match backends.refs.heads(&repo.repo_id).await {
@@ -222,6 +224,10 @@ impl Verification<'_> {
         let Some((head, sequence)) = self.readable(repo, position)? else {
             return Ok(());
         };
+        if moves.is_empty() && sequence == 0 {
+            // It came as rows, and has no move before its objects are written.
+            self.summary.unstored_branches += u64::from(head.is_some());
+        }
         if let Some((kind, detail)) = self.compare_branch(moves.last(), head, sequence, row) {
             self.problem(Problem::new(kind, detail).of(repo).branch(branch));
         }
