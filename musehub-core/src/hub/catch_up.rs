@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::recovery::IMPORTING;
 use super::rows::commit_row;
 use super::{Hub, sorted};
 use crate::graph::{number_commits, topological_order};
@@ -239,8 +240,11 @@ impl Hub {
         entry: RefLogEntry,
     ) -> Result<Option<MoveRows>, BackendError> {
         let scheme = repo.scheme.ok_or_else(|| damaged(repo, "it has moves and no id scheme"))?;
+        let headless = entry.old.is_none() && entry.new.is_none();
         let mut written = Vec::new();
-        for pack in &entry.packs {
+        // An import names packs before it is known whether it will bring them.
+        let kept_only = headless && entry.branch.as_str() == IMPORTING;
+        for pack in entry.packs.iter().filter(|_| !kept_only) {
             written.extend(self.backends.objects.pack_objects(*pack).await?);
         }
         let mut blob_places: HashMap<BlobId, PackedObject> = HashMap::new();
@@ -252,7 +256,11 @@ impl Hub {
         blob_places.extend(of_kind(&written, ObjectKind::Blob).map(|object| (object.key.id.into(), object)));
 
         let commits = self.commits_of(repo, scheme, &written).await?;
-        let (snapshots, blobs) = self.snapshots_of(repo, &written).await?;
+        let (snapshots, mut blobs) = self.snapshots_of(repo, &written).await?;
+        if headless {
+            // What came as rows comes before the snapshots that name it.
+            blobs.extend(of_kind(&written, ObjectKind::Blob).map(|object| BlobId::from(object.key.id)));
+        }
         let blobs = sorted(&blobs).into_iter().filter_map(|id| blob_places.get(&id));
         let row = |object: &PackedObject| BlobRow {
             id: object.key.id.into(),

@@ -4,11 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::executor::block_on;
 use musehub_core::hub::recovery::{
-    BackfillOptions, Backfilled, Event, PortableError, Problem, ProblemKind, Recovery,
+    BackfillOptions, Backfilled, Event, ImportOptions, PortableError, Problem, ProblemKind, Recovery,
     VerifyOptions,
 };
 use musehub_core::hub::{CaughtUp, PushError};
-use musehub_core::port::{BackendError, RefStore, RepositoryRecord, Unstored, UnstoredIndex};
+use musehub_core::port::{BackendError, HistoryIndex, RefStore, RepositoryRecord, Unstored, UnstoredIndex};
 use musehub_core::scheme::IdScheme;
 use serde_json::{Value, json};
 
@@ -237,7 +237,8 @@ fn a_back_fill_that_fails_at_any_call_leaves_everything_readable_and_goes_on() {
 /// Whoever makes the index anew or exports the repository has all of its branches, or is told that some are in the index alone.
 async fn nothing_is_lost_unsaid(world: &World, repo: &RepositoryRecord, context: &str) {
     let waiting = world.index.unstored(&repo.repo_id).await.unwrap();
-    let exported = recovery(world).export(repo, &mut Vec::new(), &mut |_| {}).await;
+    let mut file = Vec::new();
+    let exported = recovery(world).export(repo, &mut file, &mut |_| {}).await;
     let rebuilt = world.without_index();
     rebuilt.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
     if !waiting.is_empty() {
@@ -249,6 +250,10 @@ async fn nothing_is_lost_unsaid(world: &World, repo: &RepositoryRecord, context:
     }
     assert_eq!(rebuilt.heads(repo).await, world.heads(repo).await, "{context}");
     exported.unwrap_or_else(|error| panic!("{context}: {error}"));
+    let elsewhere = World::new();
+    let (imported, _) =
+        recovery(&elsewhere).import(&mut &file[..], &ImportOptions::default(), &mut |_| {}).await.unwrap();
+    assert_eq!(elsewhere.heads(&imported).await, world.heads(repo).await, "{context}");
 }
 
 #[test]
@@ -361,10 +366,35 @@ fn nothing_is_pushed_onto_rows_whatever_branch_it_is_to() {
         let next = commit("next", &[&history[1]], &[("n", "n")]);
         world.push(&repo, push_of("old", [&next])).await.unwrap();
         let rebuilt = world.without_index();
-        rebuilt.hub.catch_up().await.unwrap();
+        rebuilt.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
         let heads = rebuilt.heads(&repo).await;
         let expected = [("old".to_owned(), next.id)];
         assert_eq!(heads.into_iter().collect::<Vec<_>>(), expected, "the log says all that was acknowledged");
+    });
+}
+
+#[test]
+fn a_blob_that_no_snapshot_names_is_held_after_a_rebuild_and_in_an_export_too() {
+    block_on(async {
+        let world = World::new();
+        let history = chain("tune", None, 2);
+        let mut file = RowFile::new(IdScheme::FlatV1).history(&history).branch("main", &history[1]);
+        let unnamed = musehub_core::scheme::flat_v1::blob_id(b"nobody names it");
+        file.lines.insert(2, json!({"blob": {"id": unnamed, "base64": STANDARD.encode(b"nobody names it")}}));
+        let repo = load(&recovery(&world), &file.text()).await.unwrap();
+        backfill(&recovery(&world), false).await.unwrap();
+        let held = world.index.blobs(&repo.repo_id, &[unnamed]).await.unwrap();
+        assert_eq!(held.len(), 1);
+        let rebuilt = world.without_index();
+        rebuilt.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
+        assert_eq!(rebuilt.index.blobs(&repo.repo_id, &[unnamed]).await.unwrap(), held);
+        let mut file = Vec::new();
+        recovery(&world).export(&repo, &mut file, &mut |_| {}).await.unwrap();
+        let elsewhere = World::new();
+        let options = ImportOptions::default();
+        let (copy, _) = recovery(&elsewhere).import(&mut &file[..], &options, &mut |_| {}).await.unwrap();
+        assert_eq!(elsewhere.index.blobs(&copy.repo_id, &[unnamed]).await.unwrap().len(), 1);
+        assert_eq!(verified(&elsewhere).await, 0);
     });
 }
 

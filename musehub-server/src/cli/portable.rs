@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use futures::io::AllowStdIo;
-use musehub_core::hub::recovery::{Event, Transferred};
+use musehub_core::hub::recovery::{Event, ImportOptions, Transferred};
 use musehub_core::{Handle, Slug};
 
 use super::new_file::NewFile;
@@ -36,8 +36,8 @@ pub(super) struct ExportArguments {
 /// Read an exported repository into this hub, whole or not at all.
 ///
 /// Reads an exported repository. Every id is computed again and every reference followed; where anything does not fit,
-/// nothing of it is visible. Kept are branches with all their moves, the default branch, visibility, description and the time
-/// of creation. May run beside a server; after a crash, run it again.
+/// nothing of it is visible. Kept are branches with all their moves, the default branch, visibility, description, settings and
+/// the time of creation. May run beside a server; after a crash, run it again.
 #[derive(Args, Debug)]
 pub(super) struct ImportArguments {
     /// The file to read.
@@ -46,6 +46,15 @@ pub(super) struct ImportArguments {
     /// Import it under this name instead of the one that it had.
     #[arg(long = "as", value_name = "OWNER/SLUG", value_parser = parse_repository)]
     name: Option<(Handle, Slug)>,
+    /// Take a repository that accepts commits and snapshots whose ids nothing proves, on the word of whoever made the file.
+    #[arg(long)]
+    accept_opaque_ids: bool,
+    /// Largest blob that is taken, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = ImportOptions::default().max_blob >> 20)]
+    max_object: u64,
+    /// Largest snapshot that is taken, in MiB. It is in memory several times over.
+    #[arg(long, value_name = "MIB", default_value_t = ImportOptions::default().max_snapshot >> 20)]
+    max_snapshot: u64,
     #[command(flatten)]
     progress: ProgressOption,
     #[command(flatten)]
@@ -75,7 +84,14 @@ pub(super) async fn run_import(arguments: ImportArguments) -> Outcome {
     let mut line = ProgressLine::new(arguments.progress);
     let mut input = AllowStdIo::new(BufReader::new(file));
     let mut report = |event: Event| line.show(&event);
-    let (repo, done) = app.recovery.import(&mut input, arguments.name, &mut report).await?;
+    let mib = |count: u64| count.saturating_mul(1 << 20);
+    let options = ImportOptions {
+        name: arguments.name,
+        accept_opaque_ids: arguments.accept_opaque_ids,
+        max_blob: mib(arguments.max_object),
+        max_snapshot: mib(arguments.max_snapshot),
+    };
+    let (repo, done) = app.recovery.import(&mut input, &options, &mut report).await?;
     line.clear();
     println!("{}/{}: {}", repo.owner, repo.slug, counted(&done));
     Ok(ExitCode::SUCCESS)

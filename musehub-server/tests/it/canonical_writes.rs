@@ -4,7 +4,7 @@
 //! The store is read here without the database: from the index files beside its packs.
 
 use futures::io::Cursor;
-use musehub_core::hub::recovery::BackfillOptions;
+use musehub_core::hub::recovery::{BackfillOptions, ImportOptions};
 use musehub_core::object::{Commit, Snapshot};
 use musehub_core::port::{Located, ObjectStore};
 use musehub_core::{CommitId, ObjectKind, canonical};
@@ -179,7 +179,7 @@ async fn after_an_import_every_commit_and_its_snapshot_exist() {
     let mut file = Vec::new();
     elsewhere.app.recovery.export(&repo, &mut file, &mut |_| {}).await.unwrap();
     let app = TestApp::on_disk().await;
-    app.app.recovery.import(&mut Cursor::new(file), None, &mut |_| {}).await.unwrap();
+    app.app.recovery.import(&mut Cursor::new(file), &ImportOptions::default(), &mut |_| {}).await.unwrap();
     assert_canonical(&app, commits_of(&source)).await;
 }
 

@@ -1,6 +1,6 @@
 //! Clients with typed ids: what is proven, and what is taken on their word where a repository allows it.
 
-use musehub_core::hub::recovery::{Event, VerifyOptions};
+use musehub_core::hub::recovery::{Event, ImportOptions, VerifyOptions};
 use musehub_core::hub::{InlineBlob, Push, PushError, RepositoryChange};
 use musehub_core::object::{IdProof, Manifest, ObjectError, Snapshot, SnapshotRecord};
 use musehub_core::port::RepositoryRecord;
@@ -132,7 +132,12 @@ async fn a_copy_whose_index_is_made_from_its_objects_marks_the_same_ids() {
     let mut file = Vec::new();
     app.app.recovery.export(&repo, &mut file, &mut |_| {}).await.unwrap();
     let elsewhere = TestApp::new().await;
-    let (copy, _) = elsewhere.app.recovery.import(&mut &file[..], None, &mut |_| {}).await.unwrap();
+    let recovery = &elsewhere.app.recovery;
+    let doubted = recovery.import(&mut &file[..], &ImportOptions::default(), &mut |_| {}).await.unwrap_err();
+    assert!(doubted.to_string().contains("--accept-opaque-ids"), "the file alone does not decide: {doubted}");
+    let _ = elsewhere.get("/alice/demo/refs").send().await.expect(404);
+    let options = ImportOptions { accept_opaque_ids: true, ..ImportOptions::default() };
+    let (copy, _) = recovery.import(&mut &file[..], &options, &mut |_| {}).await.unwrap();
     for id in [first, head] {
         let there = app.app.hub.commit(&repo, id).await.unwrap();
         let here = elsewhere.app.hub.commit(&copy, id).await.unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::io::Cursor;
 use musehub_core::hub::CaughtUp;
-use musehub_core::hub::recovery::{PortableError, Transferred, VerifyOptions};
+use musehub_core::hub::recovery::{ImportOptions, PortableError, Transferred, VerifyOptions};
 use musehub_core::port::{RefLogEntry, RefStore, RepositoryRecord};
 use musehub_core::{BranchName, Handle, Slug};
 use musehub_store::{Backend, RefLog};
@@ -23,7 +23,8 @@ async fn import(
     name: Option<&str>,
 ) -> Result<(RepositoryRecord, Transferred), PortableError> {
     let name = name.map(|name| (Handle::parse("carol").unwrap(), Slug::parse(name).unwrap()));
-    app.app.recovery.import(&mut Cursor::new(file), name, &mut |_| {}).await
+    let options = ImportOptions { name, ..ImportOptions::default() };
+    app.app.recovery.import(&mut Cursor::new(file), &options, &mut |_| {}).await
 }
 
 /// A repository with several branches, a forced move, borrowed blobs and a large one; and its history.
@@ -189,4 +190,153 @@ async fn an_import_that_was_cut_off_is_invisible_and_can_be_tried_again() {
     let clone = app.client("alice", "demo", None).await.clone_repository().await.unwrap();
     assert_eq!(clone.branches, history.branches);
     assert_eq!(problems(&app).await, 0);
+}
+
+/// The frames of a file between its beginning and its checksum.
+fn frames(file: &[u8]) -> Vec<Vec<u8>> {
+    let (mut frames, mut at) = (Vec::new(), 8);
+    while file[at] != 4 {
+        let length = u64::from_le_bytes(file[at + 1..at + 9].try_into().unwrap()) as usize;
+        frames.push(file[at..at + 9 + length].to_vec());
+        at += 9 + length;
+    }
+    frames
+}
+
+/// A file of frames, with the checksum that fits them.
+fn file_of<'a>(frames: impl IntoIterator<Item = &'a Vec<u8>>) -> Vec<u8> {
+    let mut file = b"MHEX\x01\0\0\0".to_vec();
+    file.extend(frames.into_iter().flatten());
+    file.push(4);
+    file.extend(32_u64.to_le_bytes());
+    let checksum = *blake3::hash(&file).as_bytes();
+    file.extend(checksum);
+    file
+}
+
+/// A frame whose text is changed.
+fn edited(frame: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let text = String::from_utf8(frame[9..].to_vec()).unwrap();
+    assert!(text.contains(from), "{text}");
+    let text = text.replace(from, to);
+    [&frame[..1], &(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
+}
+
+/// Whatever the order of the frames: the file is refused and leaves nothing, or it says the same.
+#[tokio::test]
+async fn a_file_with_its_frames_in_another_order_is_refused_or_says_the_same() {
+    let old = TestApp::new().await;
+    let mut client = old.repository("alice", "demo").await;
+    let mut history = History::new();
+    history.commit_file("main", "one", "a.txt");
+    client.push(&history, "main", false).await.unwrap();
+    history.fork("topic/x", "main");
+    history.commit_file("topic/x", "two", "b.txt");
+    client.push(&history, "topic/x", false).await.unwrap();
+    history.merge("main", "topic/x");
+    client.push(&history, "main", false).await.unwrap();
+    let file = export(&old, &old.record("alice", "demo").await).await;
+    let frames = frames(&file);
+    assert_eq!(file_of(&frames), file);
+    let new = TestApp::on_disk().await;
+    let (mut refused, mut taken) = (0, 0);
+    for from in 1..frames.len() {
+        for to in 1..frames.len() {
+            let mut other = frames.clone();
+            let moved = other.remove(from);
+            other.insert(to, moved);
+            let name = format!("other-{from}-{to}");
+            match import(&new, &file_of(&other), Some(&name)).await {
+                Err(PortableError::Malformed { .. }) => {
+                    refused += 1;
+                    let _ = new.get(&format!("/carol/{name}/refs")).send().await.expect(404);
+                }
+                Ok(_) => {
+                    taken += 1;
+                    let clone = new.client("carol", &name, None).await.clone_repository().await.unwrap();
+                    assert_eq!(clone.branches, history.branches, "{name}");
+                }
+                Err(other) => panic!("{name}: {other:?}"),
+            }
+        }
+    }
+    assert!(refused > 20 && taken > 20, "{refused} refused, {taken} taken");
+    assert_eq!(problems(&new).await, 0);
+    let backend = Backend::local(&new.directory().unwrap().join("store")).unwrap();
+    let index = musehub_store::SqlIndex::in_memory().await.unwrap();
+    let again = musehub_server::App::over(
+        backend.clone(),
+        RefLog::new(backend),
+        index,
+        musehub_server::Limits::default(),
+    );
+    assert_eq!(again.hub.catch_up().await.unwrap().failed.len(), 0, "a server starts over it");
+}
+
+#[tokio::test]
+async fn a_move_comes_after_all_that_it_stands_on() {
+    let (old, _) = source().await;
+    let frames = frames(&export(&old, &old.record("alice", "demo").await).await);
+    let new = TestApp::on_disk().await;
+    let kinds: Vec<u8> = frames.iter().map(|frame| frame[0]).collect();
+    let (moves, objects): (Vec<_>, Vec<_>) = (1..frames.len()).partition(|at| kinds[*at] == 3);
+    // All moves first, and every object of the last move after it.
+    let early: Vec<&Vec<u8>> = [0].iter().chain(&moves).chain(&objects).map(|at| &frames[*at]).collect();
+    let mut late: Vec<&Vec<u8>> = frames.iter().collect();
+    let last = late.pop().unwrap();
+    let first_of_last = late.iter().rposition(|frame| frame[0] == 3).unwrap() + 1;
+    late.insert(first_of_last, last);
+    for order in [early, late] {
+        let refused = import(&new, &file_of(order), Some("early")).await;
+        assert!(matches!(refused, Err(PortableError::Malformed { .. })), "{refused:?}");
+        let _ = new.get("/carol/early/refs").send().await.expect(404);
+    }
+}
+
+#[tokio::test]
+async fn a_file_keeps_to_what_a_repository_may_be() {
+    let (old, _) = source().await;
+    let frames = frames(&export(&old, &old.record("alice", "demo").await).await);
+    let new = TestApp::on_disk().await;
+    let with = |at: usize, from: &str, to: &str| {
+        let mut frames = frames.clone();
+        frames[at] = edited(&frames[at], from, to);
+        file_of(&frames)
+    };
+    let beside: Vec<Vec<u8>> = frames
+        .iter()
+        .map(
+            |frame| {
+                if frame[0] == 3 { edited(frame, "\"branch\":\"", "\"branch\":\"") } else { frame.clone() }
+            },
+        )
+        .map(|frame| {
+            let topic = frame[0] == 3 && String::from_utf8_lossy(&frame).contains("topic/x");
+            if topic { edited(&frame, "topic/x", "main/x") } else { frame }
+        })
+        .collect();
+    let long = format!("\"description\":\"{}", "x".repeat(5000));
+    let cases = [
+        (with(0, "\"required_approvals\":0", "\"required_approvals\":1000"), "approvals"),
+        (with(0, "\"description\":\"", &long), "description"),
+        (with(0, "\"accept_opaque_ids\":false", "\"accept_opaque_ids\":true"), "--accept-opaque-ids"),
+        (file_of(&beside), "cannot be beside"),
+    ];
+    for (file, expected) in cases {
+        let refused = import(&new, &file, Some("limits")).await.unwrap_err();
+        assert!(matches!(refused, PortableError::Malformed { .. }), "{refused:?}");
+        assert!(refused.to_string().contains(expected), "{expected}: {refused}");
+    }
+    let small = [
+        ImportOptions { max_blob: 1 << 20, ..ImportOptions::default() },
+        ImportOptions { max_snapshot: 100, ..ImportOptions::default() },
+    ];
+    for options in small {
+        let refused =
+            new.app.recovery.import(&mut Cursor::new(file_of(&frames)), &options, &mut |_| {}).await;
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("at most"), "{refused}");
+    }
+    let _ = new.get("/alice/demo/refs").send().await.expect(404);
+    import(&new, &file_of(&frames), Some("limits")).await.unwrap();
 }

@@ -350,16 +350,28 @@ impl Backfill<'_> {
 }
 
 impl Recovery {
-    /// Names packs in the log, by a move of the branch that has no head, and lets the log make their rows. Gives the move.
+    /// Names packs in the log, by a move of the branch that brings what came as rows, and lets the log make their rows. Gives
+    /// the move.
     pub(super) async fn carry(
         &self,
         repo: &RepositoryRecord,
         packs: Vec<PackId>,
         borrowed: Vec<PackId>,
     ) -> Result<RefLogEntry, BackendError> {
+        self.name_packs(repo, carrier(), packs, borrowed).await
+    }
+
+    /// Names packs in the log, by a move of a branch that never has a head, and records it. Gives the move.
+    pub(super) async fn name_packs(
+        &self,
+        repo: &RepositoryRecord,
+        branch: BranchName,
+        packs: Vec<PackId>,
+        borrowed: Vec<PackId>,
+    ) -> Result<RefLogEntry, BackendError> {
         let mut entry = RefLogEntry {
             repo_id: repo.repo_id.clone(),
-            branch: carrier(),
+            branch,
             sequence: 0,
             old: None,
             new: None,

@@ -7,10 +7,11 @@ use futures::io::AsyncWrite;
 use serde::Serialize;
 
 use super::portable::FrameWriter;
-use super::{Event, PortableError, Recovery};
-use crate::id::{BlobId, ObjectKey, ObjectKind};
+use super::{Event, IMPORTING, PortableError, Recovery};
+use crate::id::{BlobId, CommitId, ObjectKey, ObjectKind};
+use crate::name::BranchName;
 use crate::object::Snapshot;
-use crate::port::{BackendError, BlobRow, PackedObject, RefLogEntry, RepositoryRecord, Timestamp};
+use crate::port::{BackendError, BlobRow, CommitRow, PackedObject, RefLogEntry, RepositoryRecord, Timestamp};
 
 /// Bytes of blobs that are in memory together; a larger one is streamed.
 const BATCH: u64 = 8 << 20;
@@ -75,9 +76,27 @@ impl Recovery {
         let done = Transferred::default();
         let mut export = Export { recovery: self, repo, out, sent: HashSet::new(), done };
         let total = moves.len() as u64;
-        for entry in moves {
-            export.branch_move(entry).await?;
-            report(Event::Progress { stage: "moves", done: export.done.moves, total: Some(total) });
+        let mut pending = moves;
+        while !pending.is_empty() {
+            let before = pending.len();
+            let mut held_up: HashSet<BranchName> = HashSet::new();
+            let mut waiting = Vec::new();
+            for entry in pending {
+                // Clocks disagree: one that stands on what another branch brings comes after that.
+                if held_up.contains(&entry.branch) || !export.has_ground(&entry).await? {
+                    held_up.insert(entry.branch.clone());
+                    waiting.push(entry);
+                    continue;
+                }
+                export.branch_move(entry).await?;
+                report(Event::Progress { stage: "moves", done: export.done.moves, total: Some(total) });
+            }
+            if let Some(entry) = waiting.first().filter(|_| waiting.len() == before) {
+                let what =
+                    format!("what a move of '{}' of {}/{} stands on", entry.branch, repo.owner, repo.slug);
+                return Err(BackendError::Missing { what }.into());
+            }
+            pending = waiting;
         }
         export.out.end().await?;
         Ok(export.done)
@@ -89,6 +108,9 @@ impl Recovery {
         let mut moves = Vec::new();
         for last in refs.heads(&repo.repo_id).await? {
             let mut at = Timestamp::default();
+            if last.new.is_none() && last.old.is_none() && last.branch.as_str() == IMPORTING {
+                continue;
+            }
             for entry in refs.history(&repo.repo_id, &last.branch, 0).await? {
                 at = at.max(entry.at);
                 moves.push((at, entry));
@@ -100,12 +122,42 @@ impl Recovery {
 }
 
 impl Export<'_> {
+    /// Whether what a move stands on was sent or comes with it.
+    async fn has_ground(&self, entry: &RefLogEntry) -> Result<bool, PortableError> {
+        let mut brought: HashSet<ObjectKey> = HashSet::new();
+        for pack in &entry.packs {
+            let objects = self.recovery.backends().objects.pack_objects(*pack).await?;
+            brought.extend(objects.into_iter().map(|object| object.key));
+        }
+        let there = |key: ObjectKey| self.sent.contains(&key) || brought.contains(&key);
+        if entry.new.is_some_and(|new| !there(new.key())) {
+            return Ok(false);
+        }
+        let commits =
+            brought.iter().filter(|key| key.kind == ObjectKind::Commit && !self.sent.contains(*key));
+        let commits: Vec<CommitId> = commits.map(|key| key.id.into()).collect();
+        for ids in commits.chunks(LOOKUP) {
+            let rows = self.recovery.backends().history.commits(&self.repo.repo_id, ids).await?;
+            let stands = |row: &CommitRow| {
+                there(row.snapshot.key()) && row.parents.iter().all(|parent| there(parent.key()))
+            };
+            if !rows.iter().all(stands) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// What a move brought, then the move.
     async fn branch_move(&mut self, mut entry: RefLogEntry) -> Result<(), PortableError> {
         let mut named: HashSet<BlobId> = HashSet::new();
+        let headless = entry.old.is_none() && entry.new.is_none();
         for pack in &entry.packs {
             for object in self.recovery.backends().objects.pack_objects(*pack).await? {
-                if object.key.kind != ObjectKind::Blob && !self.sent.contains(&object.key) {
+                if object.key.kind == ObjectKind::Blob {
+                    // What came as rows came before the snapshots that name it, if any do.
+                    named.extend(headless.then_some(BlobId::from(object.key.id)));
+                } else if !self.sent.contains(&object.key) {
                     self.record(&object, &mut named).await?;
                 }
             }

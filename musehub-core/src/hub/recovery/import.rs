@@ -1,6 +1,6 @@
 //! Import: an exported repository becomes one of this hub, whole or not at all.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 use futures::io::AsyncRead;
@@ -9,34 +9,71 @@ use super::portable::{Frame, FrameReader, PIECE, malformed};
 use super::proof::{prove_commit, prove_snapshot};
 use super::{Event, PortableError, Recovery, Transferred};
 use crate::canonical;
-use crate::hub::{CaughtUp, opaque_ids};
-use crate::id::{BlobId, ObjectKey, ObjectKind};
+use crate::graph::topological_order;
+use crate::hub::{CaughtUp, MAX_DESCRIPTION_BYTES, opaque_ids};
+use crate::id::{BlobId, CommitId, ObjectKey, ObjectKind};
 use crate::name::{BranchName, Handle, RepoId, Slug};
 use crate::object::{MAX_COMMIT_BYTES, OpaqueIds};
-use crate::port::{BackendError, NewObject, ObjectBody, PackId, RefLogEntry, RepositoryRecord};
+use crate::port::{BackendError, NewObject, ObjectBody, PackId, RefLogEntry, RepositoryRecord, Timestamp};
 use crate::scheme::{BlobHasher, IdScheme};
 
 /// Canonical bytes of one pack, about.
 const PACK_BYTES: u64 = 24 << 20;
 /// A larger blob goes through the staging area.
 const LARGE: u64 = 8 << 20;
-/// The largest snapshot, in bytes: that of as many files as one may have, with paths of usual length.
-const MAX_SNAPSHOT_BYTES: u64 = 512 << 20;
+/// For how long a pack is named by nothing, in milliseconds: much less than any grace period of the collection.
+const UNNAMED_MILLIS: i64 = 10 * 60 * 1000;
+
+/// The branch whose moves name the packs of an import that is going on. They bring nothing and it never has a head.
+pub(in crate::hub) const IMPORTING: &str = "musehub/import";
+
+/// How a repository is imported.
+#[derive(Clone, Debug)]
+pub struct ImportOptions {
+    /// The name that it gets instead of the one that it had.
+    pub name: Option<(Handle, Slug)>,
+    /// Whether a repository may come that takes commits and snapshots whose ids nothing proves: on the word of whoever made
+    /// the file.
+    pub accept_opaque_ids: bool,
+    /// The largest blob that is taken, in bytes.
+    pub max_blob: u64,
+    /// The largest snapshot that is taken, in bytes; it is decoded in memory.
+    pub max_snapshot: u64,
+}
+
+impl Default for ImportOptions {
+    fn default() -> Self {
+        Self { name: None, accept_opaque_ids: false, max_blob: 256 << 20, max_snapshot: 128 << 20 }
+    }
+}
 
 /// An import in progress: nothing of it is visible yet.
 struct Import<'a> {
     recovery: &'a Recovery,
+    options: &'a ImportOptions,
     repo: RepositoryRecord,
     scheme: IdScheme,
     opaque: OpaqueIds,
+    /// Whether the name is claimed.
+    claimed: bool,
     pending: Vec<NewObject>,
     pending_bytes: u64,
     /// Packs written since the last move.
     packs: Vec<PackId>,
+    /// Packs that no entry of the log names yet, and since when the first of them.
+    unnamed: Vec<PackId>,
+    unnamed_since: Timestamp,
     seen: HashSet<ObjectKey>,
     /// Named by something that was seen, and not seen itself.
     lacking: HashSet<ObjectKey>,
+    /// Blobs since the last move, and those that its snapshots name.
+    blobs: HashSet<ObjectKey>,
+    named: HashSet<ObjectKey>,
+    /// The commits since the last move, with their parents.
+    commits: Vec<(CommitId, Vec<CommitId>)>,
     moves: Vec<RefLogEntry>,
+    /// Where each branch stands: the number of its last move, and its head.
+    branches: HashMap<BranchName, (u64, Option<CommitId>)>,
     done: Transferred,
 }
 
@@ -44,15 +81,17 @@ impl Recovery {
     /// Reads an exported repository, under the name that it had or another one. Every id is computed again, every reference
     /// followed. It is visible when this returns; where it fails, nothing is, and trying again is harmless.
     ///
-    /// Kept are visibility, description, time of creation, default branch, and every branch with every move. The repository
-    /// gets an id of its own.
+    /// Kept are visibility, description, settings, time of creation, default branch, and every branch with every move. The
+    /// repository gets an id of its own. After each move everything is there that it stands on, or the stream is refused.
+    ///
+    /// One that takes longer than some minutes claims the name and names its packs in the log, so that they are not collected.
     ///
     /// # Errors
     /// [`PortableError`] where the stream is no whole export, the name is taken, or a backend fails.
     pub async fn import(
         &self,
         input: &mut (dyn AsyncRead + Send + Unpin),
-        name: Option<(Handle, Slug)>,
+        options: &ImportOptions,
         report: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(RepositoryRecord, Transferred), PortableError> {
         let mut input = FrameReader::begin(input).await?;
@@ -60,8 +99,9 @@ impl Recovery {
             return Err(malformed("its first frame is no repository's record"));
         };
         let record: RepositoryRecord = parse(&input.bytes(length).await?)?;
-        let mut import = self.begin_import(record, name).await?;
+        let mut import = self.begin_import(record, options).await?;
         loop {
+            import.name_packs().await?;
             match input.next().await? {
                 Frame::Object(key, length) => import.object(&mut input, key, length).await?,
                 Frame::Move(length) => {
@@ -109,26 +149,35 @@ impl Recovery {
         }
     }
 
-    async fn begin_import(
-        &self,
+    async fn begin_import<'a>(
+        &'a self,
         record: RepositoryRecord,
-        name: Option<(Handle, Slug)>,
-    ) -> Result<Import<'_>, PortableError> {
-        let (owner, slug) = name.unwrap_or((record.owner, record.slug));
+        options: &'a ImportOptions,
+    ) -> Result<Import<'a>, PortableError> {
+        check_record(&record, options)?;
+        let (owner, slug) = options.name.clone().unwrap_or((record.owner, record.slug));
         let repo_id = self.claimable(&owner, &slug).await?.unwrap_or_else(RepoId::random);
         let repo = RepositoryRecord { version: 1, repo_id, owner, slug, deleted: true, ..record };
         Ok(Import {
             recovery: self,
+            options,
             // Without a scheme there is no history, and no object to apply one to.
             scheme: repo.scheme.unwrap_or(IdScheme::FlatV1),
             opaque: opaque_ids(&repo),
             repo,
+            claimed: false,
             pending: Vec::new(),
             pending_bytes: 0,
             packs: Vec::new(),
+            unnamed: Vec::new(),
+            unnamed_since: Timestamp::default(),
             seen: HashSet::new(),
             lacking: HashSet::new(),
+            blobs: HashSet::new(),
+            named: HashSet::new(),
+            commits: Vec::new(),
             moves: Vec::new(),
+            branches: HashMap::new(),
             done: Transferred::default(),
         })
     }
@@ -136,6 +185,23 @@ impl Recovery {
 
 fn parse<T: for<'de> serde::Deserialize<'de>>(json: &[u8]) -> Result<T, PortableError> {
     serde_json::from_slice(json).map_err(|error| malformed(&error.to_string()))
+}
+
+/// The record keeps to the limits that one has which is made here.
+fn check_record(record: &RepositoryRecord, options: &ImportOptions) -> Result<(), PortableError> {
+    record.settings.check().map_err(|error| malformed(&error.to_string()))?;
+    if record.description.len() > MAX_DESCRIPTION_BYTES || record.description.contains('\0') {
+        return Err(malformed(&format!(
+            "its description has more than {MAX_DESCRIPTION_BYTES} bytes, or NUL"
+        )));
+    }
+    if record.settings.accept_opaque_ids && !options.accept_opaque_ids {
+        return Err(malformed(
+            "its repository takes commits and snapshots whose ids nothing proves, on the word of whoever made the file: \
+             whoever trusts them says so with --accept-opaque-ids",
+        ));
+    }
+    Ok(())
 }
 
 impl Import<'_> {
@@ -150,20 +216,30 @@ impl Import<'_> {
         }
         self.lacking.remove(&key);
         self.done.count(key, length);
+        let limit = match key.kind {
+            ObjectKind::Commit => MAX_COMMIT_BYTES,
+            ObjectKind::Snapshot => self.options.max_snapshot,
+            ObjectKind::Blob => self.options.max_blob,
+        };
+        if length > limit.saturating_add(canonical::MAX_HEADER_BYTES as u64) {
+            return Err(malformed(&format!("{key} has {length} bytes, at most {limit} are taken")));
+        }
+        if key.kind == ObjectKind::Blob {
+            self.blobs.insert(key);
+        }
         if key.kind == ObjectKind::Blob && length > LARGE {
             return self.large_blob(input, key.id.into(), length).await;
-        }
-        let limit = match key.kind {
-            ObjectKind::Commit => MAX_COMMIT_BYTES + canonical::MAX_HEADER_BYTES as u64,
-            ObjectKind::Snapshot => MAX_SNAPSHOT_BYTES,
-            ObjectKind::Blob => LARGE,
-        };
-        if length > limit {
-            return Err(malformed(&format!("{key} has {length} bytes, at most {limit} are kept")));
         }
         let bytes: Bytes = input.bytes(length).await?.into();
         let named = prove(self.scheme, self.opaque, key, &bytes)
             .map_err(|reason| malformed(&format!("{key}: {reason}")))?;
+        if key.kind == ObjectKind::Commit {
+            let parents = named.iter().filter(|named| named.kind == ObjectKind::Commit);
+            self.commits.push((key.id.into(), parents.map(|parent| parent.id.into()).collect()));
+        }
+        if key.kind == ObjectKind::Snapshot {
+            self.named.extend(&named);
+        }
         self.lacking.extend(named.into_iter().filter(|key| !self.seen.contains(key)));
         self.pending.push(NewObject { key, body: ObjectBody::Canonical(bytes) });
         self.pending_bytes += length;
@@ -219,13 +295,68 @@ impl Import<'_> {
     }
 
     async fn put(&mut self, objects: Vec<NewObject>) -> Result<(), PortableError> {
-        let receipt = self.recovery.backends().objects.put(objects).await?;
+        let backends = self.recovery.backends();
+        let receipt = backends.objects.put(objects).await?;
+        if self.unnamed.is_empty() {
+            self.unnamed_since = backends.clock.now();
+        }
+        self.unnamed.extend(receipt.pack);
         self.packs.extend(receipt.pack);
         Ok(())
     }
 
+    /// Names packs in the log that have waited for it, so that they are not taken for what a failed push left.
+    async fn name_packs(&mut self) -> Result<(), PortableError> {
+        let now = self.recovery.backends().clock.now();
+        if self.unnamed.is_empty() || now < self.unnamed_since.plus_millis(UNNAMED_MILLIS) {
+            return Ok(());
+        }
+        self.claim().await?;
+        let importing = BranchName::parse(IMPORTING).expect("'musehub/import' is a branch name");
+        let packs = std::mem::take(&mut self.unnamed);
+        self.recovery.name_packs(&self.repo, importing, packs, Vec::new()).await?;
+        Ok(())
+    }
+
+    /// Claims the name with a record that nobody sees, here and in the index.
+    async fn claim(&mut self) -> Result<(), PortableError> {
+        if !self.claimed {
+            self.recovery.claim(&self.repo).await?;
+            self.recovery.backends().repositories.put_repository(&self.repo).await?;
+            self.claimed = true;
+        }
+        Ok(())
+    }
+
+    /// A move goes on from the one before it, and whatever it stands on came before it.
     async fn branch_move(&mut self, mut entry: RefLogEntry) -> Result<(), PortableError> {
         self.flush().await?;
+        let wrong = |reason: &str| malformed(&format!("a move of branch '{}' {reason}", entry.branch));
+        if self.repo.scheme.is_none() {
+            return Err(malformed("its record has no id scheme"));
+        }
+        if let Some(key) = self.lacking.iter().min() {
+            let count = self.lacking.len();
+            return Err(wrong(&format!(
+                "comes before {count} objects that it needs, {key} first, or they are lacking"
+            )));
+        }
+        let (blobs, named) = (std::mem::take(&mut self.blobs), std::mem::take(&mut self.named));
+        let headless = entry.old.is_none() && entry.new.is_none();
+        // The log leads to a blob by the move whose snapshots name it, or by one that brings rows.
+        if let Some(blob) = blobs.difference(&named).min().filter(|_| !headless) {
+            return Err(wrong(&format!("brings {blob}, which none of its snapshots names")));
+        }
+        topological_order(&std::mem::take(&mut self.commits))
+            .map_err(|error| wrong(&format!("brings no history: {error}")))?;
+        let (sequence, head) = self.branches.get(&entry.branch).copied().unwrap_or_default();
+        if entry.sequence != sequence + 1 || entry.old != head {
+            return Err(wrong("does not go on from the one before it"));
+        }
+        if let Some(new) = entry.new.filter(|new| !self.seen.contains(&new.key())) {
+            return Err(wrong(&format!("points at {new}, which is lacking")));
+        }
+        self.branches.insert(entry.branch.clone(), (entry.sequence, entry.new));
         entry.repo_id = self.repo.repo_id.clone();
         entry.packs = std::mem::take(&mut self.packs);
         entry.borrowed.clear();
@@ -234,38 +365,26 @@ impl Import<'_> {
         Ok(())
     }
 
-    /// The moves of each branch follow one another, and nothing is lacking.
+    /// Nothing is left over, and no branch is in the way of another one.
     fn check(&self) -> Result<(), PortableError> {
         if !self.packs.is_empty() || !self.pending.is_empty() {
             return Err(malformed("it has objects after its last move"));
         }
-        if let Some(key) = self.lacking.iter().min() {
-            return Err(malformed(&format!("{} objects are lacking, {key} first", self.lacking.len())));
-        }
-        if !self.moves.is_empty() && self.repo.scheme.is_none() {
-            return Err(malformed("its record has no id scheme"));
-        }
-        let mut last: HashMap<&BranchName, &RefLogEntry> = HashMap::new();
-        for entry in &self.moves {
-            let before = last.insert(&entry.branch, entry);
-            let (sequence, head) = before.map_or((0, None), |before| (before.sequence, before.new));
-            if entry.sequence != sequence + 1 || entry.old != head {
-                return Err(malformed(&format!("the moves of branch '{}' do not go on", entry.branch)));
-            }
-            if let Some(new) = entry.new.filter(|new| !self.seen.contains(&new.key())) {
-                return Err(malformed(&format!(
-                    "branch '{}' points at {new}, which is lacking",
-                    entry.branch
-                )));
+        let there = self.branches.iter().filter(|(_, (_, head))| head.is_some());
+        let names: BTreeMap<&str, &BranchName> = there.map(|(name, _)| (name.as_str(), name)).collect();
+        for name in names.keys() {
+            let mut above = name.match_indices('/').map(|(at, _)| &name[..at]);
+            if let Some(above) = above.find(|above| names.contains_key(above)) {
+                return Err(malformed(&format!("branch '{name}' cannot be beside branch '{above}'")));
             }
         }
         Ok(())
     }
 
-    /// Claims the name with a record that nobody sees, writes the log, and then shows the repository.
-    async fn publish(self) -> Result<(RepositoryRecord, Transferred), PortableError> {
+    /// Claims the name, writes the log, makes the rows, and then shows the repository.
+    async fn publish(mut self) -> Result<(RepositoryRecord, Transferred), PortableError> {
+        self.claim().await?;
         let backends = self.recovery.backends();
-        self.recovery.claim(&self.repo).await?;
         for entry in &self.moves {
             let appended = backends.refs.append(entry).await;
             if let Err(BackendError::Conflict { .. }) = appended {
@@ -278,13 +397,11 @@ impl Import<'_> {
                 appended?;
             }
         }
+        // It is complete before it is seen, by this process or by any other.
+        let mut caught_up = CaughtUp::default();
+        self.recovery.hub.catch_up_repository(&self.repo, &mut caught_up, &mut |_| {}).await?;
         let shown = RepositoryRecord { version: 2, deleted: false, ..self.repo };
         backends.refs.put_repository(&shown).await?;
-        // Its rows first: it is complete when it is seen.
-        let unseen = RepositoryRecord { version: 1, deleted: true, ..shown.clone() };
-        backends.repositories.put_repository(&unseen).await?;
-        let mut caught_up = CaughtUp::default();
-        self.recovery.hub.catch_up_repository(&shown, &mut caught_up, &mut |_| {}).await?;
         backends.repositories.put_repository(&shown).await?;
         Ok((shown, self.done))
     }

@@ -19,8 +19,8 @@ use crate::id::{BlobId, CommitId, ObjectKind, SnapshotId};
 use crate::name::{BranchName, Handle, RepoId, Slug};
 use crate::object::{Commit, MAX_COMMIT_BYTES, Record, Snapshot, SnapshotRecord};
 use crate::port::{
-    BackendError, BlobRow, BranchRow, CommitRow, MoveRows, NewObject, ObjectBody, RepositoryRecord,
-    SnapshotRow, Timestamp, UnstoredRows, Visibility,
+    BackendError, BranchRow, CommitRow, NewObject, ObjectBody, RepositoryRecord, SnapshotRow, Timestamp,
+    UnstoredRows, Visibility,
 };
 use crate::scheme::{BlobHasher, IdScheme};
 use crate::settings::RepositorySettings;
@@ -85,7 +85,7 @@ struct Load<'a> {
     scheme: IdScheme,
     rows: UnstoredRows,
     bytes: u64,
-    blobs: Vec<(BlobId, u64, NewObject)>,
+    blobs: Vec<NewObject>,
     blob_bytes: u64,
     /// The generations of the commits that came.
     generations: HashMap<CommitId, u64>,
@@ -229,7 +229,7 @@ impl Load<'_> {
         let canonical: Bytes = canonical::encode(ObjectKind::Blob, &payload).into();
         self.blob_bytes += canonical.len() as u64;
         let object = NewObject { key: id.key(), body: ObjectBody::Canonical(canonical) };
-        self.blobs.push((id, size, object));
+        self.blobs.push(object);
         self.done.blobs += 1;
         Ok(())
     }
@@ -308,28 +308,15 @@ impl Load<'_> {
         Ok(())
     }
 
-    /// Stores blobs, names their packs in the log, and makes their rows.
+    /// Stores blobs, and names their packs in the log, which makes their rows.
     async fn put_blobs(&mut self) -> Result<(), BackendError> {
         self.blob_bytes = 0;
         let blobs = std::mem::take(&mut self.blobs);
         if blobs.is_empty() {
             return Ok(());
         }
-        let backends = self.recovery.backends();
-        let objects = blobs.iter().map(|(_, _, object)| object.clone()).collect();
-        let receipt = backends.objects.put(objects).await?;
-        let entry = self.recovery.carry(&self.repo, receipt.pack.into_iter().collect(), Vec::new()).await?;
-        let rows = blobs.iter().zip(&receipt.objects);
-        let rows = rows.map(|((id, size, _), object)| BlobRow { id: *id, size: *size, place: object.place });
-        let rows = MoveRows {
-            blobs: rows.collect(),
-            lost: Vec::new(),
-            entry,
-            commits: Vec::new(),
-            snapshots: Vec::new(),
-            jobs: Vec::new(),
-        };
-        backends.history.record_move(rows).await.map(drop)
+        let receipt = self.recovery.backends().objects.put(blobs).await?;
+        self.recovery.carry(&self.repo, receipt.pack.into_iter().collect(), Vec::new()).await.map(drop)
     }
 
     /// Branches wait until all that they stand on is there.

@@ -19,6 +19,8 @@ use std::sync::Arc;
 
 pub use backfill::{BackfillOptions, Backfilled};
 pub use export::Transferred;
+pub(in crate::hub) use import::IMPORTING;
+pub use import::ImportOptions;
 pub use load_rows::LoadedRows;
 pub use report::{Event, Problem, ProblemKind};
 pub use verify::{VerifyOptions, VerifySummary};
