@@ -44,7 +44,12 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     arguments.data.require_existing()?;
     let started = Instant::now();
     let settings = arguments.data.settings()?;
-    let replacement = Replacement::begin(&settings.database, arguments.replace).await?;
+    let (database, replace) = (&settings.database, arguments.replace);
+    let replacement = if arguments.discard_old {
+        Replacement::begin_discarding(database, replace).await?
+    } else {
+        Replacement::begin(database, replace).await?
+    };
     if !arguments.discard_old {
         let unstored = replacement.unstored_rows().await?;
         if unstored > 0 {

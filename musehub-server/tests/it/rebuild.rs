@@ -424,6 +424,35 @@ async fn repositories_of_which_the_store_has_lost_its_records_are_named_before_t
 }
 
 #[tokio::test]
+async fn a_file_that_is_no_database_any_more_is_put_aside_by_whoever_gives_it_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("musehub.db");
+    let app = TestApp::open(directory.path()).await;
+    let mut history = History::new();
+    history.commit_file("main", "one", "a.txt");
+    app.repository("alice", "demo").await.push(&history, "main", false).await.unwrap();
+    app.app.close().await.unwrap();
+    let before = dump(&url_of(&database)).await;
+    let mut broken = std::fs::read(&database).unwrap();
+    broken[..100].fill(7);
+    std::fs::write(&database, &broken).unwrap();
+    std::fs::write(directory.path().join("musehub.db-wal"), "what a crash left").unwrap();
+
+    let url = DatabaseUrl::sqlite(database.clone());
+    let refused = Replacement::begin(&url, false).await.unwrap_err();
+    assert!(refused.to_string().contains("--discard-old"), "{refused}");
+    let replacement = Replacement::begin_discarding(&url, false).await.unwrap();
+    let (backend, refs) = store(directory.path());
+    let app = App::over(backend, refs, replacement.index().clone(), Limits::default());
+    app.hub.catch_up().await.and_then(CaughtUp::whole).unwrap();
+    drop(app);
+    let Some(Kept::File(kept)) = replacement.swap().await.unwrap() else { panic!("the old file is kept") };
+    assert_eq!(std::fs::read(&kept).unwrap(), broken);
+    assert!(!directory.path().join("musehub.db-wal").exists(), "no log of the old one is beside the new one");
+    assert_eq!(dump(&url_of(&database)).await, before);
+}
+
+#[tokio::test]
 async fn a_backup_comes_back_whole_or_not_at_all() {
     let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let app = TestApp::open(old.path()).await;

@@ -11,6 +11,7 @@ use musehub_core::port::{BackendError, IndexPages, RepositoryIndex};
 use super::SqlIndex;
 use super::backup::BackupError;
 use super::url::{DatabaseUrl, Place};
+use files::Unreadable;
 use tables::Tables;
 
 /// Repositories of one page.
@@ -30,7 +31,7 @@ pub struct Replacement {
 #[derive(Debug)]
 enum Target {
     /// The file to replace.
-    File(PathBuf),
+    File(PathBuf, Unreadable),
     /// The tables to replace.
     Tables(Box<Tables>),
     /// A database that had no rows: nothing is replaced.
@@ -63,9 +64,27 @@ impl Replacement {
     /// [`BackendError::Unavailable`] where somebody else uses the old database, a new one cannot be made, or a database of
     /// PostgreSQL's has rows that nobody said to replace.
     pub async fn begin(database: &DatabaseUrl, replace: bool) -> Result<Self, BackendError> {
+        Self::start(database, replace, Unreadable::Refused).await
+    }
+
+    /// As [`begin`](Self::begin), for a database from which nothing will be carried over: a file that SQLite cannot read is
+    /// put aside as it is. Whether somebody still has it open is for the caller to know.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub async fn begin_discarding(database: &DatabaseUrl, replace: bool) -> Result<Self, BackendError> {
+        Self::start(database, replace, Unreadable::PutAside).await
+    }
+
+    async fn start(
+        database: &DatabaseUrl,
+        replace: bool,
+        unreadable: Unreadable,
+    ) -> Result<Self, BackendError> {
         match &database.0 {
             Place::Sqlite(file) => {
-                Ok(Self { index: files::begin(file).await?, target: Target::File(file.clone()) })
+                let index = files::begin(file, unreadable).await?;
+                Ok(Self { index, target: Target::File(file.clone(), unreadable) })
             }
             Place::Postgres(options) if replace => {
                 let (tables, index) = Tables::begin(options).await?;
@@ -88,7 +107,7 @@ impl Replacement {
     /// The old index; none where there is nothing to replace.
     async fn old(&self) -> Result<Option<SqlIndex>, BackendError> {
         match &self.target {
-            Target::File(file) if file.exists() => SqlIndex::open(file).await.map(Some),
+            Target::File(file, _) if file.exists() => SqlIndex::open(file).await.map(Some),
             Target::Tables(tables) if tables.are_there() => SqlIndex::connect(&tables.old()).await.map(Some),
             _ => Ok(None),
         }
@@ -160,7 +179,7 @@ impl Replacement {
     pub async fn swap(self) -> Result<Option<Kept>, BackendError> {
         self.index.close().await?;
         match self.target {
-            Target::File(file) => Ok(files::swap(&file).await?.map(Kept::File)),
+            Target::File(file, unreadable) => Ok(files::swap(&file, unreadable).await?.map(Kept::File)),
             Target::Tables(tables) => Ok(tables.swap().await?.map(Kept::Schema)),
             Target::Empty => Ok(None),
         }
