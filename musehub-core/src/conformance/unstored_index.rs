@@ -28,6 +28,7 @@ where
             adding_again_changes_nothing,
             a_move_gives_places_and_takes_records_away,
             a_stored_row_stays_stored,
+            what_waits_is_taken_back_and_what_is_stored_stays,
         ]
     );
 }
@@ -206,4 +207,32 @@ where
     assert_eq!(index.unstored(&repo(1)).await.expect("unstored"), Unstored::default());
     let heads = index.branches(&repo(1)).await.expect("branches");
     assert_eq!(heads[0].sequence, 1, "and a branch its moves");
+}
+
+async fn what_waits_is_taken_back_and_what_is_stored_stays<B>(index: &B)
+where
+    B: UnstoredIndex + RepositoryIndex + HistoryIndex + IndexPages,
+{
+    create_repositories(index, 2).await;
+    let commits = chain("rows", 4);
+    for n in [1, 2] {
+        index.add_unstored(&repo(n), unstored(&commits)).await.expect("add_unstored");
+    }
+    let brought = rows(entry(&repo(1), "carrier", 1, None, None), &commits[..2]);
+    index.record_move(brought).await.expect("record_move");
+    for _ in 0..2 {
+        index.forget_unstored(&repo(1)).await.expect("forget_unstored");
+    }
+    assert_eq!(index.unstored(&repo(1)).await.expect("unstored"), Unstored::default(), "nothing waits");
+    let left = index.commit_page(&repo(1), None, 9).await.expect("commit_page");
+    assert_eq!(sorted(&left), sorted(&commits[..2]), "what is stored stays");
+    let ids: Vec<CommitId> = commits.iter().map(|row| row.id).collect();
+    let nodes = index.commit_nodes(&repo(1), &ids, 0).await.expect("commit_nodes");
+    assert_eq!(nodes.len(), 2, "the graph has it, and no more");
+    assert_eq!(index.branches(&repo(1)).await.expect("branches"), [], "a branch without a move goes");
+    let others = Unstored { commits: 4, snapshots: 4, branches: 1 };
+    assert_eq!(index.unstored(&repo(2)).await.expect("unstored"), others, "of this repository alone");
+    index.add_unstored(&repo(1), unstored(&commits)).await.expect("they may come again");
+    let again = Unstored { commits: 2, snapshots: 2, branches: 1 };
+    assert_eq!(index.unstored(&repo(1)).await.expect("unstored"), again);
 }

@@ -107,4 +107,15 @@ impl UnstoredIndex for MemoryIndex {
         };
         Ok(keys.into_iter().filter_map(record).collect())
     }
+
+    async fn forget_unstored(&self, repo: &RepoId) -> Result<(), BackendError> {
+        let mut state = self.state();
+        if let Some(holdings) = state.holdings.get_mut(repo) {
+            holdings.commits.retain(|_, row| row.place.is_some());
+            holdings.snapshots.retain(|_, row| row.place.is_some());
+            holdings.unstored.clear();
+            holdings.branches.retain(|_, at| at.sequence > 0);
+        }
+        Ok(())
+    }
 }

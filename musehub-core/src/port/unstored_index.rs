@@ -78,4 +78,7 @@ pub trait UnstoredIndex: Send + Sync {
         kind: ObjectKind,
         ids: &[ObjectId],
     ) -> Result<Vec<UnstoredRecord>, BackendError>;
+
+    /// Takes back all that [`add_unstored`](Self::add_unstored) added to a repository and that has no object or move yet.
+    async fn forget_unstored(&self, repo: &RepoId) -> Result<(), BackendError>;
 }

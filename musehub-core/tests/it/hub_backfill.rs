@@ -374,6 +374,24 @@ fn nothing_is_pushed_onto_rows_whatever_branch_it_is_to() {
 }
 
 #[test]
+fn a_load_that_fails_late_leaves_no_rows() {
+    block_on(async {
+        let world = World::new();
+        let history = chain("tune", None, 300);
+        let mut file = RowFile::new(IdScheme::FlatV1).history(&history).branch("main", &history[299]);
+        let whole = file.text();
+        file.lines.push(json!({"other": {}}));
+        let error = load(&recovery(&world), &file.text()).await.unwrap_err();
+        assert!(error.to_string().contains("unknown variant"), "{error}");
+        let left = world.refs.repository(&handle("alice"), &slug("tunes")).await.unwrap().unwrap();
+        assert!(left.deleted);
+        assert_eq!(world.index.unstored(&left.repo_id).await.unwrap(), Unstored::default());
+        let repo = load(&recovery(&world), &whole).await.unwrap();
+        assert_clone(&world, &repo, &history).await;
+    });
+}
+
+#[test]
 fn a_blob_that_no_snapshot_names_is_held_after_a_rebuild_and_in_an_export_too() {
     block_on(async {
         let world = World::new();

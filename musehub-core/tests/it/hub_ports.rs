@@ -179,6 +179,7 @@ pass_on!(UnstoredIndex, unstored, {
     fn unstored_commits(repo: &RepoId) -> Vec<(u64, CommitId)>;
     fn unstored_snapshots(repo: &RepoId, after: Option<SnapshotId>, limit: u32) -> Vec<SnapshotId>;
     fn unstored_records(repo: &RepoId, kind: ObjectKind, ids: &[ObjectId]) -> Vec<UnstoredRecord>;
+    fn forget_unstored(repo: &RepoId) -> ();
 });
 
 pass_on!(HistoryIndex, history, {

@@ -22,9 +22,21 @@ pub(super) const COUNT_SNAPSHOTS: &str =
 pub(super) const COUNT_BRANCHES: &str = "SELECT COUNT(*) FROM musehub_branches WHERE repo_id = $1 AND sequence = 0 AND head_commit_id IS NOT NULL";
 
 const COUNT_ALL: &str = "\
-    SELECT (SELECT COUNT(*) FROM musehub_commits WHERE storage_uri IS NULL) \
-        + (SELECT COUNT(*) FROM musehub_snapshots WHERE storage_uri IS NULL) \
-        + (SELECT COUNT(*) FROM musehub_branches WHERE sequence = 0 AND head_commit_id IS NOT NULL)";
+    SELECT (SELECT COUNT(*) FROM musehub_commits AS c JOIN musehub_repos AS r ON r.repo_id = c.repo_id \
+            WHERE c.storage_uri IS NULL AND r.deleted = $1) \
+        + (SELECT COUNT(*) FROM musehub_snapshots AS s JOIN musehub_repos AS r ON r.repo_id = s.repo_id \
+            WHERE s.storage_uri IS NULL AND r.deleted = $1) \
+        + (SELECT COUNT(*) FROM musehub_branches AS b JOIN musehub_repos AS r ON r.repo_id = b.repo_id \
+            WHERE b.sequence = 0 AND b.head_commit_id IS NOT NULL AND r.deleted = $1)";
+
+/// In an order in which nothing is left that refers to what is gone.
+pub(super) const FORGET: [&str; 4] = [
+    "DELETE FROM musehub_branches WHERE repo_id = $1 AND sequence = 0",
+    "DELETE FROM musehub_commit_graph WHERE repo_id = $1 AND commit_id IN \
+        (SELECT commit_id FROM musehub_commits WHERE repo_id = $1 AND storage_uri IS NULL)",
+    "DELETE FROM musehub_commits WHERE repo_id = $1 AND storage_uri IS NULL",
+    "DELETE FROM musehub_snapshots WHERE repo_id = $1 AND storage_uri IS NULL",
+];
 
 pub(super) const COMMITS: &str = "\
     SELECT DISTINCT g.generation, c.commit_id \
@@ -126,16 +138,27 @@ impl UnstoredIndex for SqlIndex {
         };
         rows.iter().map(record).collect()
     }
+
+    async fn forget_unstored(&self, repo: &RepoId) -> Result<(), BackendError> {
+        retry::transaction(|| async {
+            let write = self.write("taking back rows without objects").await?;
+            for statement in FORGET {
+                write.execute(statement, [repo.as_str().into()]).await?;
+            }
+            write.commit().await
+        })
+        .await
+    }
 }
 
 impl SqlIndex {
     /// How many commits and snapshots are rows without objects, and how many branches stand nowhere in a log: no object store
-    /// has them.
+    /// has them. Those of repositories that are shown: nobody misses what a load left that failed.
     ///
     /// # Errors
     /// [`BackendError`] where the database fails.
     pub async fn unstored_rows(&self) -> Result<u64, BackendError> {
-        let rows = self.rows("counting rows without objects", COUNT_ALL, []).await?;
+        let rows = self.rows("counting rows without objects", COUNT_ALL, [false.into()]).await?;
         rows.first().map_or(Ok(0), |row| Row::of("musehub_commits", row).number(0, "COUNT(*)"))
     }
 }

@@ -154,7 +154,14 @@ impl Upkeep {
         dry_run: bool,
     ) -> Result<u64, BackendError> {
         let bytes = self.log.size(&repo.repo_id).await?.bytes;
-        if bytes == 0 || !self.log.is_gone(repo, before).await? {
+        if !self.log.is_gone(repo, before).await? {
+            return Ok(0);
+        }
+        if bytes == 0 {
+            // What came as rows may be there without a log.
+            if !dry_run {
+                self.index.forget_repository(&repo.repo_id).await?;
+            }
             return Ok(0);
         }
         if dry_run {

@@ -7,12 +7,12 @@ use std::collections::HashSet;
 use musehub_core::id::CommitId;
 use musehub_core::port::{
     BackendError, BranchRow, CommitRow, HistoryIndex, JobKind, JobQueue, JobStatus, MoveRows, NewJob,
-    UnstoredIndex, UnstoredRows,
+    RepositoryIndex, RepositoryRecord, UnstoredIndex, UnstoredRows,
 };
 
 use crate::index_fixtures::{
     HOSTILE, SqlIndex, at, bare, blob_id, blob_row, branch, commit_id, commit_row, entry, history, index,
-    repo, snapshot_id, snapshot_row,
+    record, repo, snapshot_id, snapshot_row,
 };
 
 fn first_push() -> MoveRows {
@@ -231,4 +231,7 @@ async fn what_the_database_alone_has_is_counted_down_to_the_last_branch() {
     let carried = MoveRows { commits: Vec::new(), ..bare(entry(1, 2, Some(commit_id(2)))) };
     index.record_move(carried).await.unwrap();
     assert_eq!(index.unstored_rows().await.unwrap(), 1, "whatever others do");
+    let deleted = RepositoryRecord { version: 2, deleted: true, ..record(1, "owner", "repository-1") };
+    index.put_repository(&deleted).await.unwrap();
+    assert_eq!(index.unstored_rows().await.unwrap(), 0, "of a repository that nobody sees nothing is missed");
 }

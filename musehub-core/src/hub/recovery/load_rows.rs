@@ -116,16 +116,10 @@ impl Recovery {
             return Err(lines.wrong("the repository comes first"));
         };
         let mut load = self.begin_load(repository, name).await?;
-        loop {
-            let line = lines.next().await?;
-            if let Line::End { lines: expected } = line {
-                if expected != lines.number {
-                    return Err(lines.wrong(&format!("it says {expected} lines")));
-                }
-                break;
-            }
-            load.line(line).await?.map_err(|reason| lines.wrong(&reason))?;
-            report(Event::Progress { stage: "lines", done: lines.number, total: None });
+        if let Err(error) = load.all(&mut lines, report).await {
+            // Nobody will miss them: whoever tries again brings them all. What cannot be taken back now is not counted.
+            let _ = self.backends().unstored.forget_unstored(&load.repo.repo_id).await;
+            return Err(error);
         }
         load.publish().await
     }
@@ -194,6 +188,25 @@ impl Lines<'_> {
 }
 
 impl Load<'_> {
+    /// Takes all lines to the last.
+    async fn all(
+        &mut self,
+        lines: &mut Lines<'_>,
+        report: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<(), PortableError> {
+        loop {
+            let line = lines.next().await?;
+            if let Line::End { lines: expected } = line {
+                if expected != lines.number {
+                    return Err(lines.wrong(&format!("it says {expected} lines")));
+                }
+                return Ok(());
+            }
+            self.line(line).await?.map_err(|reason| lines.wrong(&reason))?;
+            report(Event::Progress { stage: "lines", done: lines.number, total: None });
+        }
+    }
+
     /// Takes a line; says what is wrong with it.
     async fn line(&mut self, line: Line) -> Result<Result<(), String>, PortableError> {
         let taken = match line {
