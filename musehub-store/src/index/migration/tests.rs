@@ -1,30 +1,19 @@
-//! Migrations: from nothing, from the previous release with rows in every table, and never back.
+//! Migrations: from nothing, from each version of which a database is kept, and never back.
 
-use std::path::Path;
+mod fixture;
 
 use musehub_core::name::RepoId;
 use musehub_core::port::{BreakageIndex, HistoryIndex, JobQueue, RepositoryIndex};
-use musehub_test_services::{Engine, postgres};
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend};
+use musehub_test_services::Engine;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
 use sea_orm_migration::MigratorTrait;
 
 use super::Migrator;
 use crate::index::upgrade::COLLATE;
-use crate::index::{DatabaseUrl, SqlIndex, connect, schema, sql};
+use crate::index::{SqlIndex, connect, schema};
+use fixture::FIXTURES;
 
-const FIXTURES: [(Engine, &str); 2] = [
-    (Engine::Sqlite, include_str!("../../../tests/fixtures/m0001.sqlite.sql")),
-    (Engine::Postgres, include_str!("../../../tests/fixtures/m0001.postgres.sql")),
-];
-
-/// All rows of a table as text, of these columns.
-async fn rows(database: &DatabaseConnection, table: &str, columns: &[String]) -> Vec<Vec<Option<String>>> {
-    let texts: Vec<String> = columns.iter().map(|column| format!("CAST(\"{column}\" AS TEXT)")).collect();
-    let order: Vec<String> = (1..=columns.len()).map(|at| at.to_string()).collect();
-    let query = format!("SELECT {} FROM {table} ORDER BY {}", texts.join(", "), order.join(", "));
-    let rows = sql::rows(database, "reading rows", &query, []).await.unwrap();
-    rows.iter().map(|row| (0..columns.len()).map(|at| row.try_get_by_index(at).unwrap()).collect()).collect()
-}
+const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];
 
 /// Applies some of the migrations that are lacking, as a start applies all.
 async fn up(database: &DatabaseConnection, steps: u32) {
@@ -34,42 +23,29 @@ async fn up(database: &DatabaseConnection, steps: u32) {
     }
 }
 
-/// A database of the previous release, and where it is.
-async fn previous(engine: Engine, directory: &Path, fixture: &str) -> (DatabaseConnection, DatabaseUrl) {
-    let (database, url) = match engine {
-        Engine::Sqlite => {
-            let path = directory.join("musehub.db");
-            (connect::sqlite::writer(&path).await.unwrap(), DatabaseUrl::sqlite(path))
-        }
-        Engine::Postgres => {
-            let url = postgres::database().await;
-            (Database::connect(&url).await.unwrap(), url.parse().unwrap())
-        }
-    };
-    database.execute_unprepared(fixture).await.unwrap();
-    (database, url)
-}
-
 #[tokio::test]
-async fn the_previous_release_is_migrated_and_keeps_every_row() {
-    for (engine, fixture) in FIXTURES {
+async fn every_kept_version_is_migrated_and_keeps_every_row() {
+    for (fixture, engine) in FIXTURES.iter().flat_map(|fixture| ENGINES.map(|engine| (fixture, engine))) {
         let directory = tempfile::tempdir().unwrap();
-        let (before, url) = previous(engine, directory.path(), fixture).await;
-        let mut kept = Vec::new();
-        for (table, columns) in schema::read(&before).await.unwrap().tables {
-            let columns: Vec<String> = columns.columns.into_keys().collect();
-            let rows = rows(&before, &table, &columns).await;
-            assert!(!rows.is_empty(), "{table} of the fixture has no rows");
-            kept.push((table, columns, rows));
+        let (database, url) = fixture::load(engine, directory.path(), fixture.script(engine)).await;
+        let before = fixture::tables(&database).await;
+        for (table, (_, rows)) in &before {
+            assert!(!rows.is_empty(), "{table} of {} has no rows", fixture.version);
         }
 
         let index = SqlIndex::connect(&url).await.unwrap();
-        let report = schema::check(&index.writer.patient()).await.unwrap().unwrap();
+        let writer = index.writer.patient();
+        let report = schema::check(&writer).await.unwrap().unwrap();
         assert!(report.is_clean(), "{report:?}");
-        for (table, columns, before) in kept.into_iter().filter(|(table, ..)| table.starts_with("musehub_")) {
-            assert_eq!(rows(&index.writer.patient(), &table, &columns).await, before, "{table}");
+        for (table, (columns, before)) in before.iter().filter(|(table, _)| table.starts_with("musehub_")) {
+            let after = fixture::rows(&writer, table, columns).await;
+            assert_eq!(after.len(), before.len(), "{} {table}", fixture.version);
+            assert_eq!(after, *before, "{} {table}", fixture.version);
         }
-        reads(&index).await;
+        assert_eq!(fixture::orphans(&writer).await, Default::default(), "{}", fixture.version);
+        if fixture.version == "m0001_first_schema" {
+            reads(&index).await;
+        }
     }
 }
 
@@ -85,13 +61,18 @@ async fn reads(index: &SqlIndex) {
 }
 
 #[tokio::test]
-async fn the_fixtures_are_what_the_first_migration_makes() {
-    for (engine, fixture) in FIXTURES {
+async fn the_fixtures_are_what_their_migrations_make() {
+    for (fixture, engine) in FIXTURES.iter().flat_map(|fixture| ENGINES.map(|engine| (fixture, engine))) {
         let directory = tempfile::tempdir().unwrap();
-        let (fixture, _) = previous(engine, directory.path(), fixture).await;
+        let (kept, _) = fixture::load(engine, directory.path(), fixture.script(engine)).await;
         let made = connect::empty(engine).await;
-        up(&made, 1).await;
-        assert_eq!(schema::read(&fixture).await.unwrap(), schema::read(&made).await.unwrap());
+        up(&made, fixture.steps()).await;
+        assert_eq!(
+            schema::read(&kept).await.unwrap(),
+            schema::read(&made).await.unwrap(),
+            "{}",
+            fixture.version
+        );
     }
 }
 
@@ -99,7 +80,7 @@ async fn the_fixtures_are_what_the_first_migration_makes() {
 async fn migrations_go_one_by_one_in_the_order_of_their_names_and_never_back() {
     let names: Vec<String> = Migrator::migrations().iter().map(|one| one.name().to_owned()).collect();
     assert!(names.is_sorted(), "{names:?}");
-    for engine in [Engine::Sqlite, Engine::Postgres] {
+    for engine in ENGINES {
         let database = connect::empty(engine).await;
         for name in &names {
             up(&database, 1).await;
