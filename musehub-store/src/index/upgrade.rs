@@ -5,9 +5,10 @@ use musehub_core::port::BackendError;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
 use sea_orm_migration::MigratorTrait;
 
+use super::begin;
 use super::migration::Migrator;
 use super::schema::{self, SchemaError};
-use super::{begin, sql};
+use super::sql::{self, Row};
 
 const ACTION: &str = "bringing the schema of the index up to date";
 
@@ -35,14 +36,43 @@ fn refused(error: SchemaError) -> BackendError {
     BackendError::unavailable(ACTION, error)
 }
 
-/// The transaction of a writer is alone in the file.
 async fn sqlite(writer: &DatabaseConnection) -> Result<(), BackendError> {
     let failed = |error| sql::failure(ACTION, error);
     if schema::pending(writer).await.map_err(failed)?.map_err(refused)?.is_empty() {
         return Ok(());
     }
+    without_foreign_keys::<Migrator>(writer).await
+}
+
+/// Applies migrations in a transaction, which is alone in the file, while SQLite enforces no foreign keys: what drops a table
+/// to put another into its place would delete all rows that refer to it. In the end they must be whole.
+///
+/// The setting is one of the connection, of which a writer has one, and takes no effect inside of a transaction.
+pub(super) async fn without_foreign_keys<M: MigratorTrait>(
+    writer: &DatabaseConnection,
+) -> Result<(), BackendError> {
+    let enforce = async |whether: &str| {
+        let set = writer.execute_unprepared(&format!("PRAGMA foreign_keys = {whether}")).await;
+        set.map(drop).map_err(|error| sql::failure(ACTION, error))
+    };
+    enforce("OFF").await?;
+    let migrated = in_transaction::<M>(writer).await;
+    enforce("ON").await?;
+    migrated
+}
+
+const ORPHANS: &str = "\
+    SELECT \"table\", parent, COUNT(*) FROM pragma_foreign_key_check GROUP BY 1, 2 ORDER BY 1, 2 LIMIT 1";
+
+async fn in_transaction<M: MigratorTrait>(writer: &DatabaseConnection) -> Result<(), BackendError> {
     let write = begin(writer, ACTION).await?;
-    Migrator::up(write.transaction(), None).await.map_err(failed)?;
+    M::up(write.transaction(), None).await.map_err(|error| sql::failure(ACTION, error))?;
+    let orphans = sql::rows(write.transaction(), ACTION, ORPHANS, []).await?;
+    if let Some(row) = orphans.first() {
+        let row = Row::of("pragma_foreign_key_check", row);
+        let (table, parent, rows) = (row.get(0, "table")?, row.get(1, "parent")?, row.get(2, "count")?);
+        return Err(refused(SchemaError::Orphans { table, parent, rows }));
+    }
     write.commit().await
 }
 

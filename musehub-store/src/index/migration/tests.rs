@@ -1,6 +1,7 @@
 //! Migrations: from nothing, from each version of which a database is kept, and never back.
 
 mod fixture;
+mod rebuilt;
 
 use musehub_core::name::RepoId;
 use musehub_core::port::{BreakageIndex, HistoryIndex, JobQueue, RepositoryIndex};

@@ -50,6 +50,16 @@ pub enum SchemaError {
         /// One of the tables.
         table: String,
     },
+    /// After the migrations, which were taken back, rows would refer to others that are not there.
+    #[error("{rows} rows of {table} would refer to rows of {parent} that are not there")]
+    Orphans {
+        /// The table that refers.
+        table: String,
+        /// The table that it refers to.
+        parent: String,
+        /// How many rows.
+        rows: i64,
+    },
     /// It is not what this hub declares.
     #[error("the schema of the database is not what this hub declares:{}", lines(.0))]
     Drifted(Vec<Difference>),
