@@ -1,12 +1,13 @@
 //! Two server processes on one PostgreSQL and one S3-compatible store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use musehub_test_services::postgres;
 use musehub_test_services::s3::{BUCKET, Kind, Server as Store, fresh_prefix};
 use musehub_test_support::history::write;
 use musehub_test_support::{History, MuseClient};
+use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 
 use crate::http::client;
 use crate::process::{PATIENCE, Ran, Server, musehub};
@@ -46,6 +47,31 @@ impl Shared {
 
     fn serve(&self) -> Server {
         Server::serve(&mut self.command(&["serve"]))
+    }
+
+    /// Stops both servers, after which nothing is done a second time, and sees that as many jobs were done, each by one
+    /// server, at the first attempt, and by each server one at least.
+    async fn all_jobs_ran_once(&self, servers: [Server; 2], expected: usize) {
+        let printed = servers.map(|server| {
+            server.process.signal("TERM");
+            let (status, printed) = server.process.wait();
+            assert!(status.success(), "{printed}");
+            printed
+        });
+        let by_each = [done(&printed[0]), done(&printed[1])];
+        assert!(by_each.iter().all(|done| !done.is_empty()), "one has done them all: {by_each:?}");
+        let all = done(&printed.join("\n"));
+        assert!(all.values().all(|times| *times == 1), "{by_each:?}");
+        assert_eq!(all.len(), expected, "{by_each:?}");
+
+        let database = Database::connect(&self.database).await.unwrap();
+        let query = "SELECT job_id FROM musehub_background_jobs WHERE status = 'done' AND attempt = 1";
+        let rows = database.query_all_raw(Statement::from_string(DbBackend::Postgres, query)).await.unwrap();
+        let recorded: BTreeSet<String> = rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+        assert_eq!(recorded, all.into_keys().collect());
+        let query = "SELECT COUNT(*) FROM musehub_background_jobs";
+        let row = database.query_one_raw(Statement::from_string(DbBackend::Postgres, query)).await.unwrap();
+        assert_eq!(row.unwrap().try_get_by_index::<i64>(0).unwrap(), i64::try_from(expected).unwrap());
     }
 
     /// A repository with one commit on `main`, its owner's token, and two servers.
@@ -112,26 +138,40 @@ async fn pushes_through_both_to_one_branch_and_to_branches_of_each_are_all_there
         }
         base = seen;
     }
-    jobs_ran_once(&servers, ROUNDS + 1).await;
+    jobs_done(&servers, ROUNDS + 1).await;
+    // Each alone once, so that neither leaves all of them to the other.
+    for (number, server) in servers.iter().enumerate() {
+        let other = &servers[1 - number];
+        other.process.signal("STOP");
+        let _ = base.commit_file("main", &format!("alone {number}"), "alone.txt");
+        let _ = remote(server, &token).push(&base, "main", false).await.unwrap();
+        jobs_done(&servers, ROUNDS + 2 + number).await;
+        other.process.signal("CONT");
+    }
+    shared.all_jobs_ran_once(servers, ROUNDS + 3).await;
     assert_eq!(std::fs::read_dir(shared.data.path()).unwrap().count(), 0, "something is on this machine");
 }
 
-/// Waits until the servers have done as many jobs, each once.
-async fn jobs_ran_once(servers: &[Server; 2], expected: usize) {
+/// How often each job was done, by its id, as servers have printed.
+fn done(printed: &str) -> BTreeMap<String, usize> {
+    let mut done: BTreeMap<String, usize> = BTreeMap::new();
+    for line in printed.lines().filter(|line| line.contains(" job done ")) {
+        let job = line.split_once("job=").expect("a job has an id").1.split(' ').next().unwrap();
+        *done.entry(job.to_owned()).or_default() += 1;
+    }
+    done
+}
+
+/// Waits until the servers have done as many jobs.
+async fn jobs_done(servers: &[Server; 2], expected: usize) {
     let started = std::time::Instant::now();
     loop {
-        let mut done: BTreeMap<String, usize> = BTreeMap::new();
-        for server in servers {
-            for line in server.process.printed().lines().filter(|line| line.contains(" job done ")) {
-                let job = line.split_once("job=").expect("a job has an id").1.split(' ').next().unwrap();
-                *done.entry(job.to_owned()).or_default() += 1;
-            }
-        }
-        assert!(done.values().all(|times| *times == 1), "{done:?}");
-        if done.len() == expected {
+        let [one, other] = [0, 1].map(|number| servers[number].process.printed());
+        let done = done(&format!("{one}\n{other}")).len();
+        if done >= expected {
             return;
         }
-        assert!(started.elapsed() < PATIENCE, "{} of {expected} jobs are done", done.len());
+        assert!(started.elapsed() < PATIENCE, "{done} of {expected} jobs are done");
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
 }

@@ -66,7 +66,7 @@ async fn a_store_that_overwrites_serves_one_process_that_promises_to_be_the_only
 }
 
 #[tokio::test]
-async fn two_servers_on_one_bucket_and_one_database_serve_the_same_repositories() {
+async fn two_servers_on_one_bucket_and_one_file_of_sqlite_serve_the_same_repositories() {
     const ROUNDS: usize = 8;
     // Decides races as S3 does.
     let store = Store::of(Kind::Moto);
