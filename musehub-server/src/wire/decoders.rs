@@ -12,7 +12,7 @@ use musehub_core::port::{BackendError, StageWriter};
 use tokio::runtime::{Builder, Runtime};
 
 use super::records::SCHEME;
-use super::upload::{Sink, Uploaded};
+use super::upload::{Sink, Uploaded, Writer};
 use super::{json, mwp, upload};
 use crate::http::{ApiError, Pieces};
 
@@ -165,7 +165,7 @@ impl Decoders {
         let staged = Staged::default();
         let sink = Sink {
             scheme: SCHEME,
-            writer: Box::new(staged.clone()),
+            writer: Writer::Begun(Box::new(staged.clone())),
             runtime: self.runtime.handle().clone(),
             object_limit: self.bounds.object,
         };

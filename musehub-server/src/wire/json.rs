@@ -46,7 +46,7 @@ pub(crate) async fn refs(exchange: &Exchange<'_>) -> Result<Reply, ApiError> {
 pub(crate) async fn push_objects(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
     let repo = exchange.repository()?;
     let limits = exchange.app.limits;
-    let sink = Sink::begin(exchange, repo).await?;
+    let sink = Sink::new(exchange, repo);
     let (sink, ids) =
         body.decode(limits.upload, move |reader| read_objects(reader, sink, limits.push)).await?;
     sink.finish().await?;
@@ -58,7 +58,7 @@ pub(crate) async fn push_objects(exchange: &Exchange<'_>, body: &mut RequestBody
 pub(crate) async fn push(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
     let (repo, pusher) = (exchange.repository()?.clone(), exchange.caller()?.clone());
     let limits = exchange.app.limits;
-    let sink = Sink::begin(exchange, &repo).await?;
+    let sink = Sink::new(exchange, &repo);
     let (sink, push) = body.decode(limits.upload, move |reader| read_push(reader, sink, limits.push)).await?;
     let (branch, received) = (push.branch.clone(), push.commits.len());
     let outcome = receive::receive(exchange, repo, pusher, push, sink).await?;

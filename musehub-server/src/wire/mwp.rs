@@ -54,7 +54,7 @@ pub(crate) async fn filter_objects(
 pub(crate) async fn push_objects(exchange: &Exchange<'_>, body: &mut RequestBody) -> Result<Reply, ApiError> {
     let repo = exchange.repository()?;
     let limits = exchange.app.limits;
-    let sink = Sink::begin(exchange, repo).await?;
+    let sink = Sink::new(exchange, repo);
     let (uploaded, sink) = match exchange.request_format()? {
         Format::Msgpack => {
             body.decode(limits.upload, move |reader| upload::from_msgpack(reader, sink)).await?
@@ -76,7 +76,7 @@ pub(crate) async fn push(exchange: &Exchange<'_>, body: &mut RequestBody) -> Res
     let repo = exchange.repository()?.clone();
     let pusher = exchange.caller()?.clone();
     let limits = exchange.app.limits;
-    let sink = Sink::begin(exchange, &repo).await?;
+    let sink = Sink::new(exchange, &repo);
     let (sink, push) = match exchange.request_format()? {
         Format::Msgpack => body.decode(limits.push, move |reader| bundle::from_msgpack(reader, sink)).await?,
         Format::Json => {

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::{Bytes, BytesMut};
 use musehub_core::BlobId;
+use musehub_core::hub::Hub;
 use musehub_core::port::{RepositoryRecord, StageWriter};
 use musehub_core::scheme::{BlobHasher, IdScheme};
 use rmp::Marker;
@@ -35,26 +36,29 @@ pub(super) struct Uploaded {
 /// Where the objects of an upload go, from a thread that may block.
 pub(super) struct Sink {
     pub(super) scheme: IdScheme,
-    pub(super) writer: Box<dyn StageWriter>,
+    pub(super) writer: Writer,
     pub(super) runtime: Handle,
     pub(super) object_limit: u64,
 }
 
+/// An upload, which begins with the first object that is staged: most pushes bring none.
+pub(super) enum Writer {
+    Begun(Box<dyn StageWriter>),
+    Waiting { hub: Box<Hub>, repo: Box<RepositoryRecord> },
+}
+
 impl Sink {
     /// Somewhere to stage what a request brings to a repository.
-    ///
-    /// # Errors
-    /// 413 where too much waits there already.
-    pub(super) async fn begin(exchange: &Exchange<'_>, repo: &RepositoryRecord) -> Result<Self, ApiError> {
-        Ok(Self {
+    pub(super) fn new(exchange: &Exchange<'_>, repo: &RepositoryRecord) -> Self {
+        Self {
             scheme: repo.scheme.unwrap_or(SCHEME),
-            writer: exchange.app.hub.begin_upload(repo).await?,
+            writer: Writer::Waiting { hub: Box::new(exchange.app.hub.clone()), repo: Box::new(repo.clone()) },
             runtime: Handle::current(),
             object_limit: exchange.app.limits.object,
-        })
+        }
     }
 
-    /// Stages one object from pieces, and proves its id.
+    /// Stages one object from pieces, and proves its id. Where too much waits in the repository already, the first is a 413.
     pub(super) fn stage(
         &mut self,
         id: BlobId,
@@ -62,8 +66,14 @@ impl Sink {
         next: impl FnMut(usize) -> Result<Bytes, ApiError>,
     ) -> Result<(), ApiError> {
         self.require_size(id, size)?;
-        self.runtime.block_on(self.writer.begin_blob(id, size))?;
-        let (scheme, runtime, writer) = (self.scheme, &self.runtime, &mut self.writer);
+        let (scheme, runtime) = (self.scheme, &self.runtime);
+        if let Writer::Waiting { hub, repo } = &self.writer {
+            self.writer = Writer::Begun(runtime.block_on(hub.begin_upload(repo))?);
+        }
+        let Writer::Begun(writer) = &mut self.writer else {
+            unreachable!("it has just begun");
+        };
+        runtime.block_on(writer.begin_blob(id, size))?;
         prove(scheme, id, size, next, |piece| Ok(runtime.block_on(writer.write(piece))?))
     }
 
@@ -94,7 +104,10 @@ impl Sink {
     /// Makes what was staged findable, and gives the name of the upload that it became, if it is any. Not for a decoder: the body
     /// counts once it is whole.
     pub(super) async fn finish(self) -> Result<Option<String>, ApiError> {
-        Ok(self.writer.finish().await?)
+        match self.writer {
+            Writer::Begun(writer) => Ok(writer.finish().await?),
+            Writer::Waiting { .. } => Ok(None),
+        }
     }
 }
 

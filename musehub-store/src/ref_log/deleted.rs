@@ -48,7 +48,7 @@ impl RefLog {
         let Some(record) = self.repository(&repo.owner, &repo.slug).await? else {
             return Ok(false);
         };
-        if record != *repo || !self.written(&record).await?.is_some_and(|written| written < before) {
+        if record != *repo || self.written(&record).await?.is_none_or(|written| written >= before) {
             return Ok(false);
         }
         Ok(self.size(&repo.repo_id).await?.moved < before)
