@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use musehub_core::hub::{CaughtUp, LeftBehind};
+use musehub_core::port::{RefStore, RepositoryRecord};
+use musehub_core::{Handle, Slug};
 use musehub_server::{App, Limits};
 use musehub_store::{Backend, RefLog, SqlIndex};
 use musehub_test_support::{History, TestApp};
@@ -162,8 +164,12 @@ async fn a_damaged_record_or_a_deleted_repository_is_in_nobodys_way() {
 
     let deleted = tempfile::tempdir().unwrap();
     copy(directory.path(), deleted.path());
-    let record = deleted.path().join(record.strip_prefix(directory.path()).unwrap());
-    fs::write(&record, whole.replace("\"deleted\":false", "\"deleted\":true")).unwrap();
+    fs::write(deleted.path().join(record.strip_prefix(directory.path()).unwrap()), whole).unwrap();
+    let log = RefLog::new(Backend::local(&deleted.path().join("store")).unwrap());
+    let (owner, slug) = (Handle::parse("alice").unwrap(), Slug::parse("first").unwrap());
+    let present = log.repository(&owner, &slug).await.unwrap().unwrap();
+    let gone = RepositoryRecord { version: present.version + 1, deleted: true, ..present };
+    log.put_repository(&gone).await.unwrap();
     fs::write(entry(deleted.path(), &repo, 3), "").unwrap();
     let (app, done) = rebuilt(deleted.path()).await;
     assert!(done.failed.is_empty(), "{:?}", done.failed);
