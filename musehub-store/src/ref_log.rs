@@ -17,7 +17,7 @@ use futures::{StreamExt, TryStreamExt};
 use musehub_core::port::{BackendError, Readable, RefLogEntry, RefStore, RepositoryRecord};
 use musehub_core::{BranchName, Handle, RepoId, Slug};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{Error, ObjectStore, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{Backend, failed};
@@ -49,17 +49,22 @@ impl RefLog {
 
     async fn create<T: Serialize>(&self, path: &Path, value: T) -> Result<(), BackendError> {
         let resting = entry::write(value).map_err(|error| BackendError::unavailable(WRITING, error))?;
-        let Err(error) = self.backend.create(path, resting.clone()).await else {
-            return Ok(());
-        };
-        // Whatever a store answered, what it holds decides: an answer may be lost after the entry was made, and then a
-        // repetition of the request meets its own entry.
-        match self.backend.get(path).await {
-            Ok(present) if present != resting => Err(BackendError::Conflict { what: path.to_string() }),
-            Ok(_) if self.backend.lasts_where_seen() => Ok(()),
-            // Where it is there and may be lost, the push is not acknowledged; the index learns of it all the same.
-            _ => Err(BackendError::unavailable(WRITING, error)),
+        for _ in 0..ATTEMPTS {
+            let Err(error) = self.backend.create(path, resting.clone()).await else {
+                return Ok(());
+            };
+            // Whatever a store answered, what it holds decides: an answer may be lost after the entry was made, and then a
+            // repetition of the request meets its own entry.
+            return match self.backend.get(path).await {
+                Ok(present) if present != resting => Err(BackendError::Conflict { what: path.to_string() }),
+                Ok(_) if self.backend.lasts_where_seen() => Ok(()),
+                // It was folded since: whoever appends finds that out.
+                Err(BackendError::Missing { .. }) if matches!(error, Error::AlreadyExists { .. }) => continue,
+                // Where it is there and may be lost, the push is not acknowledged; the index learns of it all the same.
+                _ => Err(BackendError::unavailable(WRITING, error)),
+            };
         }
+        Err(restless())
     }
 
     async fn read<T: for<'de> Deserialize<'de>>(&self, path: &Path) -> Result<T, BackendError> {
